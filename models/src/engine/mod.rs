@@ -1,0 +1,257 @@
+//! From patches to tokens to scores, on the device picked at run time.
+//!
+//! [`Engine`] takes and returns plain data; burn's types stay inside this crate.
+//!
+//! - [`Engine::encode`] runs the volume tokenizer over the patches that survived the foreground
+//!   filter, batched across series;
+//! - [`Engine::score`] runs the transformers and streams the heads from disk one at a time;
+//! - [`Engine::masked_scores`] re-runs the transformers on subsets of one series' tokens (LIME).
+
+mod device;
+mod onnx;
+mod score;
+mod types;
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use burn::DispatchDevice;
+use burn::tensor::{DType, Tensor, TensorData};
+
+pub use onnx::OnnxError;
+pub use device::{DeviceChoice, DeviceError, DeviceReport, Precision, device, probe};
+pub use types::{
+    ClassScore, LabelScore, SeriesTokens, StudyInput, StudyPatches, StudyScores, StudyTokens,
+    Target,
+};
+
+use crate::dims::{LATENT, PATCH_IN_PLANE_VOX, PATCH_THIN_VOX, PATCH_VOX, THIN_REPEAT, TOKEN_FEATURES};
+use crate::nn::Compute;
+use crate::nn::parameters::{ParameterError, Parameters};
+use crate::nn::prima::Prima;
+use crate::nn::vqvae::Encoder;
+use crate::tokens::patchify::write_repeated;
+use crate::tokens::position::assemble_token;
+use crate::weights::bundle::{Bundle, BundleError};
+use crate::weights::manifest::{NETWORK, TOKENIZER};
+use onnx::OnnxEncoder;
+
+/// Patches per tokenizer call on a CPU: a few tens of megabytes of activations.
+const CPU_BATCH: usize = 16;
+/// Patches per tokenizer call on a GPU.
+const GPU_BATCH: usize = 128;
+
+/// A loaded model on one device.
+#[derive(Debug)]
+pub struct Engine {
+    bundle: Bundle,
+    device: DispatchDevice,
+    choice: DeviceChoice,
+    dtype: DType,
+    tokenizer: Tokenizer,
+    prima: Prima<Compute>,
+    verified: Mutex<HashSet<String>>,
+}
+
+/// What runs the volume tokenizer.
+#[derive(Debug)]
+enum Tokenizer {
+    Burn(Box<Encoder<Compute>>),
+    Onnx(OnnxEncoder),
+}
+
+/// Something the engine could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The device is not there.
+    #[error("cannot use the device asked for")]
+    Device(#[from] DeviceError),
+    /// The bundle is refused.
+    #[error("cannot use the model bundle")]
+    Bundle(#[from] BundleError),
+    /// A tensor does not fit.
+    #[error("a tensor of the model does not fit its manifest")]
+    Parameter(#[from] ParameterError),
+    /// The ONNX part does not run.
+    #[error("cannot run the bundle's ONNX tokenizer")]
+    Onnx(#[from] OnnxError),
+    /// A value that is not finite.
+    #[error("{what} of the study holds a value that is not finite; the study cannot be scored")]
+    NotFinite {
+        /// Which stage's output.
+        what: String,
+    },
+    /// The parts of the input do not belong together.
+    #[error("the study input has {found} {what}, expected {expected}")]
+    Input {
+        /// What is counted.
+        what: &'static str,
+        /// Found.
+        found: usize,
+        /// Expected.
+        expected: usize,
+    },
+    /// A label or class the model does not have.
+    #[error("the model has no output {name:?}; it has: {known}")]
+    Target {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+}
+
+impl Engine {
+    /// Loads a bundle's tokenizer and transformers onto a device. Heads stay on disk.
+    ///
+    /// # Errors
+    ///
+    /// When the device is missing or the bundle is not what its manifest promises.
+    pub fn open(
+        bundle: Bundle,
+        choice: DeviceChoice,
+        precision: Precision,
+    ) -> Result<Self, EngineError> {
+        let device = device(choice)?;
+        let dtype = precision.dtype();
+        let sizes = &bundle.manifest().sizes;
+        let network = bundle.open_file(NETWORK)?;
+        let prima = Prima::load(&Parameters::new(&network, &device, dtype), sizes)?;
+        let onnx = bundle.manifest().onnx.as_ref().and_then(|parts| parts.tokenizer.as_deref());
+        let tokenizer = match (onnx, choice) {
+            (Some(file), DeviceChoice::Cpu) => {
+                Tokenizer::Onnx(OnnxEncoder::load(&bundle.read_file(file)?, CPU_BATCH)?)
+            }
+            _ => {
+                let weights = bundle.open_file(TOKENIZER)?;
+                let at = Parameters::new(&weights, &device, dtype);
+                Tokenizer::Burn(Box::new(Encoder::load(&at, &sizes.tokenizer)?))
+            }
+        };
+        Ok(Self {
+            bundle,
+            device,
+            choice,
+            dtype,
+            tokenizer,
+            prima,
+            verified: Mutex::new(HashSet::new()),
+        })
+    }
+
+    /// The bundle that was loaded.
+    #[must_use]
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// The device it was loaded onto.
+    #[must_use]
+    pub fn choice(&self) -> DeviceChoice {
+        self.choice
+    }
+
+    /// Turns every kept patch into a token: the tokenizer's latent values, position and
+    /// orientation. `progress` is told how many patches are done.
+    ///
+    /// # Errors
+    ///
+    /// When a token is not finite.
+    pub fn encode(
+        &self,
+        study: &StudyPatches,
+        mut progress: impl FnMut(usize),
+    ) -> Result<StudyTokens, EngineError> {
+        let mut latents: Vec<Vec<f32>> =
+            study.series.iter().map(|s| Vec::with_capacity(s.coordinates.len() * LATENT)).collect();
+        let mut done = 0;
+        for thin_axis in 0..3 {
+            // Patches of one orientation have one shape, so they share batches across series.
+            let queue: Vec<(usize, usize)> = (study.series.iter().enumerate())
+                .filter(|(_, series)| series.thin_axis == thin_axis)
+                .flat_map(|(s, series)| (0..series.coordinates.len()).map(move |p| (s, p)))
+                .collect();
+            for batch in queue.chunks(self.batch()) {
+                let input = batch_input(study, batch, thin_axis);
+                let output = self.latents(input, batch.len(), thin_axis)?;
+                for (&(series, _), latent) in batch.iter().zip(output.chunks_exact(LATENT)) {
+                    latents[series].extend_from_slice(latent);
+                }
+                done += batch.len();
+                progress(done);
+            }
+        }
+        let series = study.series.iter().zip(&latents);
+        let series = series.map(|(patches, latents)| SeriesTokens::assemble(patches, latents));
+        StudyTokens { series: series.collect() }.finite()
+    }
+
+    fn batch(&self) -> usize {
+        if self.choice == DeviceChoice::Cpu { CPU_BATCH } else { GPU_BATCH }
+    }
+
+    /// `z_e` of `count` patches whose thin axis is already repeated.
+    fn latents(
+        &self,
+        input: Vec<f32>,
+        count: usize,
+        thin_axis: usize,
+    ) -> Result<Vec<f32>, EngineError> {
+        let [z, y, x] = patch_shape(thin_axis);
+        match &self.tokenizer {
+            Tokenizer::Onnx(encoder) => Ok(encoder.run(input, [count, 1, z, y, x])?),
+            Tokenizer::Burn(encoder) => {
+                let input = self.tensor(input, [count, 1, z, y, x]);
+                Ok(values(encoder.forward(input)))
+            }
+        }
+    }
+
+    /// A tensor of the engine's number type on its device.
+    fn tensor<const N: usize>(&self, values: Vec<f32>, shape: [usize; N]) -> Tensor<Compute, N> {
+        let tensor = Tensor::from_data(TensorData::new(values, shape), (&self.device, DType::F32));
+        if self.dtype == DType::F32 { tensor } else { tensor.cast(self.dtype) }
+    }
+
+    /// Notes that a file's content was checked; true when it had been before.
+    fn was_verified(&self, file: &str) -> bool {
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        !verified.insert(file.to_owned())
+    }
+}
+
+/// Shape of a tokenizer input patch: 8 along the repeated thin axis, 32 along the others.
+fn patch_shape(thin_axis: usize) -> [usize; 3] {
+    let mut shape = [PATCH_IN_PLANE_VOX; 3];
+    shape[thin_axis] = PATCH_THIN_VOX * THIN_REPEAT;
+    shape
+}
+
+fn batch_input(study: &StudyPatches, batch: &[(usize, usize)], thin_axis: usize) -> Vec<f32> {
+    let mut input = vec![0.0; batch.len() * PATCH_VOX * THIN_REPEAT];
+    for (&(series, patch), out) in batch.iter().zip(input.chunks_exact_mut(PATCH_VOX * THIN_REPEAT))
+    {
+        let voxels = &study.series[series].voxels[patch * PATCH_VOX..(patch + 1) * PATCH_VOX];
+        write_repeated(voxels, thin_axis, out);
+    }
+    input
+}
+
+/// A tensor's values as f32; waits for the device.
+fn values<const N: usize>(tensor: Tensor<Compute, N>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+impl SeriesTokens {
+    /// Tokens of a series in its sequence order from the latents of its unique patches.
+    fn assemble(patches: &crate::tokens::SeriesPatches, latents: &[f32]) -> Self {
+        let mut features = vec![0.0; patches.sequence.len() * TOKEN_FEATURES];
+        let tokens = features.as_chunks_mut::<TOKEN_FEATURES>().0;
+        for (&unique, out) in patches.sequence.iter().zip(tokens) {
+            let unique = unique as usize;
+            let latent = &latents[unique * LATENT..(unique + 1) * LATENT];
+            assemble_token(latent, patches.thin_axis, patches.coordinates[unique], out);
+        }
+        Self { features }
+    }
+}

@@ -1,0 +1,214 @@
+//! Tokens to scores: transformers on the device, heads streamed from disk.
+
+use burn::tensor::{DType, Tensor};
+
+use super::types::{ClassScore, LabelScore, StudyInput, StudyScores, Target};
+use super::{Engine, EngineError, values};
+use crate::dims::TOKEN_FEATURES;
+use crate::nn::Compute;
+use crate::nn::head::Head;
+use crate::nn::parameters::Parameters;
+use crate::tokens::text::char_ids;
+use crate::weights::bundle::{BundleError, head_weights};
+use crate::weights::manifest::{HeadEntry, PriorityEntry};
+
+impl Engine {
+    /// Scores a study. Heads are mapped one after another and unmapped after use.
+    ///
+    /// # Errors
+    ///
+    /// When the parts of the input do not belong together, a head is not what the manifest
+    /// promises, or a value is not finite.
+    pub fn score(&self, input: &StudyInput) -> Result<StudyScores, EngineError> {
+        expect("series names", input.series_names.len(), input.tokens.series.len())?;
+        expect("usable series", input.tokens.series.len().min(1), 1)?;
+        let embedding = self.embed(input);
+        finite("the embedding", &embedding)?;
+        let manifest = self.bundle.manifest();
+        let (heads, features) = match (&manifest.context, &input.clinical_context) {
+            (Some(heads), Some(context)) => {
+                expect("context values", context.len(), heads.dimension)?;
+                (&heads.diagnosis, [embedding.as_slice(), context].concat())
+            }
+            _ => (&manifest.diagnosis, embedding.clone()),
+        };
+        let diagnosis = heads.iter().map(|head| self.label_score(head, &features));
+        let diagnosis = diagnosis.collect::<Result<_, _>>()?;
+        let referral = manifest.referral.iter().map(|head| self.label_score(head, &embedding));
+        let referral = referral.collect::<Result<_, _>>()?;
+        let priority = manifest.priority.as_ref().map(|head| self.class_scores(head, &embedding));
+        Ok(StudyScores {
+            diagnosis,
+            referral,
+            priority: priority.transpose()?.unwrap_or_default(),
+            with_context: features.len() != embedding.len(),
+            embedding,
+        })
+    }
+
+    /// One output for many subsets of one series' tokens, the other series left out
+    /// (specification §12): `masks` rows say which tokens are kept. Logits, without threshold.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such series or output.
+    pub fn masked_scores<'a>(
+        &'a self,
+        input: &'a StudyInput,
+        series: usize,
+        target: &Target,
+    ) -> Result<impl FnMut(&[&[bool]]) -> Result<Vec<f64>, EngineError> + use<'a>, EngineError> {
+        let count = input.tokens.series.len();
+        if series >= count {
+            return Err(EngineError::Input { what: "series", found: count, expected: series + 1 });
+        }
+        let (head, output) = self.target_head(target)?;
+        let name = self.prima.series_names(&[char_ids(&input.series_names[series]).ids]);
+        let description = self.prima.study_names(&[char_ids(&input.study_description).ids]);
+        let tokens = self.series_tensor(&input.tokens.series[series].features);
+        Ok(move |masks: &[&[bool]]| {
+            let kept = masks.iter().map(|mask| self.select(&tokens, mask)).collect();
+            let names = name.clone().repeat_dim(0, masks.len());
+            let vectors = self.prima.series(&names, kept).output; // [n, D]
+            let studies = (0..masks.len()).map(|i| vectors.clone().narrow(0, i, 1)).collect();
+            let descriptions = description.clone().repeat_dim(0, masks.len());
+            let embeddings = self.prima.studies(&descriptions, studies).pooled; // [n, R * D]
+            let logits = head.forward(embeddings.cast(DType::F32)).narrow(1, output, 1);
+            let logits: Vec<f64> = values(logits).into_iter().map(f64::from).collect();
+            let finite = logits.iter().all(|v| v.is_finite());
+            let error = || EngineError::NotFinite { what: "a masked score".to_owned() };
+            finite.then_some(logits).ok_or_else(error)
+        })
+    }
+
+    /// The tokens of a mask, `[t, D]`.
+    fn select(&self, tokens: &Tensor<Compute, 2>, mask: &[bool]) -> Tensor<Compute, 2> {
+        let kept: Vec<i64> = (0i64..).zip(mask).filter(|(_, keep)| **keep).map(|(i, _)| i).collect();
+        let kept = burn::tensor::TensorData::from(kept.as_slice());
+        tokens.clone().select(0, Tensor::from_data(kept, &self.device))
+    }
+
+    /// Study embedding, `[R * D]` of the study ViT.
+    fn embed(&self, input: &StudyInput) -> Vec<f32> {
+        let names: Vec<_> = input.series_names.iter().map(|name| char_ids(name).ids).collect();
+        let names = self.prima.series_names(&names);
+        let tokens = input.tokens.series.iter().map(|s| self.series_tensor(&s.features)).collect();
+        let vectors = self.prima.series(&names, tokens).output;
+        let description = self.prima.study_names(&[char_ids(&input.study_description).ids]);
+        values(self.prima.studies(&description, vec![vectors]).pooled)
+    }
+
+    /// Tokens on the device, zero-padded to the width of the sequence ViT (specification §8).
+    fn series_tensor(&self, features: &[f32]) -> Tensor<Compute, 2> {
+        let width = self.bundle.manifest().sizes.sequence_vit.transformer.dim;
+        let count = features.len() / TOKEN_FEATURES;
+        let mut padded = vec![0.0; count * width];
+        for (token, out) in features.chunks_exact(TOKEN_FEATURES).zip(padded.chunks_exact_mut(width))
+        {
+            out[..TOKEN_FEATURES].copy_from_slice(token);
+        }
+        self.tensor(padded, [count, width])
+    }
+
+    fn label_score(&self, head: &HeadEntry, features: &[f32]) -> Result<LabelScore, EngineError> {
+        let logit = self.logits(&head.file, features, 1)?[0];
+        Ok(LabelScore {
+            name: head.name.clone(),
+            logit,
+            margin: logit - head.threshold,
+            probability: head.calibration.map(|c| c.probability(logit)),
+        })
+    }
+
+    fn class_scores(
+        &self,
+        head: &PriorityEntry,
+        features: &[f32],
+    ) -> Result<Vec<ClassScore>, EngineError> {
+        let logits = self.logits(&head.file, features, head.classes.len())?;
+        let probabilities = head.temperature.map(|t| softmax(&logits, t));
+        let classes = head.classes.iter().zip(&logits).enumerate();
+        Ok(classes
+            .map(|(i, (name, &logit))| ClassScore {
+                name: name.clone(),
+                logit,
+                probability: probabilities.as_ref().map(|p| p[i]),
+            })
+            .collect())
+    }
+
+    /// Outputs of a head file; its content is hashed when the process first uses it.
+    fn logits(
+        &self,
+        file: &str,
+        features: &[f32],
+        outputs: usize,
+    ) -> Result<Vec<f32>, EngineError> {
+        let weights = if self.was_verified(file) {
+            self.bundle.reopen_file(file)?
+        } else {
+            self.bundle.open_file(file)?
+        };
+        let views = head_weights(&weights, self.head_widths(features.len(), outputs))
+            .map_err(BundleError::from)?;
+        let logits = views.evaluate(features);
+        finite(file, &logits)?;
+        Ok(logits)
+    }
+
+    fn head_widths(&self, input: usize, outputs: usize) -> [usize; 4] {
+        let [first, second] = self.bundle.manifest().sizes.head_hidden;
+        [input, first, second, outputs]
+    }
+
+    /// The head of a target as layers on the device, and the output to read.
+    fn target_head(&self, target: &Target) -> Result<(Head<Compute>, usize), EngineError> {
+        let manifest = self.bundle.manifest();
+        let label = |heads: &[HeadEntry], name: &str| {
+            let found = heads.iter().find(|h| h.name == name).map(|h| (h.file.clone(), 1, 0));
+            found.ok_or_else(|| unknown(name, heads.iter().map(|h| h.name.as_str())))
+        };
+        let (file, outputs, output) = match target {
+            Target::Diagnosis(name) => label(&manifest.diagnosis, name)?,
+            Target::Referral(name) => label(&manifest.referral, name)?,
+            Target::Priority(name) => {
+                let classes = manifest.priority.iter().flat_map(|p| &p.classes);
+                let (Some(head), Some(index)) =
+                    (&manifest.priority, classes.clone().position(|class| class == name))
+                else {
+                    return Err(unknown(name, classes.map(String::as_str)));
+                };
+                (head.file.clone(), head.classes.len(), index)
+            }
+        };
+        let weights = self.bundle.open_file(&file)?;
+        let at = Parameters::new(&weights, &self.device, DType::F32);
+        let widths = self.head_widths(manifest.sizes.embedding(), outputs);
+        Ok((Head::load(&at, widths)?, output))
+    }
+}
+
+fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> EngineError {
+    let known = known.collect::<Vec<_>>().join(", ");
+    EngineError::Target { name: name.to_owned(), known }
+}
+
+fn expect(what: &'static str, found: usize, expected: usize) -> Result<(), EngineError> {
+    if found == expected { Ok(()) } else { Err(EngineError::Input { what, found, expected }) }
+}
+
+fn finite(what: &str, values: &[f32]) -> Result<(), EngineError> {
+    if values.iter().all(|v| v.is_finite()) {
+        Ok(())
+    } else {
+        Err(EngineError::NotFinite { what: what.to_owned() })
+    }
+}
+
+/// `softmax(logits / temperature)`.
+fn softmax(logits: &[f32], temperature: f32) -> Vec<f32> {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f32> = logits.iter().map(|l| ((l - top) / temperature).exp()).collect();
+    let sum: f32 = powers.iter().sum();
+    powers.into_iter().map(|p| p / sum).collect()
+}

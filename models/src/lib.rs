@@ -1,0 +1,25 @@
+//! What training and serving must agree on: studies, preprocessing, networks, weights, engine.
+//!
+//! Modules stand in the order data flows through them, and none imports a later one:
+//!
+//! 1. [`dims`] sizes that the published weights fix, and the axis alphabet.
+//! 2. [`labels`] the 52 diagnoses and the words for acuity.
+//! 3. [`study`] what a study is: series, acquired stacks, what was left out and why.
+//! 4. [`dicom`] DICOM files to a study: bounded parser, decoder process, series splitting.
+//! 5. [`volume`] an acquired stack to a 256 x 256 x n volume in LPS order.
+//! 6. [`tokens`] a volume to 32 x 32 x 4 patches, their positions, and text fields.
+//! 7. [`nn`] the networks, on burn; no files, no clock.
+//! 8. [`weights`] bundles on disk, and import of the published checkpoints.
+//! 9. [`engine`] patches to tokens to scores, on the device picked at run time.
+//! 10. [`explain`] LIME over volume tokens.
+//!
+//! Research use; not a medical device.
+pub mod dims;
+pub mod labels;
+pub mod study;
+pub mod volume;
+pub mod tokens;
+pub mod nn;
+pub mod weights { pub mod manifest; pub mod mapped; pub mod init; pub mod bundle; }
+pub mod engine;
+pub mod explain;

@@ -1,0 +1,333 @@
+//! Every size of the networks. The published sizes are [`PrimaConfig::prima`]; an import reads
+//! them from the checkpoint (specification §3, §6–§11).
+
+use serde::{Deserialize, Serialize};
+
+use crate::dims::{LATENT, TOKEN_FEATURES};
+
+/// One strided convolution of the volume tokenizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConvConfig {
+    /// Cube edge of the kernel.
+    pub kernel: usize,
+    /// Stride on all three axes.
+    pub stride: usize,
+    /// Zero padding on all three axes.
+    pub padding: usize,
+}
+
+/// Sizes of the VQ-VAE (specification §3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VqVaeConfig {
+    /// Channels after each down-sampling level, outermost first.
+    pub channels: Vec<usize>,
+    /// Channels inside the residual units of each level.
+    pub residual_channels: Vec<usize>,
+    /// Residual units per level.
+    pub residual_units: usize,
+    /// Down-sampling convolution of each level, outermost first.
+    pub downsample: Vec<ConvConfig>,
+    /// Up-sampling (transposed) convolution of each level in the decoder's order, innermost
+    /// first.
+    pub upsample: Vec<ConvConfig>,
+    /// Entries of the codebook.
+    pub codebook: usize,
+    /// Channels of a codebook entry.
+    pub codebook_dim: usize,
+}
+
+/// A pre-norm transformer (specification §7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransformerConfig {
+    /// Width, `D`.
+    pub dim: usize,
+    /// Number of blocks.
+    pub depth: usize,
+    /// Attention heads, `H`.
+    pub heads: usize,
+    /// Width of one head.
+    pub dim_head: usize,
+    /// Hidden width of the MLP.
+    pub mlp_dim: usize,
+}
+
+/// A transformer with registers and a linear output (specification §8, §9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VitConfig {
+    /// The blocks.
+    pub transformer: TransformerConfig,
+    /// Number of registers, `R`.
+    pub registers: usize,
+    /// Width of the linear output over the concatenated registers.
+    pub output: usize,
+}
+
+/// Character transformer for series and study names (specification §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameEncoderConfig {
+    /// Width of the character embedding; ten position values are appended to it.
+    pub embedding: usize,
+    /// The blocks; `dim` is `embedding + 10`.
+    pub transformer: TransformerConfig,
+    /// Width of the encoder's own linear output. In the pre-trained series encoder it is present
+    /// but unused.
+    pub output: usize,
+    /// Width of the separate linear layer that replaces the encoder's own one in the pre-trained
+    /// series encoder; absent otherwise.
+    pub adapter: Option<usize>,
+}
+
+/// Patient-discrimination network on the concatenated registers (specification §11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatientDiscriminationConfig {
+    /// Hidden width.
+    pub hidden: usize,
+    /// Output width.
+    pub output: usize,
+}
+
+/// The GPT-2 report encoder (specification §11); training only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportEncoderConfig {
+    /// Size of the vocabulary.
+    pub vocabulary: usize,
+    /// Longest report in tokens.
+    pub positions: usize,
+    /// Width.
+    pub dim: usize,
+    /// Number of blocks.
+    pub depth: usize,
+    /// Attention heads.
+    pub heads: usize,
+}
+
+/// Sizes of the whole published model except its heads, whose sizes stand in their own files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrimaConfig {
+    /// Width of the image-report space.
+    pub projection: usize,
+    /// Hidden widths of every head.
+    pub head_hidden: [usize; 2],
+    /// Volume tokenizer.
+    pub tokenizer: VqVaeConfig,
+    /// Encoder of series names.
+    pub series_name: NameEncoderConfig,
+    /// Encoder of study descriptions.
+    pub study_name: NameEncoderConfig,
+    /// Sequence ViT (paper: `ViT_seq`).
+    pub sequence_vit: VitConfig,
+    /// Study ViT (paper: `ViT_st`).
+    pub study_vit: VitConfig,
+    /// Patient discrimination, where the checkpoint carries it.
+    pub patient_discrimination: Option<PatientDiscriminationConfig>,
+    /// Report encoder, where the checkpoint carries it.
+    pub report: Option<ReportEncoderConfig>,
+}
+
+impl VqVaeConfig {
+    /// The published tokenizer.
+    #[must_use]
+    pub fn prima() -> Self {
+        let levels = vec![
+            ConvConfig { kernel: 4, stride: 2, padding: 1 },
+            ConvConfig { kernel: 2, stride: 2, padding: 0 },
+        ];
+        Self {
+            channels: vec![256, 256],
+            residual_channels: vec![256, 256],
+            residual_units: 2,
+            downsample: levels.clone(),
+            // The published decoder lists its levels in the encoder's order, so that it does not
+            // mirror the encoder (specification §3).
+            upsample: levels,
+            codebook: 8192,
+            codebook_dim: 2,
+        }
+    }
+}
+
+impl PrimaConfig {
+    /// The published sizes with the inner width that 56,584,305 parameters imply
+    /// (specification §8).
+    #[must_use]
+    pub fn prima() -> Self {
+        let name = |output, adapter| NameEncoderConfig {
+            embedding: 246,
+            transformer: TransformerConfig {
+                dim: 256,
+                depth: 3,
+                heads: 4,
+                dim_head: 64,
+                mlp_dim: 300,
+            },
+            output,
+            adapter,
+        };
+        Self {
+            projection: 128,
+            head_hidden: [4000, 1000],
+            tokenizer: VqVaeConfig::prima(),
+            series_name: name(128, Some(TOKEN_FEATURES)),
+            study_name: name(1024, None),
+            sequence_vit: VitConfig {
+                transformer: TransformerConfig {
+                    dim: TOKEN_FEATURES,
+                    depth: 15,
+                    heads: 16,
+                    dim_head: 64,
+                    mlp_dim: 1024,
+                },
+                registers: 20,
+                output: 1024,
+            },
+            study_vit: VitConfig {
+                transformer: TransformerConfig {
+                    dim: 1024,
+                    depth: 4,
+                    heads: 8,
+                    dim_head: 64,
+                    mlp_dim: 1024,
+                },
+                registers: 10,
+                output: 128,
+            },
+            patient_discrimination: Some(PatientDiscriminationConfig { hidden: 500, output: 128 }),
+            report: Some(ReportEncoderConfig {
+                vocabulary: 50257,
+                positions: 1024,
+                dim: 768,
+                depth: 12,
+                heads: 12,
+            }),
+        }
+    }
+
+    /// A network of the same shape that runs in a moment: for demonstrations and tests.
+    #[must_use]
+    pub fn tiny() -> Self {
+        let transformer =
+            |dim| TransformerConfig { dim, depth: 2, heads: 4, dim_head: 16, mlp_dim: 64 };
+        let name = |output, adapter| NameEncoderConfig {
+            embedding: 38,
+            transformer: transformer(48),
+            output,
+            adapter,
+        };
+        Self {
+            projection: 16,
+            head_hidden: [24, 16],
+            tokenizer: VqVaeConfig {
+                channels: vec![16, 16],
+                residual_channels: vec![16, 16],
+                codebook: 64,
+                ..VqVaeConfig::prima()
+            },
+            series_name: name(16, Some(TOKEN_FEATURES)),
+            study_name: name(64, None),
+            sequence_vit: VitConfig {
+                transformer: transformer(TOKEN_FEATURES),
+                registers: 4,
+                output: 64,
+            },
+            study_vit: VitConfig { transformer: transformer(64), registers: 4, output: 16 },
+            patient_discrimination: None,
+            report: None,
+        }
+    }
+
+    /// Width of the study embedding that every head reads: registers of the study ViT, joined.
+    #[must_use]
+    pub fn embedding(&self) -> usize {
+        self.study_vit.registers * self.study_vit.transformer.dim
+    }
+
+    /// Checks that the parts fit one another.
+    ///
+    /// # Errors
+    ///
+    /// Names the field, what was found and what it must be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let expect = |field, found, expected| {
+            if found == expected {
+                Ok(())
+            } else {
+                Err(ConfigError { field, found, expected })
+            }
+        };
+        let sequence = self.sequence_vit.transformer.dim;
+        if sequence < TOKEN_FEATURES {
+            return Err(ConfigError {
+                field: "sequence_vit.transformer.dim",
+                found: sequence,
+                expected: TOKEN_FEATURES,
+            });
+        }
+        let series_name = self.series_name.adapter.unwrap_or(self.series_name.output);
+        expect("series_name output width", series_name, sequence)?;
+        expect("sequence_vit.output", self.sequence_vit.output, self.study_vit.transformer.dim)?;
+        expect("study_name.output", self.study_name.output, self.study_vit.transformer.dim)?;
+        expect("study_vit.output", self.study_vit.output, self.projection)?;
+        for (field, name) in
+            [("series_name.embedding", &self.series_name), ("study_name.embedding", &self.study_name)]
+        {
+            expect(field, name.embedding + NAME_POSITION, name.transformer.dim)?;
+        }
+        let levels = self.tokenizer.downsample.len();
+        expect("tokenizer.channels (count)", self.tokenizer.channels.len(), levels)?;
+        expect("tokenizer.residual_channels (count)", self.tokenizer.residual_channels.len(), levels)?;
+        expect("tokenizer.upsample (count)", self.tokenizer.upsample.len(), levels)?;
+        expect("tokenizer latent values", self.latent(), LATENT)
+    }
+
+    /// Latent values per token that the tokenizer produces for a duplicated 32 x 32 x 4 patch.
+    fn latent(&self) -> usize {
+        let shrink = |edge: usize| {
+            self.tokenizer.downsample.iter().fold(edge, |edge, conv| {
+                (edge + 2 * conv.padding).saturating_sub(conv.kernel) / conv.stride.max(1) + 1
+            })
+        };
+        self.tokenizer.codebook_dim * shrink(8) * shrink(32) * shrink(32)
+    }
+}
+
+/// Position values appended to every character embedding (specification §6).
+pub const NAME_POSITION: usize = 10;
+
+/// Sizes that contradict each other.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} is {found}, but the other sizes need {expected}")]
+pub struct ConfigError {
+    /// The field at fault.
+    pub field: &'static str,
+    /// Its value.
+    pub found: usize,
+    /// The value that would fit.
+    pub expected: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_fit_together() {
+        PrimaConfig::prima().validate().unwrap();
+        PrimaConfig::tiny().validate().unwrap();
+    }
+
+    #[test]
+    fn a_contradiction_is_named() {
+        let mut config = PrimaConfig::tiny();
+        config.study_name.output = 65;
+        let error = config.validate().unwrap_err().to_string();
+        assert_eq!(error, "study_name.output is 65, but the other sizes need 64");
+    }
+}

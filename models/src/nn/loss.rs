@@ -1,0 +1,106 @@
+//! Training objectives: CLIP and patient discrimination (paper, Methods, equation 8;
+//! specification §11, §15).
+
+use burn::tensor::{Int, Tensor, TensorData, activation};
+
+use super::Compute;
+
+/// Value the published code writes on the diagonal of the similarity logits, after the division
+/// by the temperature, so that a series is (almost) no candidate for itself.
+const SELF_LOGIT: f32 = -10.0;
+
+/// Contrastive loss between images and reports: mean of the two cross entropies of
+/// `image . text^T * exp(temperature)`.
+///
+/// # Shapes
+///
+/// - `image`, `text`: `[B, projection]`, rows of unit length; row `i` of one belongs to row `i`
+///   of the other
+/// - `temperature`: `[1]`
+/// - output: `[1]`
+#[must_use]
+pub fn clip_loss(
+    image: Tensor<Compute, 2>,
+    text: Tensor<Compute, 2>,
+    temperature: Tensor<Compute, 1>,
+) -> Tensor<Compute, 1> {
+    let logits = image.matmul(text.transpose()) * temperature.exp().unsqueeze();
+    (matching_entropy(logits.clone()) + matching_entropy(logits.transpose())) * 0.5
+}
+
+/// Mean cross entropy of rows whose right class is their own index.
+fn matching_entropy(logits: Tensor<Compute, 2>) -> Tensor<Compute, 1> {
+    let [n, _] = logits.dims();
+    let eye = Tensor::<Compute, 2>::eye(n, &logits.device());
+    #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^52")]
+    let n = n as f64;
+    (activation::log_softmax(logits, 1) * eye).sum().neg() / n
+}
+
+/// Which form of the patient-discrimination loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatientDiscrimination {
+    /// The published code: a series is no positive of itself, its own logit is -10, and the
+    /// terms are summed with weight `1 / (n_i - 1)`.
+    Code,
+    /// Equation 8 of the paper: positives are all series of the study including the series
+    /// itself, weight `1 / n_i`, averaged over the studies of the batch.
+    Paper,
+}
+
+/// Pulls series of one study together: `-log` of the softmax mass that a series gives to the
+/// series of its own study.
+///
+/// A study with a single series has no positive in the code's form; it contributes nothing here
+/// (the published code yields infinity).
+///
+/// # Shapes
+///
+/// - `u`: `[S, output]`, rows of unit length
+/// - `study`: study id of each series
+/// - `temperature`: `[1]`, divides
+/// - output: `[1]`
+#[must_use]
+pub fn patient_discrimination_loss(
+    u: Tensor<Compute, 2>,
+    study: &[i64],
+    temperature: Tensor<Compute, 1>,
+    form: PatientDiscrimination,
+) -> Tensor<Compute, 1> {
+    let device = u.device();
+    let n = study.len();
+    let logits = u.clone().matmul(u.transpose()) / temperature.unsqueeze();
+    let ids = Tensor::<Compute, 1, Int>::from_data(TensorData::new(study.to_vec(), [n]), &device);
+    let same = ids.clone().unsqueeze_dim::<2>(1).equal(ids.unsqueeze_dim::<2>(0)).float(); // [S, S]
+    let eye = Tensor::<Compute, 2>::eye(n, &device);
+    let (logits, positives) = match form {
+        PatientDiscrimination::Code => {
+            (logits.mask_fill(eye.clone().bool(), SELF_LOGIT), same - eye)
+        }
+        PatientDiscrimination::Paper => (logits, same),
+    };
+    let weights = weights(study, form);
+    let mass = (activation::softmax(logits, 1) * positives).sum_dim(1).squeeze_dim::<1>(1); // [S]
+    let weighted = Tensor::from_data(TensorData::new(weights.clone(), [n]), &device);
+    // Rows without a positive have mass 0; their weight is 0, but 0 * log 0 is NaN.
+    let alone = Tensor::<Compute, 1>::from_data(
+        TensorData::new(weights.iter().map(|&w| f32::from(w == 0.0)).collect(), [n]),
+        &device,
+    );
+    ((mass + alone).log() * weighted).sum().neg()
+}
+
+/// Weight of every series' term.
+#[expect(clippy::cast_precision_loss, reason = "a batch has far fewer than 2^23 series")]
+fn weights(study: &[i64], form: PatientDiscrimination) -> Vec<f32> {
+    let mut distinct = study.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let size = |id: &i64| study.iter().filter(|other| *other == id).count();
+    let weight = |id| match (form, size(id)) {
+        (PatientDiscrimination::Code, 1) => 0.0,
+        (PatientDiscrimination::Code, n) => 1.0 / (n - 1) as f32,
+        (PatientDiscrimination::Paper, n) => 1.0 / (n * distinct.len()) as f32,
+    };
+    study.iter().map(weight).collect()
+}

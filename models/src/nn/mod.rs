@@ -1,0 +1,27 @@
+//! The networks, on burn. No files, no clock, no logging; parameters come through
+//! [`parameters::ParameterSource`].
+//!
+//! | module | network | specification |
+//! |---|---|---|
+//! | [`vqvae`] | volume tokenizer | §3 |
+//! | [`name`] | series-name and study-name encoders | §6 |
+//! | [`transformer`] | pre-norm blocks over packed sequences | §7 |
+//! | [`register_vit`] | sequence ViT and study ViT | §8, §9 |
+//! | [`head`] | diagnosis, referral and priority heads | §10 |
+//! | [`report`] | GPT-2 report encoder (training only) | §11 |
+//! | [`loss`] | CLIP and patient-discrimination losses | §11 |
+//! | [`prima`] | the vision side together | §8, §9 |
+
+pub mod config;
+pub mod head;
+pub mod loss;
+pub mod name;
+pub mod parameters;
+pub mod prima;
+pub mod register_vit;
+pub mod report;
+pub mod transformer;
+pub mod vqvae;
+
+/// The one backend: CPU (flex), wgpu and CUDA behind one type; a device value picks at run time.
+pub type Compute = burn::Dispatch;

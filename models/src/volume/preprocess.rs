@@ -1,0 +1,143 @@
+//! A stack becomes a volume: resize in plane first, on the acquisition's own columns and rows,
+//! then turn the axes to LPS (specification §1a, §1b). In this order the stacking axis is never
+//! resampled, whichever way the patient was cut.
+
+use super::orient::{Grid, Orientation};
+use super::{Preprocessing, Volume, resample};
+use crate::dims::IN_PLANE_VOX;
+use crate::study::{Samples, Stack};
+
+/// Axes whose unit vectors span less than this volume are treated as parallel. Acquired axes
+/// are at right angles, which gives 1.
+const SMALLEST_DETERMINANT: f64 = 1e-3;
+
+/// Why a stack could not become a volume.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PreprocessError {
+    /// Sizes and samples disagree, or a size is zero.
+    #[error(
+        "a stack of {columns} x {rows} x {slices} voxels came with {found} samples; the reader \
+         must deliver one sample per voxel and at least one voxel"
+    )]
+    Samples {
+        /// Columns of a slice.
+        columns: usize,
+        /// Rows of a slice.
+        rows: usize,
+        /// Slices.
+        slices: usize,
+        /// Samples delivered.
+        found: usize,
+    },
+    /// Spacing, origin or direction do not place the voxels in the patient.
+    #[error(
+        "the geometry does not place voxels in the patient: {what}; check Pixel Spacing, Image \
+         Position and Image Orientation (Patient)"
+    )]
+    Geometry {
+        /// What is wrong, with the values found.
+        what: String,
+    },
+    /// A sample is infinite or not a number after rescaling. One such voxel would turn every
+    /// score of the study into NaN (specification §16.13), so both preprocessings refuse it.
+    #[error("sample {index} is {value} after rescaling; check Rescale Slope and Intercept")]
+    NotFinite {
+        /// Position in the stack's samples.
+        index: usize,
+        /// The sample.
+        value: f64,
+    },
+}
+
+/// Resizes every slice to 256 x 256 and orders the axes `[z, y, x]` in LPS.
+///
+/// `Published` follows ITK bit by bit as far as the specification can tell: computed in `f64`
+/// through patient coordinates, integers truncated toward zero, the pixel id outside the image.
+/// `V1` samples the same positions in `f32`, keeps fractions and repeats the edge.
+///
+/// # Errors
+/// [`PreprocessError`] when samples or geometry of the stack are unusable.
+pub fn preprocess(stack: &Stack, mode: Preprocessing) -> Result<Volume, PreprocessError> {
+    check(stack)?;
+    let voxels = match mode {
+        Preprocessing::Published => {
+            stored(resample::published(stack), matches!(stack.samples, Samples::F64(_)))
+        }
+        Preprocessing::V1 => resample::linear(stack),
+    };
+    let orientation = Orientation::nearest_lps(&stack.direction);
+    Ok(orientation.volume(voxels, &resized_grid(stack)))
+}
+
+/// The published volume before integers are truncated, in the order of [`Volume::voxels`].
+///
+/// A parity check needs it: the published code may differ by one raw unit where the value here
+/// is an integer up to rounding (specification §1a).
+///
+/// # Errors
+/// As [`preprocess`].
+pub fn untruncated(stack: &Stack) -> Result<Vec<f64>, PreprocessError> {
+    check(stack)?;
+    let orientation = Orientation::nearest_lps(&stack.direction);
+    Ok(orientation.reorder(resample::published(stack), resized_grid(stack).size_vox))
+}
+
+/// What the published pipeline stores: integer images keep their type, so fractions are cut off.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the published pipeline narrows to single precision here (specification §2.1)"
+)]
+fn stored(exact: Vec<f64>, fractional: bool) -> Vec<f32> {
+    exact.into_iter().map(|v| if fractional { v } else { v.trunc() } as f32).collect()
+}
+
+/// The stack's grid after the resize: same origin, the field of view spread over 256 voxels.
+fn resized_grid(stack: &Stack) -> Grid {
+    let mut grid = Grid {
+        size_vox: stack.size_vox,
+        spacing_mm: stack.spacing_mm,
+        origin_mm: stack.origin_mm,
+        direction: stack.direction,
+    };
+    for axis in 0..2 {
+        grid.spacing_mm[axis] =
+            stack.size_vox[axis] as f64 * stack.spacing_mm[axis] / IN_PLANE_VOX as f64;
+        grid.size_vox[axis] = IN_PLANE_VOX;
+    }
+    grid
+}
+
+fn check(stack: &Stack) -> Result<(), PreprocessError> {
+    let [columns, rows, slices] = stack.size_vox;
+    let found = stack.samples.len();
+    let expected = columns.checked_mul(rows).and_then(|n| n.checked_mul(slices));
+    if found == 0 || expected != Some(found) {
+        return Err(PreprocessError::Samples { columns, rows, slices, found });
+    }
+    let geometry = |what: String| Err(PreprocessError::Geometry { what });
+    if !stack.spacing_mm.iter().all(|&s| s.is_finite() && s > 0.0) {
+        return geometry(format!("voxel distances are {:?} mm", stack.spacing_mm));
+    }
+    if !stack.origin_mm.iter().all(|v| v.is_finite()) {
+        return geometry(format!("the first voxel lies at {:?} mm", stack.origin_mm));
+    }
+    let volume = determinant(&stack.direction).abs();
+    if !(volume > SMALLEST_DETERMINANT && volume.is_finite()) {
+        return geometry(format!("the axes {:?} lie in one plane", stack.direction));
+    }
+    if let Samples::F64(values) = &stack.samples
+        && let Some(index) = values.iter().position(|v| !v.is_finite())
+    {
+        return Err(PreprocessError::NotFinite { index, value: values[index] });
+    }
+    Ok(())
+}
+
+fn determinant([a, b, c]: &[[f64; 3]; 3]) -> f64 {
+    a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0])
+        + a[2] * (b[0] * c[1] - b[1] * c[0])
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,167 @@
+//! `manifest.toml`: everything a bundle promises.
+
+use serde::{Deserialize, Serialize};
+
+use crate::nn::config::PrimaConfig;
+use crate::volume::Preprocessing;
+
+/// Format this build reads and writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// File name of the manifest inside a bundle.
+pub const MANIFEST: &str = "manifest.toml";
+/// File name of the volume tokenizer's weights.
+pub const TOKENIZER: &str = "tokenizer.safetensors";
+/// File name of the transformers' weights.
+pub const NETWORK: &str = "network.safetensors";
+
+/// Text every bundle carries unless its maker writes another one.
+pub const INTENDED_USE: &str = "Research use only; not a medical device. Orders a worklist so that \
+    a radiologist sees likely urgent studies first; it never replaces a reading.";
+
+/// What a bundle is made of and what it is for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// Name of the model, shown with every result.
+    pub id: String,
+    /// Name of the preset the sizes follow (`prima`, `tiny`), or `custom`.
+    pub preset: String,
+    /// Preprocessing that inputs must go through.
+    pub preprocessing: Preprocessing,
+    /// What the model is for, and what it is not for.
+    pub intended_use: String,
+    /// Where the weights come from.
+    pub provenance: Provenance,
+    /// Every size of the networks.
+    pub sizes: PrimaConfig,
+    /// Diagnosis heads in the order of the labels.
+    pub diagnosis: Vec<HeadEntry>,
+    /// Referral heads.
+    pub referral: Vec<HeadEntry>,
+    /// Priority head.
+    pub priority: Option<PriorityEntry>,
+    /// Diagnosis heads that also read an embedding of the clinical context.
+    pub context: Option<ContextHeads>,
+    /// Parts that `tract` serves on the CPU instead of burn.
+    pub onnx: Option<OnnxParts>,
+    /// Every other file of the bundle.
+    pub files: Vec<FileEntry>,
+}
+
+/// Where weights come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// In one word.
+    pub kind: ProvenanceKind,
+    /// In one sentence, shown with every result.
+    pub statement: String,
+    /// Files or runs the weights were made from, with their digests.
+    pub sources: Vec<String>,
+}
+
+/// Origin of weights in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProvenanceKind {
+    /// Random numbers: results mean nothing.
+    Untrained,
+    /// A published checkpoint.
+    Imported,
+    /// Trained on simulated studies.
+    TrainedOnSimulatedData,
+    /// Trained on a hospital's own studies.
+    TrainedOnClinicalData,
+}
+
+/// One head of which one output is used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadEntry {
+    /// Label, as the published model spells it.
+    pub name: String,
+    /// Row of the source's last layer that was kept.
+    pub output_index: usize,
+    /// Logit from which the label counts as positive.
+    pub threshold: f32,
+    /// File below the bundle's folder.
+    pub file: String,
+    /// From logit to probability, where one was fitted.
+    pub calibration: Option<Calibration>,
+}
+
+/// Platt scaling: probability = sigmoid(`scale` * logit + `offset`).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Factor.
+    pub scale: f32,
+    /// Summand.
+    pub offset: f32,
+}
+
+impl Calibration {
+    /// Calibrated probability of a logit.
+    #[must_use]
+    pub fn probability(self, logit: f32) -> f32 {
+        1.0 / (1.0 + (-(self.scale * logit + self.offset)).exp())
+    }
+}
+
+/// The priority head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriorityEntry {
+    /// Class names in the order of the outputs.
+    pub classes: Vec<String>,
+    /// File below the bundle's folder.
+    pub file: String,
+    /// Softmax temperature, where one was fitted: probabilities = softmax(logits / it).
+    pub temperature: Option<f32>,
+}
+
+/// Diagnosis heads that read study embedding and context embedding, joined (paper, Methods,
+/// "Prima with clinical context").
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContextHeads {
+    /// Length of the context embedding.
+    pub dimension: usize,
+    /// What makes the embedding, so that a caller can refuse another one.
+    pub encoder: String,
+    /// One head per diagnosis, in the order of [`Manifest::diagnosis`].
+    pub diagnosis: Vec<HeadEntry>,
+}
+
+/// ONNX files of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnnxParts {
+    /// Tokenizer encoder: input `[N, 1, z, y, x]` f32 with the thin axis repeated to 8, output
+    /// `z_e`. Both orders of sizes are dynamic.
+    pub tokenizer: Option<String>,
+}
+
+/// One file of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    /// Path below the bundle's folder, with forward slashes.
+    pub path: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the content, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// All files that heads name.
+    pub fn head_files(&self) -> impl Iterator<Item = &str> {
+        let context = self.context.iter().flat_map(|c| &c.diagnosis);
+        let heads = self.diagnosis.iter().chain(&self.referral).chain(context);
+        heads.map(|h| h.file.as_str()).chain(self.priority.iter().map(|p| p.file.as_str()))
+    }
+}

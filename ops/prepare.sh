@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# Sourced by ops/test, ops/demo and ops/bench: goes to the repository's root, and offers the steps
+# they share. Debian 12 with a Rust toolchain is enough to start from.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '\n== %s\n' "$*"; }
+fail() { printf '\nerror: %s\n' "$*" >&2; exit 1; }
+
+# Installs the Debian packages named that are missing, as root or with sudo.
+install_packages() {
+  local package missing=()
+  command -v dpkg-query >/dev/null || {
+    say "not a Debian system: making do with what is installed (wanted: $*)"
+    return 0
+  }
+  for package; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
+      missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  local root=()
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null || fail "as root, run: apt-get install ${missing[*]}"
+    root=(sudo)
+  fi
+  say "installing ${missing[*]}"
+  "${root[@]}" apt-get update -qq
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# A linker and C compiler for Rust, and cmake with a C++ compiler for the JPEG-LS codec.
+install_build_tools() {
+  command -v cargo >/dev/null ||
+    fail "cargo is missing: install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer from https://rustup.rs"
+  install_packages ca-certificates cmake g++ gcc libc6-dev make pkg-config
+}
+
+# Compiling the dependencies once takes a quarter of an hour, so clones share one build folder.
+# A folder named by CARGO_TARGET_DIR and a build that stands in the clone come first; without a
+# place for the shared folder the build goes into the clone.
+use_build_cache() {
+  local cache="${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/prima-build"
+  if [[ -z ${CARGO_TARGET_DIR:-} && ! -d target/debug ]] &&
+    mkdir -p "$cache/target" 2>/dev/null && [[ -w $cache/target ]]; then
+    CARGO_TARGET_DIR=$cache/target
+  fi
+  export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
+}
+
+# The one build of this repository. Another choice of packages or targets changes the features
+# of shared dependencies, and with them recompiles burn.
+build() {
+  say "building into $CARGO_TARGET_DIR (the first time about a quarter of an hour)"
+  cargo build --workspace --all-targets --locked
+}
+
+# Points Vulkan at Mesa's software driver, unless the caller has chosen a driver.
+use_software_vulkan() {
+  [[ -z ${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-} ]] || return 0
+  local driver
+  for driver in /usr/share/vulkan/icd.d/lvp_icd*.json; do
+    [[ -f $driver ]] || continue
+    # The first name is today's, the second the one that Debian 12's loader knows.
+    export VK_DRIVER_FILES=$driver VK_ICD_FILENAMES=$driver
+  done
+}

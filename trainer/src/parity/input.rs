@@ -1,0 +1,176 @@
+//! The recorded folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use models::dims::MAX_NAME_CHARS;
+use models::nn::config::PrimaConfig;
+use models::nn::parameters::{ParameterError, ParameterSource};
+use models::tokens::position::{character_position, position};
+use models::tokens::text::char_ids;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::ABSOLUTE;
+use super::report::Report;
+
+/// A folder of recorded inputs and outputs.
+pub struct Folder {
+    pub path: PathBuf,
+    /// Sizes of this set.
+    pub sizes: PrimaConfig,
+    /// Heads: names, indices, thresholds.
+    pub heads: models::weights::import::HeadsMeta,
+    /// `config.json` itself.
+    pub config: Value,
+}
+
+/// A safetensors file of the folder, in memory.
+pub struct Tensors {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct CharTokens {
+    text: String,
+    ids: Vec<u8>,
+}
+
+impl Folder {
+    pub fn open(path: &Path) -> Result<Self> {
+        ensure!(path.is_dir(), "{} is not a folder; give one laid out like tests/golden/prima", path.display());
+        let state = models::weights::import::read_parity_folder(path)
+            .with_context(|| format!("cannot read sizes and heads from {}", path.display()))?;
+        let config = json(&path.join("config.json"))?;
+        Ok(Self { path: path.to_owned(), sizes: state.sizes, heads: state.heads, config })
+    }
+
+    pub fn tensors(&self, name: &str) -> Result<Tensors> {
+        let path = self.path.join(name);
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        SafeTensors::deserialize(&bytes)
+            .with_context(|| format!("{} is not a valid safetensors file", path.display()))?;
+        Ok(Tensors { name: name.to_owned(), bytes })
+    }
+
+    pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        json(&self.path.join(name))
+    }
+
+    /// Series names of recorded study `j`, and its description.
+    pub fn names(&self, j: usize) -> Result<(Vec<String>, String)> {
+        let names = serde_json::from_value(self.config["names"][j].clone())
+            .with_context(|| format!("config.json: names[{j}] is not a list of texts"))?;
+        let description = self.config["study_descriptions"][j].as_str().unwrap_or_default();
+        Ok((names, description.to_owned()))
+    }
+
+    /// Number of recorded studies.
+    pub fn studies(&self) -> usize {
+        self.config["studies"].as_array().map_or(0, Vec::len)
+    }
+
+    /// Character ids and position tables.
+    pub fn text_and_positions(&self, report: &mut Report) -> Result<()> {
+        let cases: Vec<CharTokens> = self.json("char_tokens.json")?;
+        let found: Vec<u8> = cases.iter().flat_map(|case| char_ids(&case.text).ids).collect();
+        let expected: Vec<u8> = cases.into_iter().flat_map(|case| case.ids).collect();
+        report.equal("text: character ids", &found, &expected);
+
+        let io = self.tensors("model_io.safetensors")?;
+        let table: Vec<f32> = (0..=MAX_NAME_CHARS).flat_map(character_position).collect();
+        report.close("text: position table", &table, &io.f32("posenc1d_10")?, ABSOLUTE);
+        let index = |row: i64| {
+            [row / 10_000, row / 100 % 100, row % 100].map(|v| u32::try_from(v).unwrap_or(u32::MAX))
+        };
+        let rows = io.i64("posenc3d.rows")?;
+        let found: Vec<f32> = rows.into_iter().flat_map(|row| position(index(row))).collect();
+        report.close("tokens: position table", &found, &io.f32("posenc3d.values")?, ABSOLUTE);
+        Ok(())
+    }
+}
+
+fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not what was expected", path.display()))
+}
+
+impl Tensors {
+    pub fn contains(&self, name: &str) -> bool {
+        self.view(name).is_ok()
+    }
+
+    pub fn shape(&self, name: &str) -> Result<Vec<usize>> {
+        Ok(self.view(name)?.shape().to_vec())
+    }
+
+    /// Values of an f32 or f64 tensor.
+    pub fn f32(&self, name: &str) -> Result<Vec<f32>> {
+        let view = self.view(name)?;
+        #[expect(clippy::cast_possible_truncation, reason = "recorded f64 values are compared as f32")]
+        match view.dtype() {
+            Dtype::F32 => Ok(words(view.data()).map(f32::from_le_bytes).collect()),
+            Dtype::F64 => Ok(words(view.data()).map(|w| f64::from_le_bytes(w) as f32).collect()),
+            Dtype::I16 => Ok(words(view.data()).map(|w| f32::from(i16::from_le_bytes(w))).collect()),
+            other => anyhow::bail!("{}: {name} is {other:?}, expected floats", self.name),
+        }
+    }
+
+    /// Values of an integer tensor.
+    pub fn i64(&self, name: &str) -> Result<Vec<i64>> {
+        let view = self.view(name)?;
+        match view.dtype() {
+            Dtype::I64 => Ok(words(view.data()).map(i64::from_le_bytes).collect()),
+            Dtype::I32 => Ok(words(view.data()).map(|w| i32::from_le_bytes(w).into()).collect()),
+            Dtype::U8 => Ok(view.data().iter().copied().map(i64::from).collect()),
+            other => anyhow::bail!("{}: {name} is {other:?}, expected integers", self.name),
+        }
+    }
+
+    /// Values of an f64 tensor.
+    pub fn f64(&self, name: &str) -> Result<Vec<f64>> {
+        let view = self.view(name)?;
+        match view.dtype() {
+            Dtype::F64 => Ok(words(view.data()).map(f64::from_le_bytes).collect()),
+            _ => Ok(self.f32(name)?.into_iter().map(f64::from).collect()),
+        }
+    }
+
+    fn view(&self, name: &str) -> Result<TensorView<'_>> {
+        // The header was checked when the file was opened.
+        SafeTensors::deserialize(&self.bytes)?
+            .tensor(name)
+            .with_context(|| format!("{}: tensor {name} is missing", self.name))
+    }
+}
+
+impl ParameterSource for Tensors {
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ParameterError> {
+        let origin = self.name.clone();
+        let (Ok(found), Ok(values)) = (self.shape(name), self.f32(name)) else {
+            return Err(ParameterError::Missing {
+                origin,
+                name: name.to_owned(),
+                expected: shape.to_vec(),
+            });
+        };
+        if found != shape {
+            let (name, expected) = (name.to_owned(), shape.to_vec());
+            return Err(ParameterError::Shape { origin, name, found, expected });
+        }
+        Ok(values)
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        Self::contains(self, name)
+    }
+}
+
+fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
+    bytes.as_chunks::<N>().0.iter().copied()
+}
