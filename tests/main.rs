@@ -1,1 +1,17 @@
+//! The workspace's integration tests: one binary, so that burn is linked once.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and reads where its data lie from the environment"
+)]
+
+mod decode_worker;
+mod fuzz_dicom;
+mod pydicom;
+mod tidy;
+
+pub(crate) use tests::decode_worker;

@@ -8,18 +8,32 @@
 //! 4. [`dicom`] DICOM files to a study: bounded parser, decoder process, series splitting.
 //! 5. [`volume`] an acquired stack to a 256 x 256 x n volume in LPS order.
 //! 6. [`tokens`] a volume to 32 x 32 x 4 patches, their positions, and text fields.
-//! 7. [`nn`] the networks, on burn; no files, no clock.
-//! 8. [`weights`] bundles on disk, and import of the published checkpoints.
-//! 9. [`engine`] patches to tokens to scores, on the device picked at run time.
-//! 10. [`explain`] LIME over volume tokens.
+//! 7. [`prepare`] a study on disk to patches and names: the four above in order.
+//! 8. [`nn`] the networks, on burn; no files, no clock.
+//! 9. [`weights`] bundles on disk, and import of the published checkpoints.
+//! 10. [`engine`] patches to tokens to scores, on the device picked at run time.
+//! 11. [`explain`] LIME over volume tokens.
 //!
 //! Research use; not a medical device.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::float_cmp,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::string_slice,
+        reason = "tests compare small exact numbers"
+    )
+)]
+
 pub mod dims;
 pub mod labels;
 pub mod study;
+pub mod dicom;
 pub mod volume;
 pub mod tokens;
+pub mod prepare;
 pub mod nn;
-pub mod weights { pub mod manifest; pub mod mapped; pub mod init; pub mod bundle; }
+pub mod weights;
 pub mod engine;
 pub mod explain;

@@ -152,11 +152,7 @@ impl SeriesSpec {
     /// Direction from slice 0 to the last; towards head, back and left.
     pub fn normal(&self) -> [f64; 3] {
         let [r, c] = self.plane.cosines();
-        let n = [
-            r[1] * c[2] - r[2] * c[1],
-            r[2] * c[0] - r[0] * c[2],
-            r[0] * c[1] - r[1] * c[0],
-        ];
+        let n = [r[1] * c[2] - r[2] * c[1], r[2] * c[0] - r[0] * c[2], r[0] * c[1] - r[1] * c[0]];
         let sign = if self.plane == Plane::Sagittal { -1.0 } else { 1.0 };
         n.map(|v| v * sign)
     }
@@ -435,10 +431,8 @@ fn mosaic(spec: &SeriesSpec, volume: &[Image]) -> InMemDicomObject {
     put_b_value(&mut object, &volume[0]);
     let [r, c] = spec.plane.cosines();
     let shift = (side as f64 - 1.0) / 2.0;
-    let (dx, dy) = (
-        shift * columns as f64 * spec.spacing_mm[0],
-        shift * rows as f64 * spec.spacing_mm[1],
-    );
+    let (dx, dy) =
+        (shift * columns as f64 * spec.spacing_mm[0], shift * rows as f64 * spec.spacing_mm[1]);
     let first = spec.position_mm(volume[0].slice);
     let corner: [f64; 3] = std::array::from_fn(|a| first[a] - r[a] * dx - c[a] * dy);
     numbers(&mut object, tags::IMAGE_POSITION_PATIENT, &corner);

@@ -13,12 +13,15 @@ const MIN_SLICES: usize = 3;
 /// reformatted volumes in three planes have more.
 const LOCALISER_SLICES: usize = 20;
 
+/// What a rule returns: the reason to leave something out, if it applies.
+type Verdict = Option<LeftOutReason>;
+
 /// Rules on one file, in order: what it is decides before what it shows.
-const FILE_RULES: [fn(&Instance) -> Option<LeftOutReason>; 5] =
+const FILE_RULES: [fn(&Instance) -> Verdict; 5] =
     [encrypted, no_image, secondary_capture, not_mr, colour];
 
 /// Rules on one volume.
-const VOLUME_RULES: [fn(&[Slice]) -> Option<LeftOutReason>; 2] = [derived, too_few];
+const VOLUME_RULES: [fn(&[Slice]) -> Verdict; 2] = [derived, too_few];
 
 /// Storage classes by the beginning of their UID, for messages.
 const CLASS_NAMES: [(&str, &str); 11] = [
@@ -35,8 +38,9 @@ const CLASS_NAMES: [(&str, &str); 11] = [
     ("1.2.840.10008.5.1.4.1.1.4", "MR"),
 ];
 
-/// Descriptions of scouts and calibration scans: whole words, and parts of words.
-const LOCALISER_WORDS: [&str; 4] = ["loc", "survey", "scout", "planscan"];
+/// Descriptions of scouts and calibration scans: words that count where there are few slices, and
+/// parts of a description that always do.
+const LOCALISER_WORDS: [&str; 3] = ["loc", "survey", "planscan"];
 const LOCALISER_PARTS: [&str; 10] = [
     "localizer",
     "localiser",
@@ -78,12 +82,12 @@ const DERIVED: [(&str, &str); 22] = [
 ];
 
 /// Why a file takes no part, whatever else is in its series.
-pub(super) fn file_reason(instance: &Instance) -> Option<LeftOutReason> {
+pub(super) fn file_reason(instance: &Instance) -> Verdict {
     FILE_RULES.iter().find_map(|rule| rule(instance))
 }
 
 /// Why a volume takes no part.
-pub(super) fn volume_reason(slices: &[Slice]) -> Option<LeftOutReason> {
+pub(super) fn volume_reason(slices: &[Slice]) -> Verdict {
     VOLUME_RULES.iter().find_map(|rule| rule(slices))
 }
 
@@ -100,16 +104,16 @@ pub(super) fn is_localiser(first: &Instance, split: &Split) -> bool {
         || LOCALISER_PARTS.iter().any(|part| name.contains(part))
 }
 
-fn encrypted(instance: &Instance) -> Option<LeftOutReason> {
+fn encrypted(instance: &Instance) -> Verdict {
     (instance.encrypted && !instance.has_pixels).then_some(LeftOutReason::Encrypted)
 }
 
-fn no_image(instance: &Instance) -> Option<LeftOutReason> {
+fn no_image(instance: &Instance) -> Verdict {
     let sop_class = class_name(&instance.sop_class);
     (!instance.has_pixels).then_some(LeftOutReason::NoImage { sop_class })
 }
 
-fn secondary_capture(instance: &Instance) -> Option<LeftOutReason> {
+fn secondary_capture(instance: &Instance) -> Verdict {
     let class = instance.sop_class.starts_with(uids::SECONDARY_CAPTURE_IMAGE_STORAGE);
     let screen = |value: &String| value.starts_with("SCREEN");
     let is = class || instance.image_type.iter().any(screen);
@@ -117,7 +121,7 @@ fn secondary_capture(instance: &Instance) -> Option<LeftOutReason> {
 }
 
 /// A file without a storage class is judged by its modality alone.
-fn not_mr(instance: &Instance) -> Option<LeftOutReason> {
+fn not_mr(instance: &Instance) -> Verdict {
     let class = instance.sop_class.as_str();
     let mr = class.is_empty()
         || class == uids::MR_IMAGE_STORAGE
@@ -129,7 +133,7 @@ fn not_mr(instance: &Instance) -> Option<LeftOutReason> {
     })
 }
 
-fn colour(instance: &Instance) -> Option<LeftOutReason> {
+fn colour(instance: &Instance) -> Verdict {
     let layout = instance.layout.as_ref().ok()?;
     let colour = layout.samples_per_pixel != 1 || !layout.photometric.starts_with("MONOCHROME");
     colour.then_some(LeftOutReason::ColourMap)
@@ -137,14 +141,14 @@ fn colour(instance: &Instance) -> Option<LeftOutReason> {
 
 /// `ORIGINAL\PRIMARY\MPR` is what some scanners call an oblique acquisition, so only images that
 /// say they are derived count.
-fn derived(slices: &[Slice]) -> Option<LeftOutReason> {
+fn derived(slices: &[Slice]) -> Verdict {
     let image_type = &slices.first()?.facets.image_type;
     let (first, others) = image_type.split_first()?;
     let row = DERIVED.iter().find(|(value, _)| others.iter().any(|other| other == value))?;
     (first == "DERIVED").then(|| LeftOutReason::Derived { what: row.1.into() })
 }
 
-fn too_few(slices: &[Slice]) -> Option<LeftOutReason> {
+fn too_few(slices: &[Slice]) -> Verdict {
     let found = slices.len();
     (found < MIN_SLICES).then_some(LeftOutReason::TooFewSlices { found, needed: MIN_SLICES })
 }

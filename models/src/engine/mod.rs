@@ -21,8 +21,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 pub use onnx::OnnxError;
 pub use device::{DeviceChoice, DeviceError, DeviceReport, Precision, device, probe};
 pub use types::{
-    ClassScore, LabelScore, SeriesTokens, StudyInput, StudyPatches, StudyScores, StudyTokens,
-    Target,
+    ClassScore, LabelScore, SeriesTokens, StudyInput, StudyScores, StudyTokens, Target,
 };
 
 use crate::dims::{LATENT, PATCH_IN_PLANE_VOX, PATCH_THIN_VOX, PATCH_VOX, THIN_REPEAT, TOKEN_FEATURES};
@@ -30,6 +29,7 @@ use crate::nn::Compute;
 use crate::nn::parameters::{ParameterError, Parameters};
 use crate::nn::prima::Prima;
 use crate::nn::vqvae::Encoder;
+use crate::tokens::StudyPatches;
 use crate::tokens::patchify::write_repeated;
 use crate::tokens::position::assemble_token;
 use crate::weights::bundle::{Bundle, BundleError};

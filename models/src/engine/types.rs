@@ -4,14 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::EngineError;
 use crate::dims::TOKEN_FEATURES;
-use crate::tokens::SeriesPatches;
-
-/// The kept patches of every series of a study.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct StudyPatches {
-    /// One entry per series.
-    pub series: Vec<SeriesPatches>,
-}
 
 /// Tokens of one series: `[T, 289]`, latent values, position, orientation.
 #[derive(Clone, Debug, PartialEq, Default)]

@@ -28,7 +28,7 @@ pub enum Samples {
 }
 
 impl Samples {
-    /// The SimpleITK pixel id of this type, which the published resampler writes as its outside
+    /// The `SimpleITK` pixel id of this type, which the published resampler writes as its outside
     /// value (specification §1a).
     #[must_use]
     pub fn pixel_id(&self) -> u8 {

@@ -142,6 +142,12 @@ impl PatchIds {
 
 #[cfg(test)]
 mod tests {
+    #![expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "golden coordinates are small and not negative"
+    )]
+
     use proptest::prelude::*;
     use safetensors::SafeTensors;
 
@@ -164,7 +170,8 @@ mod tests {
             let coordinates: Vec<[u32; 3]> =
                 of("coords").as_chunks().0.iter().map(|c: &[i64; 3]| c.map(|v| v as u32)).collect();
             let percent = doubles(&golden, &format!("f{case}.percent"));
-            let kept = foreground(&percent, &coordinates, size("padded_shape"), size("patch_shape"));
+            let kept =
+                foreground(&percent, &coordinates, size("padded_shape"), size("patch_shape"));
             assert_eq!(kept.ids, ids(&of("kept_ids")), "f{case}");
             assert_eq!(kept.percent_used as i64, of("percent_used")[0], "f{case}");
             assert_eq!(kept.infill, infill, "f{case}");
@@ -181,12 +188,19 @@ mod tests {
             for z in 0..planes {
                 for y in 0..rows {
                     for x in 0..columns {
-                        let border = z == 0 || y == 0 || x == 0
-                            || z + 1 == planes || y + 1 == rows || x + 1 == columns;
+                        let border = z == 0
+                            || y == 0
+                            || x == 0
+                            || z + 1 == planes
+                            || y + 1 == rows
+                            || x + 1 == columns;
                         let touches = border
-                            || outside[at(z - 1, y, x)] || outside[at(z + 1, y, x)]
-                            || outside[at(z, y - 1, x)] || outside[at(z, y + 1, x)]
-                            || outside[at(z, y, x - 1)] || outside[at(z, y, x + 1)];
+                            || outside[at(z - 1, y, x)]
+                            || outside[at(z + 1, y, x)]
+                            || outside[at(z, y - 1, x)]
+                            || outside[at(z, y + 1, x)]
+                            || outside[at(z, y, x - 1)]
+                            || outside[at(z, y, x + 1)];
                         outside[at(z, y, x)] |= touches && !wall[at(z, y, x)];
                     }
                 }

@@ -8,6 +8,8 @@ pub mod text;
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod tests;
 
 /// The patches of one series that survive the foreground filter.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,4 +24,11 @@ pub struct SeriesPatches {
     /// The token sequence as indices into the unique patches; the published filter repeats some
     /// (specification §4), `v1` never does.
     pub sequence: Vec<u32>,
+}
+
+/// The kept patches of every usable series of a study.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct StudyPatches {
+    /// One entry per series.
+    pub series: Vec<SeriesPatches>,
 }

@@ -68,6 +68,7 @@ pub fn orientation(thin_axis: usize) -> [f32; ORIENTATION] {
 ///
 /// # Panics
 /// When `latent` is not 256 long, `thin_axis` is above 2, or as [`position`].
+#[expect(clippy::cast_possible_truncation, reason = "a patch has at most 32 voxels along an axis")]
 pub fn assemble_token(
     latent: &[f32],
     thin_axis: usize,
@@ -83,8 +84,8 @@ pub fn assemble_token(
     stride.swap(1, 1 + thin_axis);
     for (at, value) in token[..LATENT].iter_mut().enumerate() {
         let [channel, thin, row, column] = [at / 128, at / 64 % 2, at / 8 % 8, at % 8];
-        *value = latent
-            [channel * stride[0] + thin * stride[1] + row * stride[2] + column * stride[3]];
+        *value =
+            latent[channel * stride[0] + thin * stride[1] + row * stride[2] + column * stride[3]];
     }
     let index = std::array::from_fn(|a| start[a] / patch_vox[a] as u32);
     token[LATENT..LATENT + POSITION].copy_from_slice(&position(index));

@@ -20,9 +20,8 @@ pub struct CharIds {
 
 /// Ids of `text` in lower case.
 ///
-/// Lower case is Unicode's full mapping, as in Python's `str.lower`. The two may differ in the
-/// final form of the Greek sigma, which has no id of its own; `İ` becomes an `i` and a combining
-/// dot in both.
+/// Lower case is Unicode's full mapping, as in Python's `str.lower`: `İ` becomes an `i` and a
+/// combining dot. Python's final form of the Greek sigma is left out, since no sigma has an id.
 #[must_use]
 pub fn char_ids(text: &str) -> CharIds {
     let mut lower = text.chars().flat_map(char::to_lowercase);

@@ -6,6 +6,9 @@ mod orient;
 mod preprocess;
 mod resample;
 
+#[cfg(test)]
+mod tests;
+
 pub use preprocess::{PreprocessError, preprocess, untruncated};
 
 /// A preprocessed volume in raw intensity units.

@@ -61,7 +61,8 @@ impl Orientation {
             let mirrored = self.mirrored[patient];
             volume.size_vox[2 - patient] = size;
             volume.spacing_mm[patient] = step;
-            volume.direction[patient] = grid.direction[stack].map(|d| if mirrored { -d } else { d });
+            volume.direction[patient] =
+                grid.direction[stack].map(|d| if mirrored { -d } else { d });
             if mirrored {
                 // The new first voxel is the old last one of this axis.
                 for (origin, d) in volume.origin_mm.iter_mut().zip(grid.direction[stack]) {

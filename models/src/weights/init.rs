@@ -1,8 +1,31 @@
 //! Random weights from a seed: for `trainer init`, benches and tests.
 
-use half::f16;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use crate::nn::parameters::{ParameterError, ParameterSource};
+use burn::DispatchDevice;
+use burn::tensor::DType;
+use half::f16;
+use safetensors::Dtype;
+
+use super::manifest::{
+    FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST, Manifest, NETWORK, PriorityEntry,
+    Provenance, ProvenanceKind, TOKENIZER,
+};
+use super::safetensors_writer::{
+    SafetensorsWriteError, TensorSink, TensorSpec, write_safetensors,
+};
+use crate::labels::DIAGNOSES;
+use crate::nn::config::PrimaConfig;
+use crate::nn::head::LAYERS;
+use crate::nn::parameters::{ParameterError, ParameterSource, Parameters};
+use crate::nn::prima::Prima;
+use crate::nn::vqvae::Encoder;
+use crate::volume::Preprocessing;
+
+/// Bytes generated at a time.
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// Parameters that are a function of seed and tensor name: layer norms are the identity, all
 /// other values uniform within `fan_in^-0.5`, which keeps activations of order one.
@@ -50,8 +73,182 @@ impl ParameterSource for Seeded {
     }
 }
 
-/// Little-endian bytes of values in half precision.
-#[must_use]
-pub fn half_bytes(values: impl Iterator<Item = f32>) -> Vec<u8> {
-    values.flat_map(|v| f16::from_f32(v).to_le_bytes()).collect()
+/// Notes which tensors a network asks for.
+#[derive(Debug, Default)]
+struct Recorder(RefCell<Vec<TensorSpec>>);
+
+impl ParameterSource for Recorder {
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ParameterError> {
+        let (name, shape) = (name.to_owned(), shape.to_vec());
+        let count = shape.iter().product();
+        self.0.borrow_mut().push(TensorSpec { name, dtype: Dtype::F32, shape });
+        Ok(vec![0.0; count])
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        Seeded { seed: 0 }.contains(name)
+    }
+}
+
+/// What untrained bundle to make.
+#[derive(Clone, Debug)]
+pub struct InitOptions {
+    /// Name of the sizes.
+    pub preset: &'static str,
+    /// The sizes. Networks that only training uses are left out of the bundle.
+    pub sizes: PrimaConfig,
+    /// Equal seeds give equal weights.
+    pub seed: u64,
+}
+
+/// Why a bundle was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The folder is there already, or cannot be made.
+    #[error("cannot make the bundle folder {path}; choose a new one")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A weight file failed.
+    #[error("a weight file of the bundle was not written")]
+    Weights(#[from] SafetensorsWriteError),
+    /// The network did not accept its own sizes.
+    #[error("the sizes of the preset do not fit together")]
+    Parameter(#[from] ParameterError),
+    /// The manifest is no TOML.
+    #[error("the manifest cannot be written as TOML")]
+    Manifest(#[from] toml::ser::Error),
+}
+
+/// Writes a bundle of random weights for the 52 published diagnoses and three priority classes.
+/// Heads of the published size are stored in half precision. Returns its size in bytes;
+/// `progress` is told bytes done and bytes in all.
+///
+/// # Errors
+///
+/// When the folder exists or the disk is full.
+pub fn write_untrained(
+    options: &InitOptions,
+    out: &Path,
+    device: &DispatchDevice,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<u64, InitError> {
+    let mut sizes = options.sizes.clone();
+    sizes.report = None;
+    sizes.patient_discrimination = None;
+    let folder = |path: &Path| {
+        let path = path.to_owned();
+        move |source| InitError::Folder { path, source }
+    };
+    fs::create_dir(out).map_err(folder(out))?;
+    let heads = out.join("heads").join("diagnosis");
+    fs::create_dir_all(&heads).map_err(folder(&heads))?;
+
+    let mut files = plan(&sizes, device)?;
+    let (diagnosis, priority) = plan_heads(&sizes, &mut files);
+    let total = files.iter().flat_map(|(_, tensors)| tensors).map(TensorSpec::bytes).sum();
+    let source = Seeded { seed: options.seed };
+    let mut done = 0;
+    let mut entries = Vec::new();
+    for (path, tensors) in files {
+        let written = write_safetensors(&out.join(&path), &tensors, &mut |spec, sink| {
+            // Names repeat between heads, so the file is part of what the values depend on.
+            fill(&source, &path, spec, sink)?;
+            done += spec.bytes();
+            progress(done, total);
+            Ok::<_, InitError>(())
+        })?;
+        entries.push(FileEntry { path, bytes: written.bytes, sha256: written.sha256 });
+    }
+    let statement = format!("random numbers from seed {}: untrained, results mean nothing", options.seed);
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        id: format!("untrained-{}-{}", options.preset, options.seed),
+        preset: options.preset.to_owned(),
+        preprocessing: Preprocessing::V1,
+        intended_use: INTENDED_USE.to_owned(),
+        provenance: Provenance { kind: ProvenanceKind::Untrained, statement, sources: Vec::new() },
+        sizes,
+        diagnosis,
+        referral: Vec::new(),
+        priority: Some(priority),
+        context: None,
+        onnx: None,
+        files: entries,
+    };
+    let path = out.join(MANIFEST);
+    fs::write(&path, toml::to_string_pretty(&manifest)?).map_err(folder(&path))?;
+    Ok(total)
+}
+
+type FilePlan = (String, Vec<TensorSpec>);
+
+/// The tensors of tokenizer and transformers: what loading them asks for.
+fn plan(sizes: &PrimaConfig, device: &DispatchDevice) -> Result<Vec<FilePlan>, ParameterError> {
+    let tokenizer = Recorder::default();
+    let at = Parameters::new(&tokenizer, device, DType::F32);
+    Encoder::load(&at, &sizes.tokenizer)?;
+    let network = Recorder::default();
+    Prima::load(&Parameters::new(&network, device, DType::F32), sizes)?;
+    let files = [(TOKENIZER, tokenizer), (NETWORK, network)];
+    Ok(files.map(|(file, recorder)| (file.to_owned(), recorder.0.into_inner())).into())
+}
+
+/// Adds one file per head.
+fn plan_heads(sizes: &PrimaConfig, files: &mut Vec<FilePlan>) -> (Vec<HeadEntry>, PriorityEntry) {
+    let half = sizes.head_hidden == PrimaConfig::prima().head_hidden;
+    let mut diagnosis = Vec::new();
+    for (output_index, name) in DIAGNOSES.into_iter().enumerate() {
+        let file = format!("heads/diagnosis/{output_index:02}_{name}.safetensors");
+        files.push((file.clone(), head_tensors(sizes, 1, half)));
+        let name = name.to_owned();
+        diagnosis.push(HeadEntry { name, output_index, threshold: 0.0, file, calibration: None });
+    }
+    let classes = ["none", "low", "high"].map(str::to_owned).to_vec();
+    let file = "heads/priority.safetensors".to_owned();
+    files.push((file.clone(), head_tensors(sizes, classes.len(), half)));
+    (diagnosis, PriorityEntry { classes, file, temperature: None })
+}
+
+fn head_tensors(sizes: &PrimaConfig, outputs: usize, half: bool) -> Vec<TensorSpec> {
+    let widths = [sizes.embedding(), sizes.head_hidden[0], sizes.head_hidden[1], outputs];
+    let layers = LAYERS.iter().zip(widths.windows(2));
+    layers
+        .flat_map(|(layer, io)| {
+            let dtype = if half { Dtype::F16 } else { Dtype::F32 };
+            let weight = format!("{layer}.weight");
+            let bias = format!("{layer}.bias");
+            [
+                TensorSpec { name: weight, dtype, shape: vec![io[1], io[0]] },
+                TensorSpec { name: bias, dtype: Dtype::F32, shape: vec![io[1]] },
+            ]
+        })
+        .collect()
+}
+
+/// Streams one tensor's values.
+fn fill(
+    source: &Seeded,
+    file: &str,
+    spec: &TensorSpec,
+    sink: &mut TensorSink<'_>,
+) -> Result<(), SafetensorsWriteError> {
+    let mut values = source.values(&format!("{file}/{}", spec.name), &spec.shape);
+    let mut bytes = Vec::with_capacity(CHUNK_BYTES);
+    loop {
+        bytes.clear();
+        let chunk = values.by_ref().take(CHUNK_BYTES / 4);
+        match spec.dtype {
+            Dtype::F16 => bytes.extend(chunk.flat_map(|v| f16::from_f32(v).to_le_bytes())),
+            _ => bytes.extend(chunk.flat_map(f32::to_le_bytes)),
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        sink.write(&bytes)?;
+    }
 }

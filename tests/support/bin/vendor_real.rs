@@ -395,8 +395,7 @@ impl Nrrd {
     fn write_mask(&self, path: &Path) -> Result<()> {
         let bytes: Vec<u8> =
             self.values.iter().map(|&value| u8::try_from(value)).collect::<Result<_, _>>()?;
-        let ([x, y, z], [ox, oy, oz]) =
-            (self.spacing.map(decimal), self.origin.map(decimal));
+        let ([x, y, z], [ox, oy, oz]) = (self.spacing.map(decimal), self.origin.map(decimal));
         let [columns, rows, slices] = self.size;
         let mut out = format!(
             "NRRD0004\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\n\

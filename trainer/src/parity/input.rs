@@ -9,6 +9,7 @@ use models::nn::config::PrimaConfig;
 use models::nn::parameters::{ParameterError, ParameterSource};
 use models::tokens::position::{character_position, position};
 use models::tokens::text::char_ids;
+use models::weights::import::{Checkpoint, TokenizerCheckpoint, sizes_of};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
@@ -19,18 +20,20 @@ use super::ABSOLUTE;
 use super::report::Report;
 
 /// A folder of recorded inputs and outputs.
-pub struct Folder {
-    pub path: PathBuf,
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
     /// Sizes of this set.
-    pub sizes: PrimaConfig,
-    /// Heads: names, indices, thresholds.
-    pub heads: models::weights::import::HeadsMeta,
+    pub(super) sizes: PrimaConfig,
+    /// The model by the safetensors path: tensors, head names, indices, thresholds.
+    pub(super) model: Checkpoint,
+    /// The tokenizer by the same path.
+    pub(super) tokenizer: TokenizerCheckpoint,
     /// `config.json` itself.
-    pub config: Value,
+    pub(super) config: Value,
 }
 
 /// A safetensors file of the folder, in memory.
-pub struct Tensors {
+pub(super) struct Tensors {
     name: String,
     bytes: Vec<u8>,
 }
@@ -42,15 +45,23 @@ struct CharTokens {
 }
 
 impl Folder {
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path) -> Result<Self> {
         ensure!(path.is_dir(), "{} is not a folder; give one laid out like tests/golden/prima", path.display());
-        let state = models::weights::import::read_parity_folder(path)
-            .with_context(|| format!("cannot read sizes and heads from {}", path.display()))?;
-        let config = json(&path.join("config.json"))?;
-        Ok(Self { path: path.to_owned(), sizes: state.sizes, heads: state.heads, config })
+        let config_path = path.join("config.json");
+        let model = Checkpoint::from_safetensors(
+            &path.join("fullmodel_state.safetensors"),
+            &config_path,
+            &path.join("heads_meta.json"),
+        )?;
+        let tokenizer = TokenizerCheckpoint::from_safetensors(
+            &path.join("vqvae_state.safetensors"),
+            &config_path,
+        )?;
+        let sizes = sizes_of(&model, &tokenizer)?;
+        Ok(Self { path: path.to_owned(), sizes, model, tokenizer, config: json(&config_path)? })
     }
 
-    pub fn tensors(&self, name: &str) -> Result<Tensors> {
+    pub(super) fn tensors(&self, name: &str) -> Result<Tensors> {
         let path = self.path.join(name);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         SafeTensors::deserialize(&bytes)
@@ -58,12 +69,12 @@ impl Folder {
         Ok(Tensors { name: name.to_owned(), bytes })
     }
 
-    pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+    pub(super) fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         json(&self.path.join(name))
     }
 
     /// Series names of recorded study `j`, and its description.
-    pub fn names(&self, j: usize) -> Result<(Vec<String>, String)> {
+    pub(super) fn names(&self, j: usize) -> Result<(Vec<String>, String)> {
         let names = serde_json::from_value(self.config["names"][j].clone())
             .with_context(|| format!("config.json: names[{j}] is not a list of texts"))?;
         let description = self.config["study_descriptions"][j].as_str().unwrap_or_default();
@@ -71,12 +82,12 @@ impl Folder {
     }
 
     /// Number of recorded studies.
-    pub fn studies(&self) -> usize {
+    pub(super) fn studies(&self) -> usize {
         self.config["studies"].as_array().map_or(0, Vec::len)
     }
 
     /// Character ids and position tables.
-    pub fn text_and_positions(&self, report: &mut Report) -> Result<()> {
+    pub(super) fn text_and_positions(&self, report: &mut Report) -> Result<()> {
         let cases: Vec<CharTokens> = self.json("char_tokens.json")?;
         let found: Vec<u8> = cases.iter().flat_map(|case| char_ids(&case.text).ids).collect();
         let expected: Vec<u8> = cases.into_iter().flat_map(|case| case.ids).collect();
@@ -101,16 +112,16 @@ fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 }
 
 impl Tensors {
-    pub fn contains(&self, name: &str) -> bool {
+    pub(super) fn contains(&self, name: &str) -> bool {
         self.view(name).is_ok()
     }
 
-    pub fn shape(&self, name: &str) -> Result<Vec<usize>> {
+    pub(super) fn shape(&self, name: &str) -> Result<Vec<usize>> {
         Ok(self.view(name)?.shape().to_vec())
     }
 
     /// Values of an f32 or f64 tensor.
-    pub fn f32(&self, name: &str) -> Result<Vec<f32>> {
+    pub(super) fn f32(&self, name: &str) -> Result<Vec<f32>> {
         let view = self.view(name)?;
         #[expect(clippy::cast_possible_truncation, reason = "recorded f64 values are compared as f32")]
         match view.dtype() {
@@ -122,7 +133,7 @@ impl Tensors {
     }
 
     /// Values of an integer tensor.
-    pub fn i64(&self, name: &str) -> Result<Vec<i64>> {
+    pub(super) fn i64(&self, name: &str) -> Result<Vec<i64>> {
         let view = self.view(name)?;
         match view.dtype() {
             Dtype::I64 => Ok(words(view.data()).map(i64::from_le_bytes).collect()),
@@ -133,7 +144,7 @@ impl Tensors {
     }
 
     /// Values of an f64 tensor.
-    pub fn f64(&self, name: &str) -> Result<Vec<f64>> {
+    pub(super) fn f64(&self, name: &str) -> Result<Vec<f64>> {
         let view = self.view(name)?;
         match view.dtype() {
             Dtype::F64 => Ok(words(view.data()).map(f64::from_le_bytes).collect()),

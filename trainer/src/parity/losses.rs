@@ -11,7 +11,7 @@ use super::report::Report;
 use super::tokenizer::{tensor, values};
 use super::{ABSOLUTE, GRADIENT_RELATIVE};
 
-pub fn compare(folder: &Folder, device: &DispatchDevice, report: &mut Report) -> Result<()> {
+pub(super) fn compare(folder: &Folder, device: &DispatchDevice, report: &mut Report) -> Result<()> {
     let io = folder.tensors("model_io.safetensors")?;
     let device = DispatchDevice::autodiff(device.clone());
     clip(&io, &device, report)?;

@@ -32,7 +32,7 @@ struct Stages<'a> {
     prefix: &'static str,
 }
 
-pub fn compare(
+pub(super) fn compare(
     folder: &Folder,
     device: &DispatchDevice,
     precision: Precision,
@@ -121,7 +121,8 @@ impl Stages<'_> {
         let expected = self.io.f32(&format!("{name}.tokens"))?;
         let found = if expected.len() == tokens.len() { &tokens } else { &padded };
         report.close(format!("{}{name}.tokens", self.prefix), found, &expected, self.tolerance);
-        let tokens = Tensor::from_data(TensorData::new(padded, [count, width]), self.device);
+        let padded = TensorData::new(padded, [count, width]);
+        let tokens = Tensor::<Compute, 2>::from_data(padded, self.device);
         Ok(tokens.cast(self.dtype))
     }
 
@@ -146,21 +147,20 @@ impl Stages<'_> {
 
     /// Every head on the recorded embedding.
     fn heads(&self, at: &Parameters<'_>, report: &mut Report) -> Result<()> {
-        let heads = &self.folder.heads;
         let [first, second] = self.folder.sizes.head_hidden;
         let input = self.folder.sizes.embedding();
         for j in 0..self.folder.studies() {
             let embedding = tensor::<2>(&self.io, &format!("study{j}.clip_emb"), self.device)?;
-            for (set, kind, entries) in
-                [("m1", "diagnosis", &heads.diagnosis), ("m2", "referral", &heads.referral)]
-            {
+            let model = &self.folder.model;
+            for (kind, heads) in [("diagnosis", &model.diagnosis), ("referral", &model.referral)] {
                 let mut found = Vec::new();
-                for (i, entry) in entries.iter().enumerate() {
-                    let outputs = heads.outputs(kind);
-                    let at = at.at(format_args!("{set}.{i}"));
-                    let head = Head::load(&at, [input, first, second, outputs])?;
-                    let logits = values(head.forward(embedding.clone()));
-                    found.push(logits[entry.output_index] - entry.thresh);
+                for head in heads {
+                    let last = model.tensors.get(&format!("{}.4.bias", head.prefix));
+                    let outputs = last.context("a head has no last layer")?.elements();
+                    let widths = [input, first, second, outputs];
+                    let layers = Head::load(&at.at(&head.prefix), widths)?;
+                    let logits = values(layers.forward(embedding.clone()));
+                    found.push(logits[head.output_index] - head.threshold);
                 }
                 let name = format!("study{j}.{kind}");
                 let expected = self.io.f32(&name)?;

@@ -14,7 +14,7 @@ use super::report::Report;
 /// Codebook ids may differ where the two nearest entries are closer than this.
 const MARGIN: f64 = 1e-4;
 
-pub fn compare(folder: &Folder, device: &DispatchDevice, report: &mut Report) -> Result<()> {
+pub(super) fn compare(folder: &Folder, device: &DispatchDevice, report: &mut Report) -> Result<()> {
     let state = folder.tensors("vqvae_state.safetensors")?;
     let io = folder.tensors("vqvae_io.safetensors")?;
     let at = Parameters::new(&state, device, DType::F32);
@@ -114,7 +114,7 @@ fn compare_ids(
 }
 
 /// A recorded tensor on the device.
-pub fn tensor<const N: usize>(
+pub(super) fn tensor<const N: usize>(
     io: &Tensors,
     name: &str,
     device: &DispatchDevice,
@@ -127,6 +127,6 @@ pub fn tensor<const N: usize>(
 }
 
 /// A tensor's values as f32.
-pub fn values<const N: usize>(tensor: Tensor<Compute, N>) -> Vec<f32> {
+pub(super) fn values<const N: usize>(tensor: Tensor<Compute, N>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }

@@ -118,9 +118,8 @@ impl Decoder {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut worker = match idle {
             Some(worker) => worker,
-            None => Worker::start(&self.program, &self.args, self.limits.memory_bytes).map_err(
-                |source| DecoderError::Start { program: self.program.clone(), source },
-            )?,
+            None => Worker::start(&self.program, &self.args, self.limits.memory_bytes)
+                .map_err(|source| DecoderError::Start { program: self.program.clone(), source })?,
         };
         // A worker that fails is dropped here, which ends its process.
         let answer = worker.decode(request, stream, self.limits.time_per_frame)?;

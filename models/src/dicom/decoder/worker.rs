@@ -24,11 +24,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn start(
-        program: &Path,
-        args: &[OsString],
-        memory_bytes: u64,
-    ) -> io::Result<Self> {
+    pub(super) fn start(program: &Path, args: &[OsString], memory_bytes: u64) -> io::Result<Self> {
         let mut child = Command::new(program)
             .args(args)
             // Each thread of a codec's pool would reserve address space that the limit counts.

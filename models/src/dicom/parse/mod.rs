@@ -124,8 +124,7 @@ fn parse(path: &Path, mut bytes: Vec<u8>, keep: Keep) -> Result<DicomFile, Parse
     let guess = guess_transfer_syntax(&bytes, at);
     // The getters of the meta group need its bytes, the data set goes on with the originals.
     meta_source.get_or_init(|| bytes.get(..at).unwrap_or_default().to_vec());
-    let transfer_syntax =
-        meta.text(tags::TRANSFER_SYNTAX_UID).unwrap_or_else(|| guess.to_owned());
+    let transfer_syntax = meta.text(tags::TRANSFER_SYNTAX_UID).unwrap_or_else(|| guess.to_owned());
     if is_deflated(&transfer_syntax) {
         bytes = inflate(path, &bytes, at)?;
         at = 0;

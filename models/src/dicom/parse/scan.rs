@@ -393,9 +393,8 @@ fn has_long_length(vr: VR) -> bool {
 /// The representation of an element that does not say it, or says unknown. An undefined length
 /// outside pixel data can only be a sequence.
 fn dictionary_vr(header: Header) -> VR {
-    let known = StandardDataDictionary
-        .by_tag(header.tag)
-        .map_or(VR::UN, |entry| entry.vr().relaxed());
+    let known =
+        StandardDataDictionary.by_tag(header.tag).map_or(VR::UN, |entry| entry.vr().relaxed());
     match known {
         VR::OB | VR::OW => known,
         _ if header.length == UNDEFINED => VR::SQ,

@@ -116,7 +116,8 @@ fn files_without_preamble_meta_or_syntax_are_recognised() {
 /// A sequence around `item`, in each of the ways that occur.
 fn sequences(item: &[u8]) -> Vec<Vec<u8>> {
     let tag = [0x40, 0, 0x75, 2];
-    let [begin, end_item, end] = [[0xFE, 0xFF, 0, 0xE0], [0xFE, 0xFF, 0x0D, 0xE0], [0xFE, 0xFF, 0xDD, 0xE0]];
+    let [begin, end_item, end] =
+        [[0xFE, 0xFF, 0, 0xE0], [0xFE, 0xFF, 0x0D, 0xE0], [0xFE, 0xFF, 0xDD, 0xE0]];
     let length = u32::try_from(item.len()).unwrap();
     let (defined, open, zero) = (length.to_le_bytes(), [0xFF; 4], [0; 4]);
     let outer = (length + 8).to_le_bytes();
@@ -151,6 +152,18 @@ fn sequences_are_read_in_every_form() {
 }
 
 #[test]
+fn unknown_sequences_are_little_endian_in_big_endian_files() {
+    let item = implicit(tags::SERIES_DESCRIPTION, b"inner!");
+    let length = u32::try_from(item.len()).unwrap().to_le_bytes();
+    let item = [&[0xFE, 0xFF, 0, 0xE0][..], &length, &item].concat();
+    let length = u32::try_from(item.len()).unwrap().to_be_bytes();
+    let body = [&[0, 0x40, 2, 0x75][..], b"UN\0\0", &length, &item].concat();
+    let data = parse(file(EXPLICIT_VR_BIG_ENDIAN, &body)).unwrap().data;
+    let items = data.items(tags::REQUEST_ATTRIBUTES_SEQUENCE);
+    assert_eq!(items[0].text(tags::SERIES_DESCRIPTION).as_deref(), Some("inner!"));
+}
+
+#[test]
 fn broken_private_sequences_are_kept_as_bytes() {
     let private = element(Tag(0x0029, 0x1010), "SQ", b"garbage!garbage!");
     let data = explicit_file(&[private, element(tags::ROWS, "US", &[1, 0])].concat());
@@ -165,7 +178,8 @@ fn broken_private_sequences_are_kept_as_bytes() {
 #[test]
 fn nesting_is_limited() {
     let nested = |levels: usize, group: u8| {
-        let open = [&[group, 0, 0x75, 2][..], b"SQ\0\0", &[0xFF; 4], &[0xFE, 0xFF, 0, 0xE0], &[0xFF; 4]];
+        let open =
+            [&[group, 0, 0x75, 2][..], b"SQ\0\0", &[0xFF; 4], &[0xFE, 0xFF, 0, 0xE0], &[0xFF; 4]];
         let close = [0xFE, 0xFF, 0x0D, 0xE0, 0, 0, 0, 0, 0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0];
         let body = [open.concat().repeat(levels), close.repeat(levels)].concat();
         file(uids::EXPLICIT_VR_LITTLE_ENDIAN, &body)

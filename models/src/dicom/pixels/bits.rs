@@ -73,9 +73,7 @@ pub(super) fn samples(
         (8, true) => Samples::I8(collect(raw, big_endian, |b| signed(bits8(b)) as i8)),
         (16, false) => Samples::U16(collect(raw, big_endian, |b| unsigned(bits16(b)) as u16)),
         (16, true) => Samples::I16(collect(raw, big_endian, |b| signed(bits16(b)) as i16)),
-        (_, false) => {
-            Samples::U32(collect(raw, big_endian, |b| unsigned(u32::from_le_bytes(b))))
-        }
+        (_, false) => Samples::U32(collect(raw, big_endian, |b| unsigned(u32::from_le_bytes(b)))),
         (_, true) => Samples::I32(collect(raw, big_endian, |b| signed(u32::from_le_bytes(b)))),
     }
 }

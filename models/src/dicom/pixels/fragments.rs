@@ -17,7 +17,12 @@ pub(super) fn frame_stream(
 ) -> Result<Vec<u8>, PixelError> {
     let bytes = file.bytes();
     let Some((table, fragments)) = file.fragments.split_first() else {
-        return Err(PixelError::Truncated { path: file.path.clone(), frame, found: 0, expected: 1 });
+        return Err(PixelError::Truncated {
+            path: file.path.clone(),
+            frame,
+            found: 0,
+            expected: 1,
+        });
     };
     let (frames, index) = (frames as usize, frame as usize);
     let extended = || extended_table(file, fragments, frames, index);

@@ -299,11 +299,7 @@ fn encapsulated(
 }
 
 fn wrong_syntax(file: &DicomFile, form: &'static str) -> PixelError {
-    PixelError::TransferSyntax {
-        path: file.path.clone(),
-        uid: file.transfer_syntax.clone(),
-        form,
-    }
+    PixelError::TransferSyntax { path: file.path.clone(), uid: file.transfer_syntax.clone(), form }
 }
 
 #[cfg(test)]

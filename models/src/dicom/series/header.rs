@@ -45,8 +45,7 @@ pub(in crate::dicom) struct Slice {
     pub(in crate::dicom) instance: i64,
     /// Centre of the first voxel.
     pub(in crate::dicom) position_mm: Option<[f64; 3]>,
-    /// Unit vectors along a row and, made perpendicular to it, along a column.
-    pub(in crate::dicom) orientation: Option<[[f64; 3]; 2]>,
+    pub(in crate::dicom) orientation: Option<Orientation>,
     /// Slice Location or the position in the stack, for files without positions.
     pub(in crate::dicom) location: Option<f64>,
     /// Distance between columns, between rows.
@@ -77,7 +76,7 @@ pub(in crate::dicom) struct Facets {
 impl Slice {
     /// Unit normal of the slice: row x column.
     pub(in crate::dicom) fn normal(&self) -> Option<[f64; 3]> {
-        self.orientation.map(|[row, column]| cross(row, column))
+        self.orientation.map(|Orientation { axes: [row, column], .. }| cross(row, column))
     }
 
     /// Position along `normal`.
@@ -171,7 +170,7 @@ pub(super) fn slice(
             .numbers(tags::PLANE_POSITION_SEQUENCE, tags::IMAGE_POSITION_PATIENT)
             .try_into()
             .ok(),
-        orientation: orthonormal(
+        orientation: Orientation::new(
             &view.numbers(tags::PLANE_ORIENTATION_SEQUENCE, tags::IMAGE_ORIENTATION_PATIENT),
         ),
         location: view
@@ -251,7 +250,9 @@ fn direction(view: &View<'_>, gradient: &[f64]) -> Option<String> {
 /// GE writes magnitude, phase, real, imaginary as 0..3 in (0043,xx2F) instead of in Image Type.
 fn ge_component(root: &DataSet) -> Option<&'static str> {
     let code = private(root, 0x0043, 0x2F, "GEMS_PARM_01")?;
-    ["M", "P", "R", "I"].into_iter().zip([0.0, 1.0, 2.0, 3.0]).find(|(_, c)| *c == code).map(|x| x.0)
+    let near = |expected: f64| (code - expected).abs() < 0.5;
+    let mut names = ["M", "P", "R", "I"].into_iter().zip([0.0, 1.0, 2.0, 3.0]);
+    names.find(|(_, expected)| near(*expected)).map(|(name, _)| name)
 }
 
 /// First number of a private element in block 10 of `group`, if the block is `creator`'s. Read
@@ -303,14 +304,34 @@ impl<'a> View<'a> {
     }
 }
 
-/// Row and column cosines as unit vectors at right angles; `None` unless they span a plane.
-///
-/// The row stays as it is and the column gives way, as ITK does [measured].
-fn orthonormal(cosines: &[f64]) -> Option<[[f64; 3]; 2]> {
-    let &[a, b, c, d, e, f] = cosines else { return None };
-    let row = unit([a, b, c])?;
-    let normal = unit(cross(row, unit([d, e, f])?))?;
-    Some([row, cross(normal, row)])
+/// Row and column cosines with the skew between them that was removed.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::dicom) struct Orientation {
+    /// Unit vectors along a row and along a column, at right angles.
+    pub(in crate::dicom) axes: [[f64; 3]; 2],
+    /// Cosine of the angle between them as given.
+    pub(in crate::dicom) skew: f64,
+}
+
+/// Deviation from unit length or right angle up to which GDCM takes cosines as they are
+/// [measured].
+pub(in crate::dicom) const GDCM_SKEW: f64 = 1e-3;
+/// Skew that no rounding of the cosines explains.
+const MAX_SKEW: f64 = 0.05;
+
+impl Orientation {
+    /// Unit vectors at right angles; the column stays and the row gives way, as in ITK
+    /// [measured with `SimpleITK` 2.5.3]. `None` unless the cosines span a plane.
+    fn new(cosines: &[f64]) -> Option<Self> {
+        let &[a, b, c, d, e, f] = cosines else { return None };
+        let (row, column) = (unit([a, b, c])?, unit([d, e, f])?);
+        let skew = dot(row, column);
+        if skew.abs() > MAX_SKEW {
+            return None;
+        }
+        let normal = unit(cross(row, column))?;
+        Some(Self { axes: [cross(column, normal), column], skew })
+    }
 }
 
 fn unit(v: [f64; 3]) -> Option<[f64; 3]> {

@@ -1,9 +1,11 @@
 //! Files to volumes: what a slice's attributes say ([`header`], [`mosaic`]), which slices belong
-//! together ([`split`]), in which order they lie ([`order`]), and their pixels ([`stack`]).
+//! together ([`split`]), in which order they lie ([`order`]), and their pixels ([`stack`],
+//! [`samples`]).
 
 pub(in crate::dicom) mod header;
 mod mosaic;
 pub(in crate::dicom) mod order;
+pub(in crate::dicom) mod samples;
 pub(in crate::dicom) mod split;
 pub(in crate::dicom) mod stack;
 

@@ -4,7 +4,7 @@
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
-use super::header::{self, Slice, cross, dot};
+use super::header::{self, Slice, dot};
 use crate::dicom::parse::{DataSet, DicomFile};
 use crate::dicom::pixels::PixelLayout;
 
@@ -32,11 +32,13 @@ pub(super) fn slices(file: &DicomFile, layout: &PixelLayout) -> Option<Vec<Slice
         return None;
     }
     let csa = data.bytes(CSA_IMAGE_HEADER).unwrap_or_default();
-    let count = data
-        .int(IMAGES_IN_MOSAIC)
-        .or_else(|| number(csa, "NumberOfImagesInMosaic", 0).and_then(int))
-        .and_then(|count| u32::try_from(count).ok())
-        .filter(|count| (1..=MAX_TILES).contains(count))?;
+    // Some software versions write a zero into the plain element.
+    let count =
+        [data.int(IMAGES_IN_MOSAIC), number(csa, "NumberOfImagesInMosaic", 0).and_then(int)]
+            .into_iter()
+            .flatten()
+            .filter_map(|count| u32::try_from(count).ok())
+            .find(|count| (1..=MAX_TILES).contains(count))?;
     let side = (1..=count).find(|side| side * side >= count)?;
     if !layout.columns.is_multiple_of(side) || !layout.rows.is_multiple_of(side) {
         return None;
@@ -60,7 +62,7 @@ pub(super) fn slices(file: &DicomFile, layout: &PixelLayout) -> Option<Vec<Slice
 }
 
 fn first_position(whole: &Slice, tile_vox: [u32; 2]) -> Option<[f64; 3]> {
-    let ([row, column], spacing) = (whole.orientation?, whole.pixel_spacing_mm?);
+    let ([row, column], spacing) = (whole.orientation?.axes, whole.pixel_spacing_mm?);
     let right = f64::from(whole.columns - tile_vox[0]) / 2.0 * spacing[0];
     let down = f64::from(whole.rows - tile_vox[1]) / 2.0 * spacing[1];
     let corner = whole.position_mm?;
@@ -70,8 +72,7 @@ fn first_position(whole: &Slice, tile_vox: [u32; 2]) -> Option<[f64; 3]> {
 /// From one slice to the next. The slice normal of the CSA header gives the sign; the length is
 /// Spacing Between Slices, or the slice thickness where that is absent.
 fn step(data: &DataSet, csa: &[u8], whole: &Slice) -> Option<[f64; 3]> {
-    let [row, column] = whole.orientation?;
-    let normal = cross(row, column);
+    let normal = whole.normal()?;
     let acquired: Vec<f64> = (0..3).filter_map(|i| number(csa, "SliceNormalVector", i)).collect();
     let against = <[f64; 3]>::try_from(acquired).is_ok_and(|acquired| dot(acquired, normal) < 0.0);
     let thickness = || data.f64s(tags::SLICE_THICKNESS).first().copied().filter(|mm| *mm > 0.0);

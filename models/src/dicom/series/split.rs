@@ -61,9 +61,11 @@ pub(super) fn kind(
 
 /// A value that sets volumes apart: volumes are sorted by `order`, then by instance.
 type Facet = (i64, String);
+/// Reads the value off a slice.
+type Key = fn(&Slice) -> Facet;
 
 /// What always makes separate volumes.
-const ALWAYS: [fn(&Slice) -> Facet; 4] = [
+const ALWAYS: [Key; 4] = [
     |s| (0, format!("{}x{}", s.columns, s.rows)),
     |s| (0, s.facets.kind.unwrap_or("other images").into()),
     |s| match s.facets.b_value.map(nominal) {
@@ -85,7 +87,7 @@ enum Keep {
 ///
 /// Of gradient directions, an isotropic image comes first. The first time point is taken because
 /// it is free of bolus and of T1 saturation differences within the volume.
-const REPEATS: [(Keep, fn(&Slice) -> Facet); 6] = [
+const REPEATS: [(Keep, Key); 6] = [
     (Keep::All, |s| {
         let microseconds = nearest(s.facets.echo_time_ms.unwrap_or(0.0) * 1e3);
         (microseconds, format!("TE {} ms", s.facets.echo_time_ms.unwrap_or(0.0)))
@@ -96,9 +98,7 @@ const REPEATS: [(Keep, fn(&Slice) -> Facet); 6] = [
     }),
     (Keep::First("time point"), |s| facet(s.facets.time_point)),
     (Keep::First("acquisition"), |s| facet(s.facets.acquisition)),
-    (Keep::First("trigger time"), |s| {
-        facet(s.facets.trigger_time_ms.map(|ms| nearest(ms * 1e3)))
-    }),
+    (Keep::First("trigger time"), |s| facet(s.facets.trigger_time_ms.map(|ms| nearest(ms * 1e3)))),
 ];
 
 fn facet(value: Option<i64>) -> Facet {
@@ -130,7 +130,7 @@ pub(in crate::dicom) fn split(slices: Vec<Slice>) -> Split {
 }
 
 /// Separates volumes that cover the same places by the first attribute that does it.
-fn resolve(part: Part, rules: &[(Keep, fn(&Slice) -> Facet)], split: &mut Split) {
+fn resolve(part: Part, rules: &[(Keep, Key)], split: &mut Split) {
     let most = repeats(&part.slices);
     let Some(((keep, key), rest)) = rules.split_first().filter(|_| most > 1) else {
         return split.parts.push(part);
@@ -159,7 +159,7 @@ fn resolve(part: Part, rules: &[(Keep, fn(&Slice) -> Facet)], split: &mut Split)
 }
 
 /// Groups slices by a facet; groups are labelled when there are several.
-fn partition(part: Part, key: fn(&Slice) -> Facet) -> Vec<Part> {
+fn partition(part: Part, key: Key) -> Vec<Part> {
     let mut groups: BTreeMap<Facet, Vec<Slice>> = BTreeMap::new();
     for slice in part.slices {
         groups.entry(key(&slice)).or_default().push(slice);
@@ -168,10 +168,7 @@ fn partition(part: Part, key: fn(&Slice) -> Facet) -> Vec<Part> {
     let mut groups: Vec<(Facet, Vec<Slice>)> = groups.into_iter().collect();
     groups.sort_by_key(|((order, _), slices)| (*order, slices.iter().map(earliest).min()));
     let labels = |label| part.labels.iter().cloned().chain(several.then_some(label)).collect();
-    groups
-        .into_iter()
-        .map(|((_, label), slices)| Part { labels: labels(label), slices })
-        .collect()
+    groups.into_iter().map(|((_, label), slices)| Part { labels: labels(label), slices }).collect()
 }
 
 fn earliest(slice: &Slice) -> (i64, u32) {
@@ -203,7 +200,8 @@ fn by_plane(slices: Vec<Slice>) -> Vec<Part> {
 fn parallel(a: &Slice, b: &Slice) -> bool {
     match (a.orientation, b.orientation) {
         (Some(a), Some(b)) => {
-            a.iter().flatten().zip(b.iter().flatten()).all(|(a, b)| (a - b).abs() <= SAME_PLANE)
+            let pairs = a.axes.as_flattened().iter().zip(b.axes.as_flattened());
+            pairs.into_iter().all(|(a, b)| (a - b).abs() <= SAME_PLANE)
         }
         (a, b) => a.is_none() && b.is_none(),
     }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::header::{Instance, Slice, cross, dot};
+use super::header::{GDCM_SKEW, Instance, Slice, cross, dot};
+use super::samples::SampleType;
 use crate::dicom::decoder::Decoder;
 use crate::dicom::parse::{self, DicomFile};
 use crate::dicom::pixels::{self, Frame, PixelError};
@@ -45,9 +46,11 @@ pub fn read_stack(
     let listed = series.slices.len();
     let failed = std::mem::take(&mut pixels.failed);
     if failed.len() * 10 > listed {
-        return Err(failed.into_iter().map(|(_, reason)| reason).next().unwrap_or(
-            LeftOutReason::TooFewSlices { found: 0, needed: 1 },
-        ));
+        return Err(failed
+            .into_iter()
+            .map(|(_, reason)| reason)
+            .next()
+            .unwrap_or(LeftOutReason::TooFewSlices { found: 0, needed: 1 }));
     }
     let remarks = failed.iter().map(|(source, reason)| ignored(&source.path, reason)).collect();
     let kind = SampleType::of_slices(&pixels);
@@ -84,9 +87,11 @@ pub(in crate::dicom) fn load(
         let base = pixels.frames.len();
         pixels.frames.extend(file.frames);
         pixels.failed.extend(file.failed);
-        ordered.extend(file.slices.into_iter().map(|(order, slice, frame)| {
-            (order, Loaded { slice, frame: base + frame })
-        }));
+        ordered.extend(
+            file.slices
+                .into_iter()
+                .map(|(order, slice, frame)| (order, Loaded { slice, frame: base + frame })),
+        );
     }
     ordered.sort_by_key(|(order, _)| *order);
     pixels.slices = ordered.into_iter().map(|(_, loaded)| loaded).collect();
@@ -196,7 +201,8 @@ pub(in crate::dicom) fn unreadable(path: &Path, error: &dyn std::error::Error) -
 /// Geometry of slices in stacking order, around their samples.
 ///
 /// With `as_stacked` the slice direction points from the first to the last slice; without, it is
-/// row x column whichever way the slices run, as ITK has it (specification §1.4).
+/// row x column whichever way the slices run, as ITK has it (specification §1.4), and cosines that
+/// GDCM does not believe are those of an axial image.
 pub(in crate::dicom) fn stack(
     pixels: &Pixels,
     samples: Samples,
@@ -207,7 +213,8 @@ pub(in crate::dicom) fn stack(
         return Err(LeftOutReason::TooFewSlices { found: 0, needed: 1 });
     };
     let (first, last) = (&first.slice, &last.slice);
-    let [row, column] = first.orientation.unwrap_or([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]);
+    let believed = first.orientation.filter(|o| as_stacked || o.skew.abs() < GDCM_SKEW);
+    let [row, column] = believed.map_or([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], |o| o.axes);
     let normal = cross(row, column);
     let zero = [0.0; 3];
     let from = first.position_mm.unwrap_or(zero);
@@ -238,195 +245,7 @@ fn assumed_spacing(first: &Slice, last: &Slice, steps: f64) -> f64 {
 }
 
 /// ITK believes Spacing Between Slices for a single file only, and takes 1 mm elsewhere
-/// [measured with SimpleITK 2.5.3].
+/// [measured with `SimpleITK` 2.5.3].
 fn published_spacing(first: &Slice, slices: usize) -> f64 {
     first.slice_spacing_mm.filter(|_| slices == 1).unwrap_or(1.0)
-}
-
-/// The types of [`Samples`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::dicom) enum SampleType {
-    I8,
-    U8,
-    I16,
-    U16,
-    I32,
-    U32,
-    F64,
-}
-
-impl SampleType {
-    fn of(samples: &Samples) -> Self {
-        match samples {
-            Samples::I8(_) => Self::I8,
-            Samples::U8(_) => Self::U8,
-            Samples::I16(_) => Self::I16,
-            Samples::U16(_) => Self::U16,
-            Samples::I32(_) => Self::I32,
-            Samples::U32(_) => Self::U32,
-            Samples::F64(_) => Self::F64,
-        }
-    }
-
-    fn bytes(self) -> usize {
-        match self {
-            Self::I8 | Self::U8 => 1,
-            Self::I16 | Self::U16 => 2,
-            Self::I32 | Self::U32 => 4,
-            Self::F64 => 8,
-        }
-    }
-
-    /// The smallest integer type for a range, unsigned unless the range goes below zero.
-    fn smallest(min: f64, max: f64) -> Self {
-        let unsigned = [
-            (Self::U8, f64::from(u8::MAX)),
-            (Self::U16, f64::from(u16::MAX)),
-            (Self::U32, f64::from(u32::MAX)),
-        ];
-        let signed = [
-            (Self::I8, f64::from(i8::MIN), f64::from(i8::MAX)),
-            (Self::I16, f64::from(i16::MIN), f64::from(i16::MAX)),
-            (Self::I32, f64::from(i32::MIN), f64::from(i32::MAX)),
-        ];
-        let found = if min >= 0.0 {
-            unsigned.iter().find(|(_, top)| max <= *top).map(|(kind, _)| *kind)
-        } else {
-            let fits = |(_, bottom, top): &&(Self, f64, f64)| min >= *bottom && max <= *top;
-            signed.iter().find(fits).map(|(kind, ..)| *kind)
-        };
-        found.unwrap_or(Self::F64)
-    }
-
-    /// The type that holds all slices of a stack.
-    fn of_slices(pixels: &Pixels) -> Self {
-        let Some(first) = pixels.slices.first() else { return Self::F64 };
-        let stored = Self::of(&pixels.frames[first.frame].values);
-        let as_stored = |loaded: &Loaded| {
-            identity(&loaded.slice) && Self::of(&pixels.frames[loaded.frame].values) == stored
-        };
-        if pixels.slices.iter().all(as_stored) {
-            return stored;
-        }
-        if !pixels.slices.iter().all(|loaded| whole(&loaded.slice)) {
-            return Self::F64;
-        }
-        let (min, max) = pixels.slices.iter().fold((0.0_f64, 0.0_f64), |(min, max), loaded| {
-            let (low, high) = loaded.slice.range();
-            (min.min(low), max.max(high))
-        });
-        Self::smallest(min, max)
-    }
-
-    /// The type GDCM gives one image: `None` where it would need a type smaller than the stored
-    /// one, which GDCM refuses [measured].
-    pub(in crate::dicom) fn of_image(slice: &Slice, frame: &Frame) -> Option<Self> {
-        let stored = Self::of(&frame.values);
-        if identity(slice) {
-            return Some(stored);
-        }
-        if !whole(slice) {
-            return Some(Self::F64);
-        }
-        let (min, max) = slice.range();
-        Some(Self::smallest(min, max)).filter(|kind| kind.bytes() >= stored.bytes())
-    }
-
-    /// All slices, rescaled, one after the other in this type.
-    pub(in crate::dicom) fn gather(self, pixels: &Pixels) -> Samples {
-        match self {
-            Self::I8 => Samples::I8(gather(pixels)),
-            Self::U8 => Samples::U8(gather(pixels)),
-            Self::I16 => Samples::I16(gather(pixels)),
-            Self::U16 => Samples::U16(gather(pixels)),
-            Self::I32 => Samples::I32(gather(pixels)),
-            Self::U32 => Samples::U32(gather(pixels)),
-            Self::F64 => Samples::F64(gather(pixels)),
-        }
-    }
-}
-
-fn identity(slice: &Slice) -> bool {
-    (slice.slope - 1.0).abs() < f64::EPSILON && slice.intercept.abs() < f64::EPSILON
-}
-
-fn whole(slice: &Slice) -> bool {
-    let within = |value: f64| value.fract() == 0.0 && value.abs() <= f64::from(i32::MAX);
-    within(slice.slope) && within(slice.intercept)
-}
-
-/// A voxel type that rescaled values are rounded towards zero into, and that frames may hold.
-trait Voxel: Copy + Default + Send + Sync {
-    fn from_f64(value: f64) -> Self;
-    /// The samples, if they are of this type.
-    fn view(samples: &Samples) -> Option<&[Self]>;
-}
-
-macro_rules! voxel {
-    ($($type:ty => $variant:ident),*) => {$(
-        impl Voxel for $type {
-            #[expect(
-                clippy::allow_attributes,
-                clippy::allow_attributes_without_reason,
-                reason = "the casts differ by type"
-            )]
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            fn from_f64(value: f64) -> Self {
-                value as $type
-            }
-
-            fn view(samples: &Samples) -> Option<&[Self]> {
-                match samples {
-                    Samples::$variant(values) => Some(values),
-                    _ => None,
-                }
-            }
-        }
-    )*};
-}
-voxel!(i8 => I8, u8 => U8, i16 => I16, u16 => U16, i32 => I32, u32 => U32, f64 => F64);
-
-fn gather<T: Voxel>(pixels: &Pixels) -> Vec<T> {
-    let Some(first) = pixels.slices.first() else { return Vec::new() };
-    let slice_vox = first.slice.columns as usize * first.slice.rows as usize;
-    let mut out = vec![T::default(); slice_vox * pixels.slices.len()];
-    if slice_vox == 0 {
-        return out;
-    }
-    out.par_chunks_exact_mut(slice_vox)
-        .zip(&pixels.slices)
-        .for_each(|(out, loaded)| copy_slice(&loaded.slice, &pixels.frames[loaded.frame], out));
-    out
-}
-
-/// Copies one slice out of its frame line by line, rescaling on the way.
-fn copy_slice<T: Voxel>(slice: &Slice, frame: &Frame, out: &mut [T]) {
-    let rescale = |value: f64| T::from_f64(value * slice.slope + slice.intercept);
-    match (&frame.values, T::view(&frame.values)) {
-        (_, Some(values)) if identity(slice) => copy_lines(slice, frame, values, |v| v, out),
-        (Samples::I8(v), _) => copy_lines(slice, frame, v, |v| rescale(v.into()), out),
-        (Samples::U8(v), _) => copy_lines(slice, frame, v, |v| rescale(v.into()), out),
-        (Samples::I16(v), _) => copy_lines(slice, frame, v, |v| rescale(v.into()), out),
-        (Samples::U16(v), _) => copy_lines(slice, frame, v, |v| rescale(v.into()), out),
-        (Samples::I32(v), _) => copy_lines(slice, frame, v, |v| rescale(v.into()), out),
-        (Samples::U32(v), _) => copy_lines(slice, frame, v, |v| rescale(v.into()), out),
-        (Samples::F64(v), _) => copy_lines(slice, frame, v, rescale, out),
-    }
-}
-
-fn copy_lines<S: Copy, T>(
-    slice: &Slice,
-    frame: &Frame,
-    values: &[S],
-    convert: impl Fn(S) -> T,
-    out: &mut [T],
-) {
-    let (column, row) = slice.tile.map_or((0, 0), |tile| (tile.column, tile.row));
-    let line = slice.columns as usize;
-    let lines = values.chunks_exact(frame.columns as usize).skip(row as usize);
-    for (out, values) in out.chunks_exact_mut(line).zip(lines) {
-        for (out, value) in out.iter_mut().zip(values.get(column as usize..).unwrap_or_default()) {
-            *out = convert(*value);
-        }
-    }
 }

@@ -138,7 +138,8 @@ impl Machine<'_> {
                 long(self.take(length)?)
             }
             0x8b => {
-                let length = self.length(u64::from(u32::from_le_bytes(self.array()?)))?;
+                let length = u64::from(u32::from_le_bytes(self.array()?));
+                let length = self.length(length)?;
                 long(self.take(length)?)
             }
             b'I' => match self.line()? {
@@ -164,7 +165,7 @@ impl Machine<'_> {
     fn text_or_bytes(&mut self, op: u8) -> Outcome<bool> {
         let (is_text, length) = match op {
             b'S' | b'V' => {
-                let node = self.quoted_line(op)?;
+                let node = self.text_line(op)?;
                 return self.push(node).map(|()| true);
             }
             0x8c => (true, u64::from(self.byte()?)),
@@ -200,19 +201,18 @@ impl Machine<'_> {
         self.push(node).map(|()| true)
     }
 
-    /// Protocol 0 text. Escape sequences do not occur in attribute and class names, so they are
-    /// refused rather than decoded.
-    fn quoted_line(&mut self, op: u8) -> Outcome<Node> {
-        let line = self.line()?;
+    /// Protocol 0 text, one byte a character. Escape sequences do not occur in attribute and class
+    /// names, so they are refused rather than decoded.
+    fn text_line(&mut self, op: u8) -> Outcome<Node> {
+        let line: String = self.raw_line()?.iter().map(|&b| char::from(b)).collect();
         if line.contains('\\') {
             return Err(P::Unsupported("escaped text of protocol 0"));
         }
-        let text = if op == b'S' {
-            let inner = |quote| line.strip_prefix(quote).and_then(|l| l.strip_suffix(quote));
-            inner('\'').or_else(|| inner('"')).ok_or(P::Malformed("quoted text"))?
-        } else {
-            line
-        };
+        if op == b'V' {
+            return Ok(Node::Text(line.into()));
+        }
+        let inner = |quote| line.strip_prefix(quote).and_then(|l| l.strip_suffix(quote));
+        let text = inner('\'').or_else(|| inner('"')).ok_or(P::Malformed("quoted text"))?;
         Ok(Node::Text(text.into()))
     }
 
@@ -469,12 +469,16 @@ impl<'a> Machine<'a> {
         Ok(bytes)
     }
 
-    fn line(&mut self) -> Outcome<&'a str> {
+    fn raw_line(&mut self) -> Outcome<&'a [u8]> {
         let rest = &self.data[self.at..];
         let end = rest.iter().position(|&b| b == b'\n').ok_or(P::Truncated)?;
-        let line = std::str::from_utf8(&rest[..end]).map_err(|_| P::Malformed("UTF-8 text"))?;
         self.at += end + 1;
-        Ok(line.trim_end_matches('\r'))
+        Ok(&rest[..end])
+    }
+
+    fn line(&mut self) -> Outcome<&'a str> {
+        let line = self.raw_line()?;
+        std::str::from_utf8(line).map_err(|_| P::Malformed("UTF-8 text"))
     }
 }
 
@@ -498,77 +502,26 @@ fn long(bytes: &[u8]) -> Node {
     }
 }
 
-/// The names of Python's `pickletools`.
 fn opcode_name(op: u8) -> &'static str {
-    match op {
-        b'(' => "MARK",
-        b'.' => "STOP",
-        b'0' => "POP",
-        b'1' => "POP_MARK",
-        b'2' => "DUP",
-        b'F' => "FLOAT",
-        b'I' => "INT",
-        b'J' => "BININT",
-        b'K' => "BININT1",
-        b'L' => "LONG",
-        b'M' => "BININT2",
-        b'N' => "NONE",
-        b'P' => "PERSID",
-        b'Q' => "BINPERSID",
-        b'R' => "REDUCE",
-        b'S' => "STRING",
-        b'T' => "BINSTRING",
-        b'U' => "SHORT_BINSTRING",
-        b'V' => "UNICODE",
-        b'X' => "BINUNICODE",
-        b'a' => "APPEND",
-        b'b' => "BUILD",
-        b'c' => "GLOBAL",
-        b'd' => "DICT",
-        b'}' => "EMPTY_DICT",
-        b'e' => "APPENDS",
-        b'g' => "GET",
-        b'h' => "BINGET",
-        b'i' => "INST",
-        b'j' => "LONG_BINGET",
-        b'l' => "LIST",
-        b']' => "EMPTY_LIST",
-        b'o' => "OBJ",
-        b'p' => "PUT",
-        b'q' => "BINPUT",
-        b'r' => "LONG_BINPUT",
-        b's' => "SETITEM",
-        b't' => "TUPLE",
-        b')' => "EMPTY_TUPLE",
-        b'u' => "SETITEMS",
-        b'G' => "BINFLOAT",
-        b'B' => "BINBYTES",
-        b'C' => "SHORT_BINBYTES",
-        0x80 => "PROTO",
-        0x81 => "NEWOBJ",
-        0x82 => "EXT1",
-        0x83 => "EXT2",
-        0x84 => "EXT4",
-        0x85 => "TUPLE1",
-        0x86 => "TUPLE2",
-        0x87 => "TUPLE3",
-        0x88 => "NEWTRUE",
-        0x89 => "NEWFALSE",
-        0x8a => "LONG1",
-        0x8b => "LONG4",
-        0x8c => "SHORT_BINUNICODE",
-        0x8d => "BINUNICODE8",
-        0x8e => "BINBYTES8",
-        0x8f => "EMPTY_SET",
-        0x90 => "ADDITEMS",
-        0x91 => "FROZENSET",
-        0x92 => "NEWOBJ_EX",
-        0x93 => "STACK_GLOBAL",
-        0x94 => "MEMOIZE",
-        0x95 => "FRAME",
-        0x96 => "BYTEARRAY8",
-        0x97 => "NEXT_BUFFER",
-        0x98 => "READONLY_BUFFER",
-        _ => "(unknown)",
-    }
+    OPCODES.iter().find(|(code, _)| *code == op).map_or("(unknown)", |(_, name)| name)
 }
+
+/// The names of Python's `pickletools`.
+#[rustfmt::skip]
+const OPCODES: [(u8, &str); 68] = [
+    (b'(', "MARK"), (b'.', "STOP"), (b'0', "POP"), (b'1', "POP_MARK"), (b'2', "DUP"),
+    (b'F', "FLOAT"), (b'I', "INT"), (b'J', "BININT"), (b'K', "BININT1"), (b'L', "LONG"),
+    (b'M', "BININT2"), (b'N', "NONE"), (b'P', "PERSID"), (b'Q', "BINPERSID"), (b'R', "REDUCE"),
+    (b'S', "STRING"), (b'T', "BINSTRING"), (b'U', "SHORT_BINSTRING"), (b'V', "UNICODE"),
+    (b'X', "BINUNICODE"), (b'a', "APPEND"), (b'b', "BUILD"), (b'c', "GLOBAL"), (b'd', "DICT"),
+    (b'}', "EMPTY_DICT"), (b'e', "APPENDS"), (b'g', "GET"), (b'h', "BINGET"), (b'i', "INST"),
+    (b'j', "LONG_BINGET"), (b'l', "LIST"), (b']', "EMPTY_LIST"), (b'o', "OBJ"), (b'p', "PUT"),
+    (b'q', "BINPUT"), (b'r', "LONG_BINPUT"), (b's', "SETITEM"), (b't', "TUPLE"),
+    (b')', "EMPTY_TUPLE"), (b'u', "SETITEMS"), (b'G', "BINFLOAT"), (b'B', "BINBYTES"),
+    (b'C', "SHORT_BINBYTES"), (0x80, "PROTO"), (0x81, "NEWOBJ"), (0x82, "EXT1"), (0x83, "EXT2"),
+    (0x84, "EXT4"), (0x85, "TUPLE1"), (0x86, "TUPLE2"), (0x87, "TUPLE3"), (0x88, "NEWTRUE"),
+    (0x89, "NEWFALSE"), (0x8a, "LONG1"), (0x8b, "LONG4"), (0x8c, "SHORT_BINUNICODE"),
+    (0x8d, "BINUNICODE8"), (0x8e, "BINBYTES8"), (0x8f, "EMPTY_SET"), (0x90, "ADDITEMS"),
+    (0x91, "FROZENSET"), (0x92, "NEWOBJ_EX"), (0x93, "STACK_GLOBAL"), (0x94, "MEMOIZE"),
+    (0x95, "FRAME"), (0x96, "BYTEARRAY8"), (0x97, "NEXT_BUFFER"), (0x98, "READONLY_BUFFER"),
+];

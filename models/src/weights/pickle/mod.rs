@@ -92,10 +92,16 @@ impl Pickle {
         self.root
     }
 
-    /// A node of this pickle.
+    /// A node of this pickle; ids of another one mean nothing here.
     #[must_use]
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
+    }
+
+    /// True for `None`.
+    #[must_use]
+    pub fn is_none(&self, id: NodeId) -> bool {
+        matches!(self.node(id), Node::None)
     }
 
     /// Text.

@@ -1,0 +1,124 @@
+//! The whole pipeline on one page: read, prepare, encode, score (paper, Fig. 1).
+
+pub mod explain;
+pub mod result;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use models::dicom::decoder::Decoder;
+use models::dicom::read::ReadStudyError;
+use models::engine::{Engine, EngineError, StudyInput};
+use models::prepare::{Prepared, prepare};
+
+pub use result::{Outcome, TriageResult};
+use result::{ModelInfo, SeriesInfo, StudyInfo, Timing};
+
+/// Why a study could not be triaged. A study without a usable series is no error but
+/// [`Outcome::NotAnalysed`].
+#[derive(Debug, thiserror::Error)]
+pub enum InferenceError {
+    /// The folder is no study.
+    #[error("the study cannot be read")]
+    Study(#[from] ReadStudyError),
+    /// The model failed.
+    #[error("the study cannot be scored")]
+    Engine(#[from] EngineError),
+}
+
+/// What a caller may show while a study is worked on.
+pub enum Progress<'a> {
+    /// The pixels of this series are being read.
+    Series(&'a str),
+    /// So many patches of so many are encoded.
+    Patches {
+        /// Done.
+        done: usize,
+        /// Of.
+        total: usize,
+    },
+    /// The transformers and heads run.
+    Scoring,
+}
+
+/// A triaged study: the result, and what an explanation needs.
+#[derive(Debug)]
+pub struct Triaged {
+    /// What is printed, stored and sent.
+    pub result: TriageResult,
+    /// What the scores were computed from; `None` when the study was not analysed.
+    pub input: Option<StudyInput>,
+    /// The prepared series.
+    pub prepared: Prepared,
+}
+
+/// Triages the study under `dir`.
+///
+/// # Errors
+///
+/// When the folder cannot be read as one study or the model fails on it.
+pub fn run(
+    dir: &Path,
+    engine: &Engine,
+    decoder: &Decoder,
+    mut progress: impl FnMut(Progress<'_>),
+) -> Result<Triaged, InferenceError> {
+    let manifest = engine.bundle().manifest();
+    let mut prepared = prepare(dir, manifest.preprocessing, decoder, |name| {
+        progress(Progress::Series(name));
+    })?;
+    let timings = prepared.timings;
+    let mut stages = vec![
+        timing("read headers", timings.read),
+        timing("decode pixels", timings.decode),
+        timing("resample and orient", timings.volume),
+        timing("cut and filter patches", timings.patches),
+    ];
+    if prepared.series.is_empty() {
+        let reason = "no series of the study can be used".to_owned();
+        let result = result(engine, &prepared, Outcome::NotAnalysed { reason }, stages);
+        return Ok(Triaged { result, input: None, prepared });
+    }
+
+    let started = Instant::now();
+    let patches = std::mem::take(&mut prepared.patches);
+    let total = patches.series.iter().map(|s| s.coordinates.len()).sum();
+    let tokens = engine.encode(&patches, |done| progress(Progress::Patches { done, total }))?;
+    drop(patches);
+    stages.push(timing("encode patches", started.elapsed()));
+
+    progress(Progress::Scoring);
+    let started = Instant::now();
+    let input = StudyInput {
+        tokens,
+        series_names: prepared.series.iter().map(|s| s.series.name.clone()).collect(),
+        study_description: prepared.description.clone().unwrap_or_default(),
+        clinical_context: None,
+    };
+    let scores = engine.score(&input)?;
+    stages.push(timing("transformers and heads", started.elapsed()));
+    let result = result(engine, &prepared, Outcome::Analysed { scores }, stages);
+    Ok(Triaged { result, input: Some(input), prepared })
+}
+
+fn timing(stage: &str, duration: Duration) -> Timing {
+    Timing { stage: stage.to_owned(), seconds: duration.as_secs_f64() }
+}
+
+fn result(
+    engine: &Engine,
+    prepared: &Prepared,
+    outcome: Outcome,
+    timings: Vec<Timing>,
+) -> TriageResult {
+    TriageResult {
+        schema_version: result::SCHEMA_VERSION,
+        model: ModelInfo::of(engine),
+        study: StudyInfo { uid: prepared.uid.clone(), description: prepared.description.clone() },
+        series: prepared.series.iter().map(SeriesInfo::of).collect(),
+        left_out: prepared.left_out.clone(),
+        outcome,
+        timings,
+        explanation: None,
+    }
+}

@@ -1,0 +1,169 @@
+//! A study on disk to what the engine reads: patches and names. Training and serving both come
+//! through here, so they cannot differ.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::dicom::decoder::Decoder;
+use crate::dicom::published::{read_stack_published, read_study_published};
+use crate::dicom::read::{Limits, ReadStudyError, read_study};
+use crate::dicom::series::read_stack;
+use crate::dims::MAX_NAME_CHARS;
+use crate::study::{LeftOut, LeftOutReason, Remark, Series, Stack, Study};
+use crate::tokens::patchify::patchify;
+use crate::tokens::text::char_ids;
+use crate::tokens::{SeriesPatches, StudyPatches};
+use crate::volume::{Preprocessing, Volume, preprocess};
+
+/// A study ready for the engine.
+#[derive(Clone, Debug, Default)]
+pub struct Prepared {
+    /// Study Instance UID.
+    pub uid: String,
+    /// Study Description (0008,1030).
+    pub description: Option<String>,
+    /// The series that are looked at.
+    pub series: Vec<PreparedSeries>,
+    /// Their patches, in the same order.
+    pub patches: StudyPatches,
+    /// Everything else, with the reason.
+    pub left_out: Vec<LeftOut>,
+    /// Where the time went.
+    pub timings: PrepareTimings,
+}
+
+/// A usable series and what became of it.
+#[derive(Clone, Debug)]
+pub struct PreparedSeries {
+    /// The series.
+    pub series: Series,
+    /// Acquired columns, rows, slices.
+    pub acquired_vox: [usize; 3],
+    /// Stacking axis in LPS order: 0 axial, 1 coronal, 2 sagittal.
+    pub thin_axis: usize,
+    /// Patches of the whole volume.
+    pub patches: usize,
+    /// Tokens in the sequence.
+    pub tokens: usize,
+}
+
+/// Seconds on the wall, by stage.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PrepareTimings {
+    /// Finding files and reading headers.
+    pub read: Duration,
+    /// Decoding pixels into stacks.
+    pub decode: Duration,
+    /// Resampling and orienting.
+    pub volume: Duration,
+    /// Cutting and filtering patches.
+    pub patches: Duration,
+}
+
+/// Reads a study's headers in the manner of a preprocessing version.
+///
+/// # Errors
+///
+/// When the folder cannot be read as one study.
+pub fn open_study(dir: &Path, version: Preprocessing) -> Result<Study, ReadStudyError> {
+    match version {
+        Preprocessing::Published => read_study_published(dir),
+        Preprocessing::V1 => read_study(dir, Limits::default()),
+    }
+}
+
+/// Decodes, preprocesses and cuts every series of the study under `dir`, one at a time.
+/// `progress` is told the name of each series before its pixels are read.
+///
+/// # Errors
+///
+/// When the folder cannot be read as one study. A series that cannot be used is not an error:
+/// it is listed in [`Prepared::left_out`].
+pub fn prepare(
+    dir: &Path,
+    version: Preprocessing,
+    decoder: &Decoder,
+    mut progress: impl FnMut(&str),
+) -> Result<Prepared, ReadStudyError> {
+    let started = Instant::now();
+    let study = open_study(dir, version)?;
+    let mut prepared = Prepared {
+        uid: study.uid,
+        description: study.description,
+        left_out: study.left_out,
+        ..Prepared::default()
+    };
+    prepared.timings.read = started.elapsed();
+    for series in study.series {
+        progress(&series.name);
+        let (number, name) = (series.number, series.name.clone());
+        let files = series.slices.len();
+        if let Err(reason) = prepared.add(series, version, decoder) {
+            prepared.left_out.push(LeftOut { series_number: number, name, files, reason });
+        }
+    }
+    Ok(prepared)
+}
+
+impl Prepared {
+    fn add(
+        &mut self,
+        mut series: Series,
+        version: Preprocessing,
+        decoder: &Decoder,
+    ) -> Result<(), LeftOutReason> {
+        let started = Instant::now();
+        let (stack, remarks) = decode(&series, version, decoder)?;
+        series.remarks.extend(remarks);
+        let decoded = Instant::now();
+        self.timings.decode += decoded - started;
+        let volume = resample(&stack, version)?;
+        let resampled = Instant::now();
+        self.timings.volume += resampled - decoded;
+        let patches = patchify(&volume, version)?;
+        self.timings.patches += resampled.elapsed();
+        if char_ids(&series.name).cut {
+            series.remarks.push(Remark::NameCut { limit: MAX_NAME_CHARS });
+        }
+        self.series.push(PreparedSeries {
+            acquired_vox: stack.size_vox,
+            thin_axis: volume.thin_axis,
+            patches: crate::tokens::patchify::patch_count(stack.size_vox[2])?,
+            tokens: patches.sequence.len(),
+            series,
+        });
+        self.patches.series.push(patches);
+        Ok(())
+    }
+}
+
+/// The volume of one series, for pictures.
+///
+/// # Errors
+///
+/// As when it was first read.
+pub fn volume(
+    series: &Series,
+    version: Preprocessing,
+    decoder: &Decoder,
+) -> Result<(Volume, SeriesPatches), LeftOutReason> {
+    let (stack, _) = decode(series, version, decoder)?;
+    let volume = resample(&stack, version)?;
+    let patches = patchify(&volume, version)?;
+    Ok((volume, patches))
+}
+
+fn decode(
+    series: &Series,
+    version: Preprocessing,
+    decoder: &Decoder,
+) -> Result<(Stack, Vec<Remark>), LeftOutReason> {
+    match version {
+        Preprocessing::Published => Ok((read_stack_published(series, decoder)?, Vec::new())),
+        Preprocessing::V1 => read_stack(series, decoder),
+    }
+}
+
+fn resample(stack: &Stack, version: Preprocessing) -> Result<Volume, LeftOutReason> {
+    preprocess(stack, version).map_err(|error| LeftOutReason::Geometry { what: error.to_string() })
+}
