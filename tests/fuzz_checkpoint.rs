@@ -134,7 +134,7 @@ impl Random {
 }
 
 /// Largest resident memory of this process so far.
-fn peak_kilobytes() -> u64 {
+pub(crate) fn peak_kilobytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()

@@ -1,5 +1,11 @@
 //! `appliance`: the box at the clinic, at the command line.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "results and errors of a command-line program go to the terminal"
+)]
+
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -135,8 +141,8 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version are no errors. What cannot be printed cannot be reported either.
-            let _ = error.print();
+            // What cannot be printed cannot be reported either.
+            drop(error.print());
             return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
         }
     };
@@ -158,8 +164,14 @@ fn main() -> ExitCode {
 
 /// An error and its causes, one a line.
 fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str("\n  because: ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 fn triage(arguments: &Triage) -> Result<ExitCode, Failure> {

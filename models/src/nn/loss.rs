@@ -1,7 +1,7 @@
 //! Training objectives: CLIP and patient discrimination (paper, Methods, equation 8;
 //! specification §11, §15).
 
-use burn::tensor::{Int, Tensor, TensorData, activation};
+use burn::tensor::{Tensor, TensorData, activation};
 
 use super::Compute;
 
@@ -69,25 +69,28 @@ pub fn patient_discrimination_loss(
 ) -> Tensor<Compute, 1> {
     let device = u.device();
     let n = study.len();
+    // Masks are built as floats on the host: what burn 0.21 makes of a bool or int tensor on an
+    // autodiff device has left that device.
+    let matrix = |value: &dyn Fn(usize, usize) -> bool| {
+        let values = (0..n * n).map(|at| f32::from(u8::from(value(at / n, at % n)))).collect();
+        Tensor::<Compute, 2>::from_data(TensorData::new(values, [n, n]), &device)
+    };
+    let same = matrix(&|i, j| study[i] == study[j]);
+    let eye = matrix(&|i, j| i == j);
     let logits = u.clone().matmul(u.transpose()) / temperature.unsqueeze();
-    let ids = Tensor::<Compute, 1, Int>::from_data(TensorData::new(study.to_vec(), [n]), &device);
-    let same = ids.clone().unsqueeze_dim::<2>(1).equal(ids.unsqueeze_dim::<2>(0)).float(); // [S, S]
-    let eye = Tensor::<Compute, 2>::eye(n, &device);
     let (logits, positives) = match form {
         PatientDiscrimination::Code => {
-            (logits.mask_fill(eye.clone().bool(), SELF_LOGIT), same - eye)
+            let others = eye.clone().neg() + 1.0;
+            (logits * others + eye.clone() * SELF_LOGIT, same - eye)
         }
         PatientDiscrimination::Paper => (logits, same),
     };
     let weights = weights(study, form);
+    // Rows without a positive have mass 0 and weight 0, but 0 * log 0 is NaN.
+    let alone = weights.iter().map(|&w| f32::from(u8::from(w == 0.0))).collect();
+    let vector = |values| Tensor::<Compute, 1>::from_data(TensorData::new(values, [n]), &device);
     let mass = (activation::softmax(logits, 1) * positives).sum_dim(1).squeeze_dim::<1>(1); // [S]
-    let weighted = Tensor::from_data(TensorData::new(weights.clone(), [n]), &device);
-    // Rows without a positive have mass 0; their weight is 0, but 0 * log 0 is NaN.
-    let alone = Tensor::<Compute, 1>::from_data(
-        TensorData::new(weights.iter().map(|&w| f32::from(w == 0.0)).collect(), [n]),
-        &device,
-    );
-    ((mass + alone).log() * weighted).sum().neg()
+    ((mass + vector(alone)).log() * vector(weights)).sum().neg()
 }
 
 /// Weight of every series' term.

@@ -42,7 +42,9 @@ pub fn run(folder: &Path, choice: DeviceChoice, decoder: &Decoder) -> Result<Rep
     network::compare(&input, &device, Precision::Full, &mut report)?;
     losses::compare(&input, &device, &mut report)?;
     bundle::compare(&input, choice, decoder, &mut report)?;
+    // Not every GPU driver that wgpu reaches computes in half precision.
     if choice != DeviceChoice::Wgpu {
+        tokenizer::compare_half(&input, &device, &mut report)?;
         network::compare(&input, &device, Precision::Half, &mut report)?;
     }
     Ok(report)

@@ -9,6 +9,7 @@ use models::nn::vqvae::{Decoder, EmaConfig, Encoder, Quantizer};
 
 use super::ABSOLUTE;
 use super::input::{Folder, Tensors};
+use super::network::HALF;
 use super::report::Report;
 
 /// Codebook ids may differ where the two nearest entries are closer than this.
@@ -66,6 +67,25 @@ pub(super) fn compare(folder: &Folder, device: &DispatchDevice, report: &mut Rep
             .find(|name| io.contains(name))
             .unwrap_or_else(|| format!("ema_after.{name}"));
         report.close(format!("tokenizer {name}"), &found, &io.f32(&name)?, ABSOLUTE);
+    }
+    Ok(())
+}
+
+/// The encoder in half precision.
+pub(super) fn compare_half(
+    folder: &Folder,
+    device: &DispatchDevice,
+    report: &mut Report,
+) -> Result<()> {
+    let state = folder.tensors("vqvae_state.safetensors")?;
+    let io = folder.tensors("vqvae_io.safetensors")?;
+    let at = Parameters::new(&state, device, DType::F16);
+    let encoder = Encoder::load(&at, &folder.sizes.tokenizer)?;
+    for axis in (0..3).map(|a| format!("axis{a}")) {
+        let x = tensor::<5>(&io, &format!("{axis}.x"), device)?.cast(DType::F16);
+        let expected = io.f32(&format!("{axis}.z_e"))?;
+        let found = values(encoder.forward(x));
+        report.close(format!("half: tokenizer {axis}.z_e"), &found, &expected, HALF);
     }
     Ok(())
 }

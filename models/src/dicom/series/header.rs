@@ -76,7 +76,7 @@ pub(in crate::dicom) struct Facets {
 impl Slice {
     /// Unit normal of the slice: row x column.
     pub(in crate::dicom) fn normal(&self) -> Option<[f64; 3]> {
-        self.orientation.map(|Orientation { axes: [row, column], .. }| cross(row, column))
+        self.orientation.map(|Orientation { axes: [_, _, normal], .. }| normal)
     }
 
     /// Position along `normal`.
@@ -307,8 +307,8 @@ impl<'a> View<'a> {
 /// Row and column cosines with the skew between them that was removed.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::dicom) struct Orientation {
-    /// Unit vectors along a row and along a column, at right angles.
-    pub(in crate::dicom) axes: [[f64; 3]; 2],
+    /// Unit vectors along a row and along a column, at right angles, and their normal.
+    pub(in crate::dicom) axes: [[f64; 3]; 3],
     /// Cosine of the angle between them as given.
     pub(in crate::dicom) skew: f64,
 }
@@ -320,23 +320,28 @@ pub(in crate::dicom) const GDCM_SKEW: f64 = 1e-3;
 const MAX_SKEW: f64 = 0.05;
 
 impl Orientation {
-    /// Unit vectors at right angles; the column stays and the row gives way, as in ITK
-    /// [measured with `SimpleITK` 2.5.3]. `None` unless the cosines span a plane.
+    /// Unit vectors at right angles; the column stays and the row gives way. `None` unless the
+    /// cosines span a plane.
+    ///
+    /// The order of operations is ITK's, found by comparison with `SimpleITK` 2.5.3: resampling
+    /// truncates, so the last bit of a direction decides whole raw units (specification §1a).
     fn new(cosines: &[f64]) -> Option<Self> {
         let &[a, b, c, d, e, f] = cosines else { return None };
-        let (row, column) = (unit([a, b, c])?, unit([d, e, f])?);
-        let skew = dot(row, column);
+        let (row, column) = ([a, b, c], [d, e, f]);
+        let skew = dot(unit(row)?, unit(column)?);
         if skew.abs() > MAX_SKEW {
             return None;
         }
         let normal = unit(cross(row, column))?;
-        Some(Self { axes: [cross(column, normal), column], skew })
+        let row = unit(cross(column, normal))?;
+        Some(Self { axes: [row, cross(normal, row), normal], skew })
     }
 }
 
 fn unit(v: [f64; 3]) -> Option<[f64; 3]> {
     let length = dot(v, v).sqrt();
-    (length > 1e-3 && length.is_finite()).then(|| v.map(|x| x / length))
+    let scale = 1.0 / length;
+    (length > 1e-3 && length.is_finite()).then(|| v.map(|x| x * scale))
 }
 
 pub(in crate::dicom) fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {

@@ -62,7 +62,7 @@ pub(super) fn slices(file: &DicomFile, layout: &PixelLayout) -> Option<Vec<Slice
 }
 
 fn first_position(whole: &Slice, tile_vox: [u32; 2]) -> Option<[f64; 3]> {
-    let ([row, column], spacing) = (whole.orientation?.axes, whole.pixel_spacing_mm?);
+    let ([row, column, _], spacing) = (whole.orientation?.axes, whole.pixel_spacing_mm?);
     let right = f64::from(whole.columns - tile_vox[0]) / 2.0 * spacing[0];
     let down = f64::from(whole.rows - tile_vox[1]) / 2.0 * spacing[1];
     let corner = whole.position_mm?;

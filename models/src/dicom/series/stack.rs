@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::header::{GDCM_SKEW, Instance, Slice, cross, dot};
+use super::header::{GDCM_SKEW, Instance, Slice, dot};
 use super::samples::SampleType;
 use crate::dicom::decoder::Decoder;
 use crate::dicom::parse::{self, DicomFile};
@@ -198,6 +198,9 @@ pub(in crate::dicom) fn unreadable(path: &Path, error: &dyn std::error::Error) -
     LeftOutReason::Unreadable { file: file_name(path), what }
 }
 
+/// Directions of an axial image.
+const AXIAL: [[f64; 3]; 3] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+
 /// Geometry of slices in stacking order, around their samples.
 ///
 /// With `as_stacked` the slice direction points from the first to the last slice; without, it is
@@ -214,8 +217,7 @@ pub(in crate::dicom) fn stack(
     };
     let (first, last) = (&first.slice, &last.slice);
     let believed = first.orientation.filter(|o| as_stacked || o.skew.abs() < GDCM_SKEW);
-    let [row, column] = believed.map_or([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], |o| o.axes);
-    let normal = cross(row, column);
+    let [row, column, normal] = believed.map_or(AXIAL, |o| o.axes);
     let zero = [0.0; 3];
     let from = first.position_mm.unwrap_or(zero);
     let to = last.position_mm.unwrap_or(zero);

@@ -95,7 +95,8 @@ pub enum ArchiveError {
     },
     /// An entry that cannot be read in place.
     #[error(
-        "its entry {name:?} is {problem}; PyTorch stores entries as they are: save it again with torch.save"
+        "its entry {name:?} is {problem}; PyTorch stores entries as they are: save it again with \
+         torch.save"
     )]
     Entry {
         /// The entry.
