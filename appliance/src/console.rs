@@ -16,14 +16,18 @@ const TOP: usize = 8;
 pub fn render(result: &TriageResult) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = write(&mut text, result);
+    write(&mut text, result).unwrap_or_default();
     text
 }
 
 fn write(out: &mut String, result: &TriageResult) -> std::fmt::Result {
     let description = result.study.description.as_deref().unwrap_or("(no description)");
     writeln!(out, "Study  {description}  {}", result.study.uid)?;
-    writeln!(out, "Model  {} on {}: {}", result.model.id, result.model.device, result.model.statement)?;
+    writeln!(
+        out,
+        "Model  {} on {}: {}",
+        result.model.id, result.model.device, result.model.statement
+    )?;
     if result.model.provenance == ProvenanceKind::Untrained {
         writeln!(out, "\n  UNTRAINED MODEL: the numbers below are random and mean nothing.")?;
     }
@@ -61,7 +65,11 @@ fn series(out: &mut String, result: &TriageResult) -> std::fmt::Result {
         return Ok(());
     }
     writeln!(out, "\nSeries used")?;
-    writeln!(out, "  {:>4}  {:<40} {:<9} {:>13}  {:>12}", "no.", "name", "plane", "voxels", "tokens/patches")?;
+    writeln!(
+        out,
+        "  {:>4}  {:<40} {:<9} {:>13}  {:>12}",
+        "no.", "name", "plane", "voxels", "tokens/patches"
+    )?;
     for series in &result.series {
         let number = series.number.map_or_else(|| "-".to_owned(), |n| n.to_string());
         let name = match &series.part {
@@ -71,7 +79,12 @@ fn series(out: &mut String, result: &TriageResult) -> std::fmt::Result {
         let [columns, rows, slices] = series.size_vox;
         let voxels = format!("{columns}x{rows}x{slices}");
         let tokens = format!("{}/{}", series.tokens, series.patches);
-        writeln!(out, "  {number:>4}  {:<40} {:<9} {voxels:>13}  {tokens:>12}", clip(&name, 40), series.plane)?;
+        writeln!(
+            out,
+            "  {number:>4}  {:<40} {:<9} {voxels:>13}  {tokens:>12}",
+            clip(&name, 40),
+            series.plane
+        )?;
         for remark in &series.remarks {
             writeln!(out, "        note: {remark}")?;
         }
@@ -86,7 +99,8 @@ fn left_out(out: &mut String, result: &TriageResult) -> std::fmt::Result {
     writeln!(out, "\nLeft out")?;
     for item in &result.left_out {
         let number = item.series_number.map_or_else(|| "-".to_owned(), |n| n.to_string());
-        let files = if item.files == 1 { "1 file".to_owned() } else { format!("{} files", item.files) };
+        let files =
+            if item.files == 1 { "1 file".to_owned() } else { format!("{} files", item.files) };
         writeln!(out, "  {number:>4}  {:<40} {files:>9}  {}", clip(&item.name, 40), item.reason)?;
     }
     Ok(())
@@ -97,7 +111,11 @@ fn write_scores(out: &mut String, scores: &StudyScores) -> std::fmt::Result {
         writeln!(out, "\nPriority  {}   ({})", top.name.to_uppercase(), classes(&scores.priority))?;
     }
     let positive = scores.diagnosis.iter().filter(|d| d.is_positive()).count();
-    writeln!(out, "\nTop diagnoses ({positive} of {} at or above their threshold)", scores.diagnosis.len())?;
+    writeln!(
+        out,
+        "\nTop diagnoses ({positive} of {} at or above their threshold)",
+        scores.diagnosis.len()
+    )?;
     labels(out, &scores.diagnosis, TOP)?;
     if !scores.referral.is_empty() {
         writeln!(out, "\nReferral recommendations")?;

@@ -102,7 +102,9 @@ enum WeightingArgument {
 enum Failure {
     #[error("the study was not triaged")]
     Study(#[source] InferenceError),
-    #[error("the model in {path} cannot be used; give one with --model, or make an untrained one with `trainer init`")]
+    #[error(
+        "the model in {path} cannot be used; give one with --model, or make an untrained one with `trainer init`"
+    )]
     Model {
         path: PathBuf,
         #[source]
@@ -129,7 +131,9 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Study(InferenceError::Study(_)) => 65,
-            Self::Explain(ExplainError::Series { .. } | ExplainError::Engine(EngineError::Target { .. })) => 64,
+            Self::Explain(
+                ExplainError::Series { .. } | ExplainError::Engine(EngineError::Target { .. }),
+            ) => 64,
             Self::Model { .. } | Self::Engine(_) => 78,
             Self::Write { .. } | Self::Explain(ExplainError::Write { .. }) => 73,
             Self::Study(_) | Self::Explain(_) | Self::Decoder(_) | Self::OwnFile(_) => 70,
@@ -213,9 +217,7 @@ fn explain(
 ) -> Result<(), Failure> {
     let weighting = match arguments.lime_weighting {
         WeightingArgument::Published => Weighting::Published,
-        WeightingArgument::Locality => {
-            Weighting::Locality { kernel_width: Weighting::LIME_WIDTH }
-        }
+        WeightingArgument::Locality => Weighting::Locality { kernel_width: Weighting::LIME_WIDTH },
     };
     let request = Request {
         output: output.to_owned(),

@@ -91,13 +91,12 @@ pub fn priority_classes(count: usize) -> Option<&'static [&'static str]> {
 /// A label for people: without its family, in words.
 #[must_use]
 pub fn display_name(label: &str) -> String {
-    let short = FAMILIES.iter().find_map(|f| label.strip_prefix(f)).unwrap_or(label);
-    let family = &label[..label.len() - short.len()];
+    let (family, short) = FAMILIES
+        .iter()
+        .find_map(|family| Some((*family, label.strip_prefix(family)?)))
+        .unwrap_or(("", label));
     let words = short.replace("hemorrahage", "hemorrhage").replace('_', " ");
-    match family {
-        "tumor_pediatric_" => format!("{words} (paediatric)"),
-        _ => words,
-    }
+    if family == "tumor_pediatric_" { format!("{words} (paediatric)") } else { words }
 }
 
 #[cfg(test)]
@@ -106,7 +105,10 @@ mod tests {
 
     #[test]
     fn labels_read_well() {
-        assert_eq!(display_name("vascular_hemorrhagic_subarachnoid_hemorrahage"), "subarachnoid hemorrhage");
+        assert_eq!(
+            display_name("vascular_hemorrhagic_subarachnoid_hemorrahage"),
+            "subarachnoid hemorrhage"
+        );
         assert_eq!(display_name("tumor_pediatric_ependymoma"), "ependymoma (paediatric)");
         assert_eq!(display_name("placeholder_referral_0"), "placeholder referral 0");
     }

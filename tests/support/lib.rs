@@ -12,6 +12,10 @@ pub mod phantom;
 use std::path::PathBuf;
 
 /// The repository's root.
+///
+/// # Panics
+///
+/// When the workspace was moved after it was built.
 #[must_use]
 pub fn repository() -> PathBuf {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -27,7 +31,11 @@ pub fn repository() -> PathBuf {
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a running test has a file");
     let path = test.parent().and_then(|deps| deps.parent()).expect("target folder").join(name);
-    assert!(path.is_file(), "{} is missing: run `cargo build --workspace --all-targets`", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo build --workspace --all-targets`",
+        path.display()
+    );
     path
 }
 

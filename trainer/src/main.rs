@@ -39,10 +39,10 @@ enum Command {
     },
     /// Turn the published checkpoints into a bundle. Nothing in the pickle is executed.
     ImportPrima {
-        /// The whole model, primafullmodel*.pt.
+        /// The whole model, `primafullmodel*.pt`.
         #[arg(long)]
         full: PathBuf,
-        /// The tokenizer, vqvae_model_step*.pth.
+        /// The tokenizer, `vqvae_model_step*.pth`.
         #[arg(long)]
         vqvae: PathBuf,
         /// Folder of the bundle; must not exist.
@@ -132,10 +132,15 @@ fn run(command: Command) -> Result<()> {
             };
             let bar = byte_bar();
             let options = InitOptions { preset, sizes, seed };
-            let bytes = write_untrained(&options, &out, &device(DeviceChoice::Cpu)?, &mut |done, total| {
-                bar.set_length(total);
-                bar.set_position(done);
-            })?;
+            let bytes = write_untrained(
+                &options,
+                &out,
+                &device(DeviceChoice::Cpu)?,
+                &mut |done, total| {
+                    bar.set_length(total);
+                    bar.set_position(done);
+                },
+            )?;
             bar.finish_and_clear();
             println!("untrained bundle of {:.3} GB in {}", gigabytes(bytes), out.display());
         }

@@ -128,10 +128,10 @@ pub fn explain_score(
         Some(index) => return Err(ExplainError::Series { asked: index + 1, count }),
         None => strongest_series(engine, input, &target)?,
     };
-    let mut score = engine.masked_scores(input, index, &target)?;
+    let scorer = engine.masked_scorer(input, index, &target)?;
     let mut done = 0;
     let explanation = explain(&request.lime, input.tokens.series[index].len(), |masks| {
-        let scores = score(masks);
+        let scores = scorer.scores(masks);
         done += masks.len();
         progress(done);
         scores
@@ -147,7 +147,8 @@ pub fn explain_score(
         .map(|t| WeightedToken { start_vox: place(t.token), weight: t.weight })
         .collect();
     let output = display_name(target_name(&target));
-    let overlay = Overlay::new(&volume, &weighted, Caption { series: &series.name, output: &output })?;
+    let overlay =
+        Overlay::new(&volume, &weighted, Caption { series: &series.name, output: &output })?;
     let tokens = weighted.iter().take(LISTED).map(|token| {
         let place = token_box(&volume, token.start_vox);
         TokenInfo { weight: token.weight, low_mm: place.low_mm, high_mm: place.high_mm }
@@ -159,7 +160,9 @@ pub fn explain_score(
         samples: request.lime.samples,
         weighting: match request.lime.weighting {
             Weighting::Published => "uniform (published code)".to_owned(),
-            Weighting::Locality { kernel_width } => format!("locality, kernel width {kernel_width}"),
+            Weighting::Locality { kernel_width } => {
+                format!("locality, kernel width {kernel_width}")
+            }
         },
         r2: explanation.r2,
         score: explanation.score,
@@ -201,7 +204,7 @@ fn strongest_series(
     let mut best = (0, f64::NEG_INFINITY);
     for (index, series) in input.tokens.series.iter().enumerate() {
         let everything = vec![true; series.len()];
-        let score = engine.masked_scores(input, index, target)?(&[&everything])?[0];
+        let score = engine.masked_scorer(input, index, target)?.scores(&[&everything])?[0];
         if score > best.1 {
             best = (index, score);
         }

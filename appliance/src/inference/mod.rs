@@ -11,8 +11,8 @@ use models::dicom::read::ReadStudyError;
 use models::engine::{Engine, EngineError, StudyInput};
 use models::prepare::{Prepared, prepare};
 
-pub use result::{Outcome, TriageResult};
 use result::{ModelInfo, SeriesInfo, StudyInfo, Timing};
+pub use result::{Outcome, TriageResult};
 
 /// Why a study could not be triaged. A study without a usable series is no error but
 /// [`Outcome::NotAnalysed`].

@@ -5,7 +5,7 @@
 //! - [`Engine::encode`] runs the volume tokenizer over the patches that survived the foreground
 //!   filter, batched across series;
 //! - [`Engine::score`] runs the transformers and streams the heads from disk one at a time;
-//! - [`Engine::masked_scores`] re-runs the transformers on subsets of one series' tokens (LIME).
+//! - [`Engine::masked_scorer`] re-runs the transformers on subsets of one series' tokens (LIME).
 
 mod device;
 mod onnx;
@@ -18,13 +18,16 @@ use std::sync::{Mutex, PoisonError};
 use burn::DispatchDevice;
 use burn::tensor::{DType, Tensor, TensorData};
 
-pub use onnx::OnnxError;
 pub use device::{DeviceChoice, DeviceError, DeviceReport, Precision, device, probe};
+pub use onnx::OnnxError;
+pub use score::MaskedScorer;
 pub use types::{
     ClassScore, LabelScore, SeriesTokens, StudyInput, StudyScores, StudyTokens, Target,
 };
 
-use crate::dims::{LATENT, PATCH_IN_PLANE_VOX, PATCH_THIN_VOX, PATCH_VOX, THIN_REPEAT, TOKEN_FEATURES};
+use crate::dims::{
+    LATENT, PATCH_IN_PLANE_VOX, PATCH_THIN_VOX, PATCH_VOX, THIN_REPEAT, TOKEN_FEATURES,
+};
 use crate::nn::Compute;
 use crate::nn::parameters::{ParameterError, Parameters};
 use crate::nn::prima::Prima;

@@ -33,8 +33,7 @@ impl OnnxError {
 impl OnnxEncoder {
     /// Optimises the model for batches of `batch` patches in each orientation.
     pub(super) fn load(bytes: &[u8], batch: usize) -> Result<Self, OnnxError> {
-        let model =
-            tract_onnx::onnx().model_for_read(&mut &*bytes).map_err(OnnxError::new)?;
+        let model = tract_onnx::onnx().model_for_read(&mut &*bytes).map_err(OnnxError::new)?;
         let plan = |thin_axis: usize| {
             let [z, y, x] = patch_shape(thin_axis);
             let fact = InferenceFact::dt_shape(f32::datum_type(), tvec![batch, 1, z, y, x]);
@@ -51,11 +50,22 @@ impl OnnxEncoder {
     }
 
     /// `z_e` of up to `batch` patches of `shape` `[count, 1, z, y, x]`.
-    pub(super) fn run(&self, mut input: Vec<f32>, shape: [usize; 5]) -> Result<Vec<f32>, OnnxError> {
+    pub(super) fn run(
+        &self,
+        mut input: Vec<f32>,
+        shape: [usize; 5],
+    ) -> Result<Vec<f32>, OnnxError> {
         let [count, _, z, y, x] = shape;
-        let thin_axis = if z < y { 0 } else if y < x { 1 } else { 2 };
+        let thin_axis = if z < y {
+            0
+        } else if y < x {
+            1
+        } else {
+            2
+        };
         input.resize(self.batch * z * y * x, 0.0);
-        let input = Tensor::from_shape(&[self.batch, 1, z, y, x], &input).map_err(OnnxError::new)?;
+        let input =
+            Tensor::from_shape(&[self.batch, 1, z, y, x], &input).map_err(OnnxError::new)?;
         let plan = &self.plans[thin_axis];
         let output = multithread::multithread_tract_scope(self.executor.clone(), || {
             plan.run(tvec![input.into_tvalue()])

@@ -1,6 +1,6 @@
 //! Tokens to scores: transformers on the device, heads streamed from disk.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Int, Tensor};
 
 use super::types::{ClassScore, LabelScore, StudyInput, StudyScores, Target};
 use super::{Engine, EngineError, values};
@@ -46,46 +46,31 @@ impl Engine {
         })
     }
 
-    /// One output for many subsets of one series' tokens, the other series left out
-    /// (specification §12): `masks` rows say which tokens are kept. Logits, without threshold.
+    /// Prepares the scoring of one output on subsets of one series' tokens, the other series left
+    /// out (specification §12).
     ///
     /// # Errors
     ///
     /// When there is no such series or output.
-    pub fn masked_scores<'a>(
-        &'a self,
-        input: &'a StudyInput,
+    pub fn masked_scorer(
+        &self,
+        input: &StudyInput,
         series: usize,
         target: &Target,
-    ) -> Result<impl FnMut(&[&[bool]]) -> Result<Vec<f64>, EngineError> + use<'a>, EngineError> {
+    ) -> Result<MaskedScorer<'_>, EngineError> {
         let count = input.tokens.series.len();
         if series >= count {
             return Err(EngineError::Input { what: "series", found: count, expected: series + 1 });
         }
         let (head, output) = self.target_head(target)?;
-        let name = self.prima.series_names(&[char_ids(&input.series_names[series]).ids]);
-        let description = self.prima.study_names(&[char_ids(&input.study_description).ids]);
-        let tokens = self.series_tensor(&input.tokens.series[series].features);
-        Ok(move |masks: &[&[bool]]| {
-            let kept = masks.iter().map(|mask| self.select(&tokens, mask)).collect();
-            let names = name.clone().repeat_dim(0, masks.len());
-            let vectors = self.prima.series(&names, kept).output; // [n, D]
-            let studies = (0..masks.len()).map(|i| vectors.clone().narrow(0, i, 1)).collect();
-            let descriptions = description.clone().repeat_dim(0, masks.len());
-            let embeddings = self.prima.studies(&descriptions, studies).pooled; // [n, R * D]
-            let logits = head.forward(embeddings.cast(DType::F32)).narrow(1, output, 1);
-            let logits: Vec<f64> = values(logits).into_iter().map(f64::from).collect();
-            let finite = logits.iter().all(|v| v.is_finite());
-            let error = || EngineError::NotFinite { what: "a masked score".to_owned() };
-            finite.then_some(logits).ok_or_else(error)
+        Ok(MaskedScorer {
+            engine: self,
+            name: self.prima.series_names(&[char_ids(&input.series_names[series]).ids]),
+            description: self.prima.study_names(&[char_ids(&input.study_description).ids]),
+            tokens: self.series_tensor(&input.tokens.series[series].features),
+            head,
+            output,
         })
-    }
-
-    /// The tokens of a mask, `[t, D]`.
-    fn select(&self, tokens: &Tensor<Compute, 2>, mask: &[bool]) -> Tensor<Compute, 2> {
-        let kept: Vec<i64> = (0i64..).zip(mask).filter(|(_, keep)| **keep).map(|(i, _)| i).collect();
-        let kept = burn::tensor::TensorData::from(kept.as_slice());
-        tokens.clone().select(0, Tensor::from_data(kept, &self.device))
     }
 
     /// Study embedding, `[R * D]` of the study ViT.
@@ -103,7 +88,8 @@ impl Engine {
         let width = self.bundle.manifest().sizes.sequence_vit.transformer.dim;
         let count = features.len() / TOKEN_FEATURES;
         let mut padded = vec![0.0; count * width];
-        for (token, out) in features.chunks_exact(TOKEN_FEATURES).zip(padded.chunks_exact_mut(width))
+        for (token, out) in
+            features.chunks_exact(TOKEN_FEATURES).zip(padded.chunks_exact_mut(width))
         {
             out[..TOKEN_FEATURES].copy_from_slice(token);
         }
@@ -185,6 +171,46 @@ impl Engine {
         let at = Parameters::new(&weights, &self.device, DType::F32);
         let widths = self.head_widths(manifest.sizes.embedding(), outputs);
         Ok((Head::load(&at, widths)?, output))
+    }
+}
+
+/// Scores one output on subsets of one series' tokens; made by [`Engine::masked_scorer`].
+#[derive(Debug)]
+pub struct MaskedScorer<'a> {
+    engine: &'a Engine,
+    name: Tensor<Compute, 2>,
+    description: Tensor<Compute, 2>,
+    tokens: Tensor<Compute, 2>,
+    head: Head<Compute>,
+    output: usize,
+}
+
+impl MaskedScorer<'_> {
+    /// Logits, without threshold, of the tokens that each mask keeps.
+    ///
+    /// # Errors
+    ///
+    /// When a score is not finite.
+    pub fn scores(&self, masks: &[&[bool]]) -> Result<Vec<f64>, EngineError> {
+        let prima = &self.engine.prima;
+        let kept = masks.iter().map(|mask| self.select(mask)).collect();
+        let names = self.name.clone().repeat_dim(0, masks.len());
+        let vectors = prima.series(&names, kept).output; // [n, D]
+        let studies = (0..masks.len()).map(|i| vectors.clone().narrow(0, i, 1)).collect();
+        let descriptions = self.description.clone().repeat_dim(0, masks.len());
+        let embeddings = prima.studies(&descriptions, studies).pooled; // [n, R * D]
+        let logits = self.head.forward(embeddings.cast(DType::F32)).narrow(1, self.output, 1);
+        let logits = values(logits);
+        finite("a masked score", &logits)?;
+        Ok(logits.into_iter().map(f64::from).collect())
+    }
+
+    /// The tokens of a mask, `[t, D]`.
+    fn select(&self, mask: &[bool]) -> Tensor<Compute, 2> {
+        let kept: Vec<i64> =
+            (0..).zip(mask).filter(|(_, keep)| **keep).map(|(index, _)| index).collect();
+        let kept = Tensor::<Compute, 1, Int>::from_data(kept.as_slice(), &self.engine.device);
+        self.tokens.clone().select(0, kept)
     }
 }
 

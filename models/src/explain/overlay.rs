@@ -210,7 +210,7 @@ impl<'a> Overlay<'a> {
         write(0, self.caption.series, &format!("{plane} {}/{slices}", slice + 1), INK);
         let largest = self.tokens.first().map_or(0.0, |token| token.weight);
         let scale =
-            if largest > 0.0 { format!("{largest:+.3}") } else { "no token raises it".into() };
+            if largest > 0.0 { format!("{largest:+.1e}") } else { "no token raises it".into() };
         let bar = if largest > 0.0 { " ".repeat(9) } else { String::new() };
         write(1, self.caption.output, &format!("LIME 0 {bar}{scale}"), INK);
         write(2, NOTICE, "", FAINT_INK);

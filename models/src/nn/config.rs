@@ -256,11 +256,7 @@ impl PrimaConfig {
     /// Names the field, what was found and what it must be.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let expect = |field, found, expected| {
-            if found == expected {
-                Ok(())
-            } else {
-                Err(ConfigError { field, found, expected })
-            }
+            if found == expected { Ok(()) } else { Err(ConfigError { field, found, expected }) }
         };
         let sequence = self.sequence_vit.transformer.dim;
         if sequence < TOKEN_FEATURES {
@@ -275,14 +271,19 @@ impl PrimaConfig {
         expect("sequence_vit.output", self.sequence_vit.output, self.study_vit.transformer.dim)?;
         expect("study_name.output", self.study_name.output, self.study_vit.transformer.dim)?;
         expect("study_vit.output", self.study_vit.output, self.projection)?;
-        for (field, name) in
-            [("series_name.embedding", &self.series_name), ("study_name.embedding", &self.study_name)]
-        {
+        for (field, name) in [
+            ("series_name.embedding", &self.series_name),
+            ("study_name.embedding", &self.study_name),
+        ] {
             expect(field, name.embedding + NAME_POSITION, name.transformer.dim)?;
         }
         let levels = self.tokenizer.downsample.len();
         expect("tokenizer.channels (count)", self.tokenizer.channels.len(), levels)?;
-        expect("tokenizer.residual_channels (count)", self.tokenizer.residual_channels.len(), levels)?;
+        expect(
+            "tokenizer.residual_channels (count)",
+            self.tokenizer.residual_channels.len(),
+            levels,
+        )?;
         expect("tokenizer.upsample (count)", self.tokenizer.upsample.len(), levels)?;
         expect("tokenizer latent values", self.latent(), LATENT)
     }

@@ -132,9 +132,8 @@ mod tests {
     fn streamed_layers_agree_with_a_plain_sum() {
         let x: Vec<f32> = (0..37u8).map(|i| f32::from(i) / 37.0 - 0.4).collect();
         let w: Vec<f32> = (0..37 * 3u8).map(|i| f32::from(i % 11) / 8.0 - 0.5).collect();
-        let expected: Vec<f32> = (0..3)
-            .map(|r| 0.25 + (0..37).map(|c| w[r * 37 + c] * x[c]).sum::<f32>())
-            .collect();
+        let expected: Vec<f32> =
+            (0..3).map(|r| 0.25 + (0..37).map(|c| w[r * 37 + c] * x[c]).sum::<f32>()).collect();
         let halves: Vec<f16> = w.iter().copied().map(f16::from_f32).collect();
         for view in [MatrixView::F32(&w), MatrixView::F16(&halves)] {
             let found = affine(view, &[0.25; 3], &x);

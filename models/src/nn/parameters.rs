@@ -4,11 +4,11 @@
 //! the published checkpoint's names and by the shape the configuration promises. A bundle, an
 //! imported checkpoint and random initialisation differ only in the [`ParameterSource`].
 
+use burn::DispatchDevice;
 use burn::module::Param;
 use burn::nn::conv::{Conv3d, Conv3dConfig, ConvTranspose3d, ConvTranspose3dConfig};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig3d};
 use burn::tensor::{DType, Tensor, TensorData};
-use burn::DispatchDevice;
 
 use super::Compute;
 use super::config::ConvConfig;

@@ -121,7 +121,7 @@ impl Attention<Compute> {
             .map(|&length| {
                 let sequence = qkv.clone().narrow(0, start, length);
                 start += length;
-                attend(sequence, self.heads)
+                attend(&sequence, self.heads)
             })
             .collect();
         let joined = Tensor::cat(attended, 0); // [T, H * D_h]
@@ -133,7 +133,7 @@ impl Attention<Compute> {
 }
 
 /// Attention inside one sequence: `[t, 3 * H * D_h]` to `[t, H * D_h]`.
-fn attend(qkv: Tensor<Compute, 2>, heads: usize) -> Tensor<Compute, 2> {
+fn attend(qkv: &Tensor<Compute, 2>, heads: usize) -> Tensor<Compute, 2> {
     let [length, width] = qkv.dims();
     let inner = width / 3;
     let dim_head = inner / heads;

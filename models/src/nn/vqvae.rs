@@ -169,7 +169,9 @@ fn load_units(
     level: usize,
 ) -> Result<Vec<ResidualUnit<Compute>>, ParameterError> {
     let (outer, inner) = (config.channels[level], config.residual_channels[level]);
-    (0..config.residual_units).map(|i| ResidualUnit::load(&at.at(block + i), outer, inner)).collect()
+    (0..config.residual_units)
+        .map(|i| ResidualUnit::load(&at.at(block + i), outer, inner))
+        .collect()
 }
 
 impl Decoder<Compute> {
@@ -190,7 +192,8 @@ impl Decoder<Compute> {
             let units = load_units(&at, block, config, level)?;
             block += config.residual_units;
             let output = if level == 0 { 1 } else { config.channels[level - 1] };
-            let up = at.at(block).at("conv").conv_transpose3d(config.channels[level], output, conv)?;
+            let up =
+                at.at(block).at("conv").conv_transpose3d(config.channels[level], output, conv)?;
             levels.push(DecoderLevel { units, up });
             block += 1;
         }
@@ -245,10 +248,8 @@ impl Quantizer<Compute> {
             + codebook.clone().powi_scalar(2).sum_dim(1).transpose()
             - flat.matmul(codebook.clone().transpose()) * 2.0; // [N, K]
         let indices = distance.neg().argmax(1).squeeze_dim::<1>(1); // [N]
-        let entries = codebook
-            .select(0, indices.clone())
-            .reshape([b, z, y, x, c])
-            .permute([0, 4, 1, 2, 3]); // [b, c, z, y, x]
+        let entries =
+            codebook.select(0, indices.clone()).reshape([b, z, y, x, c]).permute([0, 4, 1, 2, 3]); // [b, c, z, y, x]
         let difference = entries.clone() - z_e.clone();
         let loss = difference.clone().powi_scalar(2).mean() * config.commitment;
         let straight_through = z_e + difference.detach();

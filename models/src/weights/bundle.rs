@@ -41,7 +41,9 @@ pub enum BundleError {
         source: toml::de::Error,
     },
     /// Another format version.
-    #[error("{path}: format_version is {found}, this program reads {FORMAT_VERSION}; update it or export the bundle again")]
+    #[error(
+        "{path}: format_version is {found}, this program reads {FORMAT_VERSION}; update it or export the bundle again"
+    )]
     Version {
         /// The manifest.
         path: PathBuf,

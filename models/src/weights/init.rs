@@ -13,9 +13,7 @@ use super::manifest::{
     FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST, Manifest, NETWORK, PriorityEntry,
     Provenance, ProvenanceKind, TOKENIZER,
 };
-use super::safetensors_writer::{
-    SafetensorsWriteError, TensorSink, TensorSpec, write_safetensors,
-};
+use super::safetensors_writer::{SafetensorsWriteError, TensorSink, TensorSpec, write_safetensors};
 use crate::labels::DIAGNOSES;
 use crate::nn::config::PrimaConfig;
 use crate::nn::head::LAYERS;
@@ -164,7 +162,8 @@ pub fn write_untrained(
         })?;
         entries.push(FileEntry { path, bytes: written.bytes, sha256: written.sha256 });
     }
-    let statement = format!("random numbers from seed {}: untrained, results mean nothing", options.seed);
+    let statement =
+        format!("random numbers from seed {}: untrained, results mean nothing", options.seed);
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         id: format!("untrained-{}-{}", options.preset, options.seed),

@@ -88,7 +88,9 @@ impl WeightFile {
             Dtype::F16 => bytemuck::try_cast_slice(bytes).ok().map(MatrixView::F16),
             _ => None,
         };
-        view.ok_or_else(|| self.wrong_type(name, format!("{dtype:?} that is not aligned f32 or f16")))
+        view.ok_or_else(|| {
+            self.wrong_type(name, format!("{dtype:?} that is not aligned f32 or f16"))
+        })
     }
 
     fn locate(&self, name: &str, shape: &[usize]) -> Result<(Dtype, &[u8]), ParameterError> {

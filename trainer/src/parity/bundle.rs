@@ -86,12 +86,13 @@ fn recorded_studies(folder: &Folder, engine: &Engine, report: &mut Report) -> Re
             let name = format!("study{j}.series{i}.tokens");
             let width = io.shape(&name)?[1];
             let rows = io.f32(&name)?;
-            let features =
-                rows.chunks_exact(width).flat_map(|row| &row[..models::dims::TOKEN_FEATURES]).copied();
+            let features = rows
+                .chunks_exact(width)
+                .flat_map(|row| &row[..models::dims::TOKEN_FEATURES])
+                .copied();
             tokens.series.push(SeriesTokens { features: features.collect() });
         }
-        let input =
-            StudyInput { tokens, series_names, study_description, clinical_context: None };
+        let input = StudyInput { tokens, series_names, study_description, clinical_context: None };
         let scores = engine.score(&input)?;
         let file = format!("study{j}_predictions.json");
         predictions(&file, &scores, &folder.json(&file)?, report)?;
@@ -100,7 +101,12 @@ fn recorded_studies(folder: &Folder, engine: &Engine, report: &mut Report) -> Re
 }
 
 /// DICOM files to JSON, the whole way.
-fn end_to_end(folder: &Folder, engine: &Engine, decoder: &Decoder, report: &mut Report) -> Result<()> {
+fn end_to_end(
+    folder: &Folder,
+    engine: &Engine,
+    decoder: &Decoder,
+    report: &mut Report,
+) -> Result<()> {
     let inputs: Value = folder.json("e2e_inputs.json")?;
     let study_dir = folder.path.join(inputs["study_dir"].as_str().unwrap_or("study"));
     let prepared = prepare(&study_dir, Preprocessing::Published, decoder, |_| {})?;
@@ -161,7 +167,8 @@ fn lime(folder: &Folder, report: &mut Report) -> Result<()> {
     };
     let recorded: Vec<bool> = io.i64("lime.masks")?.into_iter().map(|v| v != 0).collect();
     let config = LimeConfig { samples, ..LimeConfig::default() };
-    let found: Vec<bool> = masks(n_tokens, samples, config.seed).rows().flatten().copied().collect();
+    let found: Vec<bool> =
+        masks(n_tokens, samples, config.seed).rows().flatten().copied().collect();
     report.equal("lime.masks", &found, &recorded);
     let logits = io.f64("lime.logits")?;
     let mut next = 0;
@@ -184,7 +191,8 @@ fn find(folder: &Path, extension: &str) -> Result<std::path::PathBuf> {
     let mut files = std::fs::read_dir(folder)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|e| e == extension));
-    let file = files.next().with_context(|| format!("{} has no .{extension} file", folder.display()))?;
+    let file =
+        files.next().with_context(|| format!("{} has no .{extension} file", folder.display()))?;
     anyhow::ensure!(files.next().is_none(), "{} has several .{extension} files", folder.display());
     Ok(file)
 }

@@ -46,7 +46,11 @@ struct CharTokens {
 
 impl Folder {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        ensure!(path.is_dir(), "{} is not a folder; give one laid out like tests/golden/prima", path.display());
+        ensure!(
+            path.is_dir(),
+            "{} is not a folder; give one laid out like tests/golden/prima",
+            path.display()
+        );
         let config_path = path.join("config.json");
         let model = Checkpoint::from_safetensors(
             &path.join("fullmodel_state.safetensors"),
@@ -107,8 +111,10 @@ impl Folder {
 }
 
 fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is not what was expected", path.display()))
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("{} is not what was expected", path.display()))
 }
 
 impl Tensors {
@@ -123,11 +129,16 @@ impl Tensors {
     /// Values of an f32 or f64 tensor.
     pub(super) fn f32(&self, name: &str) -> Result<Vec<f32>> {
         let view = self.view(name)?;
-        #[expect(clippy::cast_possible_truncation, reason = "recorded f64 values are compared as f32")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "recorded f64 values are compared as f32"
+        )]
         match view.dtype() {
             Dtype::F32 => Ok(words(view.data()).map(f32::from_le_bytes).collect()),
             Dtype::F64 => Ok(words(view.data()).map(|w| f64::from_le_bytes(w) as f32).collect()),
-            Dtype::I16 => Ok(words(view.data()).map(|w| f32::from(i16::from_le_bytes(w))).collect()),
+            Dtype::I16 => {
+                Ok(words(view.data()).map(|w| f32::from(i16::from_le_bytes(w))).collect())
+            }
             other => anyhow::bail!("{}: {name} is {other:?}, expected floats", self.name),
         }
     }

@@ -23,7 +23,12 @@ fn clip(io: &Tensors, device: &DispatchDevice, report: &mut Report) -> Result<()
     let text = tensor::<2>(io, "cliploss.text", device)?.require_grad();
     let temperature = tensor::<1>(io, "cliploss.temperature", device)?.require_grad();
     let loss = clip_loss(image.clone(), text.clone(), temperature.clone());
-    report.close("cliploss.loss_temp", &values(loss.clone()), &io.f32("cliploss.loss_temp")?, ABSOLUTE);
+    report.close(
+        "cliploss.loss_temp",
+        &values(loss.clone()),
+        &io.f32("cliploss.loss_temp")?,
+        ABSOLUTE,
+    );
     // The published code also logs the loss at temperature exp(0) = 1.
     let plain = clip_loss(image.clone(), text.clone(), temperature.clone() * 0.0);
     report.close("cliploss.loss", &values(plain), &io.f32("cliploss.loss")?, ABSOLUTE);
@@ -36,7 +41,11 @@ fn clip(io: &Tensors, device: &DispatchDevice, report: &mut Report) -> Result<()
     gradient("cliploss.grad_temperature", temperature, io, report)
 }
 
-fn patient_discrimination(io: &Tensors, device: &DispatchDevice, report: &mut Report) -> Result<()> {
+fn patient_discrimination(
+    io: &Tensors,
+    device: &DispatchDevice,
+    report: &mut Report,
+) -> Result<()> {
     let u: Tensor<Compute, 2> = tensor(io, "patdis.u", device)?.require_grad();
     let tau: Tensor<Compute, 1> = tensor(io, "patdis.tau", device)?.require_grad();
     let study = io.i64("patdis.study")?;

@@ -110,13 +110,15 @@ impl Stages<'_> {
         let (count, latent) = (shape[0], shape[1..].iter().product::<usize>());
         let mut tokens = vec![0.0; count * TOKEN_FEATURES];
         for (n, token) in tokens.as_chunks_mut::<TOKEN_FEATURES>().0.iter_mut().enumerate() {
-            let start = [0, 1, 2].map(|a| u32::try_from(coordinates[n * 3 + a]).unwrap_or(u32::MAX));
+            let start =
+                [0, 1, 2].map(|a| u32::try_from(coordinates[n * 3 + a]).unwrap_or(u32::MAX));
             assemble_token(&latents[n * latent..(n + 1) * latent], thin_axis, start, token);
         }
         // The recorded rows carry the network's own padding when its width is above 289.
         let width = self.folder.sizes.sequence_vit.transformer.dim;
         let mut padded = vec![0.0; count * width];
-        for (token, out) in tokens.chunks_exact(TOKEN_FEATURES).zip(padded.chunks_exact_mut(width)) {
+        for (token, out) in tokens.chunks_exact(TOKEN_FEATURES).zip(padded.chunks_exact_mut(width))
+        {
             out[..TOKEN_FEATURES].copy_from_slice(token);
         }
         let expected = self.io.f32(&format!("{name}.tokens"))?;
@@ -178,12 +180,14 @@ impl Stages<'_> {
     /// GPT-2 and the projection of its last state.
     fn reports(&self, at: &Parameters<'_>, report: &mut Report) -> Result<()> {
         let Some(config) = &self.folder.sizes.report else { return Ok(()) };
-        let encoder = ReportEncoder::load(&at.at("clipmodel"), config, self.folder.sizes.projection)?;
+        let encoder =
+            ReportEncoder::load(&at.at("clipmodel"), config, self.folder.sizes.projection)?;
         let width = self.io.shape("text.ids")?[1];
         let ids = self.io.i64("text.ids")?;
         let ids: Vec<Vec<i64>> = ids.chunks_exact(width).map(<[i64]>::to_vec).collect();
         let lengths = self.io.i64("text.len")?;
-        let lengths: Vec<usize> = lengths.into_iter().map(usize::try_from).collect::<Result<_, _>>()?;
+        let lengths: Vec<usize> =
+            lengths.into_iter().map(usize::try_from).collect::<Result<_, _>>()?;
         let hidden = encoder.hidden(&ids);
         self.row("text.last_hidden", hidden.clone(), report)?;
         let projected = encoder.project(&hidden, &lengths);

@@ -65,7 +65,11 @@ fn compare_series(
     let patches = Patches::measure(&volume, Preprocessing::Published)?;
     let coordinates: Vec<i64> = patches.coordinates.iter().flatten().map(|&c| c.into()).collect();
     report.equal(format!("s{i}.coords"), &coordinates, &recorded.i64(&format!("s{i}.coords"))?);
-    report.equal(format!("s{i}.percent"), &patches.percent, &recorded.f64(&format!("s{i}.percent"))?);
+    report.equal(
+        format!("s{i}.percent"),
+        &patches.percent,
+        &recorded.f64(&format!("s{i}.percent"))?,
+    );
     let kept: Vec<i64> = patches.kept.ids.iter().map(|&id| id.into()).collect();
     report.equal(format!("s{i}.kept_ids"), &kept, &recorded.i64(&format!("s{i}.kept_ids"))?);
     let used = [patches.kept.percent_used as u64];
@@ -80,7 +84,12 @@ fn compare_series(
         write_repeated(&patch, volume.thin_axis, &mut repeated);
         tokens.extend_from_slice(&repeated);
     }
-    report.close(format!("s{i}.tokens"), &tokens, &recorded.f32(&format!("s{i}.tokens"))?, ABSOLUTE);
+    report.close(
+        format!("s{i}.tokens"),
+        &tokens,
+        &recorded.f32(&format!("s{i}.tokens"))?,
+        ABSOLUTE,
+    );
     Ok(())
 }
 
@@ -116,7 +125,9 @@ fn compare_volume(
 
 fn filter_cases(folder: &Folder, report: &mut Report) -> Result<()> {
     let cases = folder.tensors("filter_cases.safetensors")?;
-    for case in (0..).map(|i| format!("f{i}")).take_while(|f| cases.contains(&format!("{f}.coords"))) {
+    for case in
+        (0..).map(|i| format!("f{i}")).take_while(|f| cases.contains(&format!("{f}.coords")))
+    {
         let triples = |name: &str| -> Result<Vec<[u32; 3]>> {
             let values = cases.i64(&format!("{case}.{name}"))?;
             let convert = |v: &[i64]| -> Result<[u32; 3]> {
@@ -135,7 +146,11 @@ fn filter_cases(folder: &Folder, report: &mut Report) -> Result<()> {
             shape("patch_shape")?,
         );
         let ids: Vec<i64> = kept.ids.iter().map(|&id| id.into()).collect();
-        report.equal(format!("filter {case}.kept_ids"), &ids, &cases.i64(&format!("{case}.kept_ids"))?);
+        report.equal(
+            format!("filter {case}.kept_ids"),
+            &ids,
+            &cases.i64(&format!("{case}.kept_ids"))?,
+        );
         let used = [i64::try_from(kept.percent_used)?];
         let expected = cases.i64(&format!("{case}.percent_used"))?;
         report.equal(format!("filter {case}.percent_used"), &used, &expected);

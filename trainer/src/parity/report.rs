@@ -53,7 +53,13 @@ impl Report {
     }
 
     /// Compares values with an absolute tolerance.
-    pub fn close(&mut self, stage: impl Into<String>, found: &[f32], expected: &[f32], tolerance: f64) {
+    pub fn close(
+        &mut self,
+        stage: impl Into<String>,
+        found: &[f32],
+        expected: &[f32],
+        tolerance: f64,
+    ) {
         self.within(stage, found, expected, tolerance, 0.0);
     }
 

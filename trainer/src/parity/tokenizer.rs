@@ -29,7 +29,12 @@ pub(super) fn compare(folder: &Folder, device: &DispatchDevice, report: &mut Rep
         for (i, block) in blocks.iter().enumerate() {
             let name = format!("{axis}.enc_block{i}");
             if io.contains(&name) {
-                report.close(format!("tokenizer {name}"), &values(block.clone()), &io.f32(&name)?, ABSOLUTE);
+                report.close(
+                    format!("tokenizer {name}"),
+                    &values(block.clone()),
+                    &io.f32(&name)?,
+                    ABSOLUTE,
+                );
             }
         }
         let z_e = encoder.forward(x);
@@ -42,7 +47,13 @@ pub(super) fn compare(folder: &Folder, device: &DispatchDevice, report: &mut Rep
         // From here on the recorded z_e is the input, so that each row judges one stage.
         let z_e = tensor::<5>(&io, &format!("{axis}.z_e"), device)?;
         let quantized = quantizer.forward(z_e, EmaConfig::default());
-        compare_ids(&quantizer, &io, &axis, &quantized.indices.into_data().iter::<i64>().collect::<Vec<_>>(), report)?;
+        compare_ids(
+            &quantizer,
+            &io,
+            &axis,
+            &quantized.indices.into_data().iter::<i64>().collect::<Vec<_>>(),
+            report,
+        )?;
         let mut close = |name: &str, found: Vec<f32>| -> Result<()> {
             let name = format!("{axis}.{name}");
             report.close(format!("tokenizer {name}"), &found, &io.f32(&name)?, ABSOLUTE);
