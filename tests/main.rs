@@ -11,11 +11,17 @@
     reason = "a test fails by panicking, says what it skips, and reads where its data lie from the environment"
 )]
 
+mod bundle;
 mod decode_worker;
+mod engine;
+mod explain;
 mod fuzz_checkpoint;
 mod fuzz_dicom;
 mod large_checkpoint;
+mod parity;
+mod programs;
 mod pydicom;
 mod tidy;
+mod triage;
 
 pub(crate) use tests::decode_worker;

@@ -22,11 +22,11 @@ pub fn render(result: &TriageResult) -> String {
 
 fn write(out: &mut String, result: &TriageResult) -> std::fmt::Result {
     let description = result.study.description.as_deref().unwrap_or("(no description)");
-    writeln!(out, "Study  {description}  {}", result.study.uid)?;
+    writeln!(out, "Study  {}  {}", clean(description), clean(&result.study.uid))?;
     writeln!(
         out,
-        "Model  {} on {}: {}",
-        result.model.id, result.model.device, result.model.statement
+        "Model  {} on {}, preprocessing {}: {}",
+        result.model.id, result.model.device, result.model.preprocessing, result.model.statement
     )?;
     if result.model.provenance == ProvenanceKind::Untrained {
         writeln!(out, "\n  UNTRAINED MODEL: the numbers below are random and mean nothing.")?;
@@ -42,9 +42,9 @@ fn write(out: &mut String, result: &TriageResult) -> std::fmt::Result {
     if let Some(explanation) = &result.explanation {
         writeln!(
             out,
-            "\nExplanation of {} on series {:?} ({} samples, {}, R2 {:.2})",
+            "\nExplanation of {} on series {} ({} samples, {}, R2 {:.2})",
             display_name(&explanation.output),
-            explanation.series,
+            clean(&explanation.series),
             explanation.samples,
             explanation.weighting,
             explanation.r2
@@ -86,7 +86,7 @@ fn series(out: &mut String, result: &TriageResult) -> std::fmt::Result {
             series.plane
         )?;
         for remark in &series.remarks {
-            writeln!(out, "        note: {remark}")?;
+            writeln!(out, "        note: {}", clean(&remark.to_string()))?;
         }
     }
     Ok(())
@@ -101,7 +101,12 @@ fn left_out(out: &mut String, result: &TriageResult) -> std::fmt::Result {
         let number = item.series_number.map_or_else(|| "-".to_owned(), |n| n.to_string());
         let files =
             if item.files == 1 { "1 file".to_owned() } else { format!("{} files", item.files) };
-        writeln!(out, "  {number:>4}  {:<40} {files:>9}  {}", clip(&item.name, 40), item.reason)?;
+        writeln!(
+            out,
+            "  {number:>4}  {:<40} {files:>9}  {}",
+            clip(&item.name, 40),
+            clean(&item.reason.to_string())
+        )?;
     }
     Ok(())
 }
@@ -148,10 +153,17 @@ fn labels(out: &mut String, labels: &[LabelScore], count: usize) -> std::fmt::Re
     Ok(())
 }
 
+/// Text from a DICOM file without line breaks and other control characters, which could draw
+/// lines that are not ours.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// At most `width` characters.
 fn clip(text: &str, width: usize) -> String {
+    let text = clean(text);
     if text.chars().count() <= width {
-        text.to_owned()
+        text
     } else {
         text.chars().take(width - 1).chain(['…']).collect()
     }

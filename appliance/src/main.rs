@@ -1,13 +1,10 @@
 //! `appliance`: the box at the clinic, at the command line.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "results and errors of a command-line program go to the terminal"
-)]
+#![expect(clippy::print_stderr, reason = "errors of a command-line program go to the terminal")]
 
 use std::error::Error;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,7 +15,7 @@ use appliance::inference::{InferenceError, Outcome, Progress, Triaged, run};
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use models::dicom::decoder::{self, Decoder, DecoderLimits};
-use models::engine::{DeviceChoice, Engine, EngineError, Precision, probe};
+use models::engine::{DeviceChoice, DeviceReport, Engine, EngineError, Precision, Target, probe};
 use models::explain::lime::{LimeConfig, Weighting};
 use models::weights::bundle::{Bundle, BundleError};
 
@@ -73,8 +70,8 @@ struct Triage {
     #[arg(long, requires = "explain")]
     explain_series: Option<usize>,
     /// Perturbed inputs of LIME.
-    #[arg(long, default_value_t = LimeConfig::default().samples)]
-    lime_samples: usize,
+    #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    lime_samples: u32,
     /// Weighting of LIME's samples.
     #[arg(long, value_enum, default_value_t = WeightingArgument::Locality)]
     lime_weighting: WeightingArgument,
@@ -136,8 +133,21 @@ impl Failure {
             ) => 64,
             Self::Model { .. } | Self::Engine(_) => 78,
             Self::Write { .. } | Self::Explain(ExplainError::Write { .. }) => 73,
-            Self::Study(_) | Self::Explain(_) | Self::Decoder(_) | Self::OwnFile(_) => 70,
+            Self::Explain(_) | Self::Decoder(_) | Self::OwnFile(_) => 70,
         }
+    }
+}
+
+/// What is wrong with the bundle shows at last when a head is read.
+fn engine_exit_code(error: &EngineError) -> u8 {
+    match error {
+        EngineError::Target { .. } => 64,
+        EngineError::Device(_)
+        | EngineError::Bundle(_)
+        | EngineError::Parameter(_)
+        | EngineError::Onnx(_)
+        | EngineError::Head { .. } => 78,
+        EngineError::NotFinite { .. } | EngineError::Input { .. } => 70,
     }
 }
 
@@ -152,10 +162,7 @@ fn main() -> ExitCode {
     };
     let outcome = match arguments.command {
         Command::Triage(arguments) => triage(&arguments),
-        Command::Devices => {
-            devices();
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Devices => print(&devices()).map(|()| ExitCode::SUCCESS),
         Command::DecodeWorker => {
             decoder::serve().map(|()| ExitCode::SUCCESS).map_err(Failure::Decoder)
         }
@@ -189,30 +196,47 @@ fn triage(arguments: &Triage) -> Result<ExitCode, Failure> {
     let program = std::env::current_exe().map_err(Failure::OwnFile)?;
     let decoder = Decoder::new(program, vec!["decode-worker".into()], DecoderLimits::default());
 
+    let target = match arguments.explain.as_deref() {
+        None | Some("top") => None,
+        Some(name) => {
+            let found = Target::find(engine.bundle().manifest(), name);
+            Some(found.map_err(|error| Failure::Explain(error.into()))?)
+        }
+    };
+
     let bar = progress_bar();
     let triaged = run(&arguments.study, &engine, &decoder, |progress| show(&bar, &progress));
     bar.finish_and_clear();
     let mut triaged = triaged.map_err(Failure::Study)?;
-    if let Some(output) = &arguments.explain
-        && triaged.input.is_some()
-    {
-        explain(&mut triaged, &engine, &decoder, output, arguments)?;
-    }
+    // A result that is there is shown and written, whatever becomes of its explanation.
+    let explained = if arguments.explain.is_some() && triaged.input.is_some() {
+        explain(&mut triaged, &engine, &decoder, target, arguments)
+    } else {
+        Ok(())
+    };
+    print(&console::render(&triaged.result))?;
     if let Some(path) = &arguments.json {
         write_json(path, &triaged)?;
     }
-    print!("{}", console::render(&triaged.result));
+    explained?;
     Ok(match triaged.result.outcome {
         Outcome::Analysed { .. } => ExitCode::SUCCESS,
         Outcome::NotAnalysed { .. } => ExitCode::from(2),
     })
 }
 
+/// Writes to standard output, which may be a full disk.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|source| Failure::Write { path: "standard output".into(), source })
+}
+
 fn explain(
     triaged: &mut Triaged,
     engine: &Engine,
     decoder: &Decoder,
-    output: &str,
+    output: Option<Target>,
     arguments: &Triage,
 ) -> Result<(), Failure> {
     let weighting = match arguments.lime_weighting {
@@ -220,10 +244,14 @@ fn explain(
         WeightingArgument::Locality => Weighting::Locality { kernel_width: Weighting::LIME_WIDTH },
     };
     let request = Request {
-        output: output.to_owned(),
+        output,
         // Position 0 does not exist either; the wrap-around makes it a series that is not there.
         series: arguments.explain_series.map(|position| position.wrapping_sub(1)),
-        lime: LimeConfig { samples: arguments.lime_samples, weighting, ..LimeConfig::default() },
+        lime: LimeConfig {
+            samples: arguments.lime_samples as usize,
+            weighting,
+            ..LimeConfig::default()
+        },
         out: arguments.out.clone(),
     };
     let bar = progress_bar();
@@ -244,13 +272,15 @@ fn write_json(path: &Path, triaged: &Triaged) -> Result<(), Failure> {
     fs::write(path, json).map_err(write)
 }
 
-fn devices() {
-    for report in probe() {
+fn devices() -> String {
+    let line = |report: DeviceReport| {
+        let device = report.device.to_string();
         match report.problem {
-            None => println!("{:<5} works", report.device.to_string()),
-            Some(problem) => println!("{:<5} not here: {problem}", report.device.to_string()),
+            None => format!("{device:<5} works\n"),
+            Some(problem) => format!("{device:<5} not here: {problem}\n"),
         }
-    }
+    };
+    probe().into_iter().map(line).collect()
 }
 
 /// A bar on standard error, hidden when that is no terminal.

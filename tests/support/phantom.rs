@@ -379,12 +379,12 @@ fn enhanced(spec: &SeriesSpec, images: &[Image]) -> InMemDicomObject {
     let mut object = shared(spec, columns, rows, pixels);
     text(&mut object, tags::IMAGE_TYPE, VR::CS, &spec.image_types[0]);
     text(&mut object, tags::NUMBER_OF_FRAMES, VR::IS, &images.len().to_string());
-    let common = item(|group| {
+    let shared = item(|group| {
         let plane = item(|o| put_orientation(o, spec));
         sequence(group, tags::PLANE_ORIENTATION_SEQUENCE, vec![plane]);
         sequence(group, tags::PIXEL_MEASURES_SEQUENCE, vec![item(|o| put_measures(o, spec))]);
     });
-    sequence(&mut object, tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, vec![common]);
+    sequence(&mut object, tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, vec![shared]);
     let frames = images.iter().map(|image| frame_groups(spec, image)).collect();
     sequence(&mut object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, frames);
     object

@@ -25,8 +25,8 @@ const LISTED: usize = 10;
 /// What to explain and how.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// A label of the model, or `top` for the diagnosis with the highest margin.
-    pub output: String,
+    /// An output of the model; `None` is the diagnosis with the highest margin.
+    pub output: Option<Target>,
     /// Index into the used series; `None` picks the one that alone scores highest.
     pub series: Option<usize>,
     /// Settings of LIME.
@@ -76,7 +76,9 @@ pub enum ExplainError {
     #[error("the study was not analysed, so there is no score to explain")]
     NotAnalysed,
     /// No such series.
-    #[error("the study has {count} used series; there is no number {asked} to explain")]
+    #[error(
+        "series {asked} cannot be explained: the study has {count} used series, counted from 1"
+    )]
     Series {
         /// Counted from 1.
         asked: usize,
@@ -121,7 +123,7 @@ pub fn explain_score(
     mut progress: impl FnMut(usize),
 ) -> Result<ExplanationInfo, ExplainError> {
     let input = triaged.input.as_ref().ok_or(ExplainError::NotAnalysed)?;
-    let target = target(triaged, &request.output)?;
+    let target = request.output.clone().map_or_else(|| top(triaged), Ok)?;
     let count = input.tokens.series.len();
     let index = match request.series {
         Some(index) if index < count => index,
@@ -146,7 +148,7 @@ pub fn explain_score(
         .iter()
         .map(|t| WeightedToken { start_vox: place(t.token), weight: t.weight })
         .collect();
-    let output = display_name(target_name(&target));
+    let output = display_name(target.name());
     let overlay =
         Overlay::new(&volume, &weighted, Caption { series: &series.name, output: &output })?;
     let tokens = weighted.iter().take(LISTED).map(|token| {
@@ -154,7 +156,7 @@ pub fn explain_score(
         TokenInfo { weight: token.weight, low_mm: place.low_mm, high_mm: place.high_mm }
     });
     Ok(ExplanationInfo {
-        output: target_name(&target).to_owned(),
+        output: target.name().to_owned(),
         series: series.name.clone(),
         series_index: index,
         samples: request.lime.samples,
@@ -167,32 +169,17 @@ pub fn explain_score(
         r2: explanation.r2,
         score: explanation.score,
         tokens: tokens.collect(),
-        pictures: write_pictures(&overlay, target_name(&target), index, &request.out)?,
+        pictures: write_pictures(&overlay, target.name(), index, &request.out)?,
     })
 }
 
-/// The asked-for label among the model's outputs.
-fn target(triaged: &Triaged, output: &str) -> Result<Target, ExplainError> {
+/// The diagnosis with the highest margin.
+fn top(triaged: &Triaged) -> Result<Target, ExplainError> {
     let Outcome::Analysed { scores } = &triaged.result.outcome else {
         return Err(ExplainError::NotAnalysed);
     };
-    if output == "top" {
-        let top = scores.diagnosis.iter().max_by(|a, b| a.margin.total_cmp(&b.margin));
-        return top.map(|top| Target::Diagnosis(top.name.clone())).ok_or(ExplainError::NotAnalysed);
-    }
-    Ok(if scores.referral.iter().any(|r| r.name == output) {
-        Target::Referral(output.to_owned())
-    } else if scores.priority.iter().any(|p| p.name == output) {
-        Target::Priority(output.to_owned())
-    } else {
-        Target::Diagnosis(output.to_owned())
-    })
-}
-
-fn target_name(target: &Target) -> &str {
-    match target {
-        Target::Diagnosis(name) | Target::Referral(name) | Target::Priority(name) => name,
-    }
+    let top = scores.diagnosis.iter().max_by(|a, b| a.margin.total_cmp(&b.margin));
+    top.map(|top| Target::Diagnosis(top.name.clone())).ok_or(ExplainError::NotAnalysed)
 }
 
 /// The series that alone gives the score its highest value.

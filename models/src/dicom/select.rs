@@ -10,8 +10,8 @@ use crate::study::LeftOutReason;
 /// Fewest slices of a volume.
 const MIN_SLICES: usize = 3;
 /// Several planes in one series make it a localiser while no plane has more slices than this;
-/// reformatted volumes in three planes have more.
-const LOCALISER_SLICES: usize = 20;
+/// diagnostic stacks that share a series have more.
+const LOCALISER_SLICES: usize = 11;
 
 /// What a rule returns: the reason to leave something out, if it applies.
 type Verdict = Option<LeftOutReason>;
@@ -55,17 +55,15 @@ const LOCALISER_PARTS: [&str; 10] = [
 ];
 
 /// Image Type values of images that no scanner acquired, with what to call them. ADC and trace
-/// images are computed too, but are what diffusion is read from.
-const DERIVED: [(&str, &str); 22] = [
+/// images are computed too, but are what diffusion is read from; reformats show what was acquired,
+/// and may be all that was sent.
+const DERIVED: [(&str, &str); 19] = [
     ("PROJECTION IMAGE", "projection"),
     ("MIP", "maximum intensity projection"),
     ("MAX_IP", "maximum intensity projection"),
     ("MIN_IP", "minimum intensity projection"),
     ("MINIP", "minimum intensity projection"),
     ("MNIP", "minimum intensity projection"),
-    ("MPR", "reformat"),
-    ("REFORMATTED", "reformat"),
-    ("CSA MPR", "reformat"),
     ("FA", "fractional anisotropy map"),
     ("COLFA", "fractional anisotropy map"),
     ("TENSOR", "diffusion tensor"),

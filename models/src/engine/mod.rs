@@ -13,6 +13,7 @@ mod score;
 mod types;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use burn::DispatchDevice;
@@ -35,12 +36,26 @@ use crate::nn::vqvae::Encoder;
 use crate::tokens::StudyPatches;
 use crate::tokens::patchify::write_repeated;
 use crate::tokens::position::assemble_token;
-use crate::weights::bundle::{Bundle, BundleError};
+use crate::weights::bundle::{Bundle, BundleError, head_weights};
 use crate::weights::manifest::{NETWORK, TOKENIZER};
+use crate::weights::mapped::{Tracked, WeightFile};
 use onnx::OnnxEncoder;
 
 /// Patches per tokenizer call on a CPU: a few tens of megabytes of activations.
 const CPU_BATCH: usize = 16;
+/// Beginnings of the names of tensors that only training uses, in the network's file.
+const TRAINING_ONLY_NETWORK: [&str; 7] = [
+    "text_model.",
+    "temperature",
+    "patdistemperature",
+    "visual_model.dummy_param",
+    "visual_model.patdisnet.",
+    // Of a pre-trained series encoder, whose own linear layer the adapter replaces.
+    "visual_model.serieencoder.0.linear.",
+    "visual_model.serieencoder.linear.",
+];
+/// The same in the tokenizer's file.
+const TRAINING_ONLY_TOKENIZER: [&str; 2] = ["decoder.", "quantizer."];
 /// Patches per tokenizer call on a GPU.
 const GPU_BATCH: usize = 128;
 
@@ -84,6 +99,12 @@ pub enum EngineError {
         /// Which stage's output.
         what: String,
     },
+    /// A head gives no number.
+    #[error("{path} gives a value that is not finite; export the bundle again")]
+    Head {
+        /// The head's file.
+        path: PathBuf,
+    },
     /// The parts of the input do not belong together.
     #[error("the study input has {found} {what}, expected {expected}")]
     Input {
@@ -119,7 +140,9 @@ impl Engine {
         let dtype = precision.dtype();
         let sizes = &bundle.manifest().sizes;
         let network = bundle.open_file(NETWORK)?;
-        let prima = Prima::load(&Parameters::new(&network, &device, dtype), sizes)?;
+        let tracked = Tracked::new(&network);
+        let prima = Prima::load(&Parameters::new(&tracked, &device, dtype), sizes)?;
+        tracked.nothing_else(&TRAINING_ONLY_NETWORK)?;
         let onnx = bundle.manifest().onnx.as_ref().and_then(|parts| parts.tokenizer.as_deref());
         let tokenizer = match (onnx, choice) {
             (Some(file), DeviceChoice::Cpu) => {
@@ -127,19 +150,17 @@ impl Engine {
             }
             _ => {
                 let weights = bundle.open_file(TOKENIZER)?;
-                let at = Parameters::new(&weights, &device, dtype);
-                Tokenizer::Burn(Box::new(Encoder::load(&at, &sizes.tokenizer)?))
+                let tracked = Tracked::new(&weights);
+                let at = Parameters::new(&tracked, &device, dtype);
+                let encoder = Encoder::load(&at, &sizes.tokenizer)?;
+                tracked.nothing_else(&TRAINING_ONLY_TOKENIZER)?;
+                Tokenizer::Burn(Box::new(encoder))
             }
         };
-        Ok(Self {
-            bundle,
-            device,
-            choice,
-            dtype,
-            tokenizer,
-            prima,
-            verified: Mutex::new(HashSet::new()),
-        })
+        let verified = Mutex::new(HashSet::new());
+        let engine = Self { bundle, device, choice, dtype, tokenizer, prima, verified };
+        engine.check_heads()?;
+        Ok(engine)
     }
 
     /// The bundle that was loaded.
@@ -200,10 +221,10 @@ impl Engine {
         count: usize,
         thin_axis: usize,
     ) -> Result<Vec<f32>, EngineError> {
-        let [z, y, x] = patch_shape(thin_axis);
         match &self.tokenizer {
-            Tokenizer::Onnx(encoder) => Ok(encoder.run(input, [count, 1, z, y, x])?),
+            Tokenizer::Onnx(encoder) => Ok(encoder.run(input, thin_axis, count)?),
             Tokenizer::Burn(encoder) => {
+                let [z, y, x] = patch_shape(thin_axis);
                 let input = self.tensor(input, [count, 1, z, y, x]);
                 Ok(values(encoder.forward(input)))
             }
@@ -216,10 +237,34 @@ impl Engine {
         if self.dtype == DType::F32 { tensor } else { tensor.cast(self.dtype) }
     }
 
-    /// Notes that a file's content was checked; true when it had been before.
-    fn was_verified(&self, file: &str) -> bool {
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        !verified.insert(file.to_owned())
+    /// Maps a head's file; its content is hashed when this process first uses it.
+    fn head_file(&self, file: &str) -> Result<WeightFile, BundleError> {
+        let verified = || self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if verified().contains(file) {
+            return self.bundle.reopen_file(file);
+        }
+        let weights = self.bundle.open_file(file)?;
+        verified().insert(file.to_owned());
+        Ok(weights)
+    }
+
+    /// Every head has the tensors and shapes that the sizes promise. Headers only: contents are
+    /// hashed when a head is first used.
+    fn check_heads(&self) -> Result<(), EngineError> {
+        let manifest = self.bundle.manifest();
+        let embedding = manifest.sizes.embedding();
+        let labels = manifest.diagnosis.iter().chain(&manifest.referral);
+        let mut heads: Vec<_> = labels.map(|head| (&head.file, embedding, 1)).collect();
+        if let Some(context) = &manifest.context {
+            let input = embedding + context.dimension;
+            heads.extend(context.diagnosis.iter().map(|head| (&head.file, input, 1)));
+        }
+        heads.extend(manifest.priority.iter().map(|p| (&p.file, embedding, p.classes.len())));
+        for (file, input, outputs) in heads {
+            let weights = self.bundle.reopen_file(file)?;
+            head_weights(&weights, self.head_widths(input, outputs))?;
+        }
+        Ok(())
     }
 }
 
@@ -258,3 +303,9 @@ impl SeriesTokens {
         Self { features }
     }
 }
+
+// One engine serves the triage worker and whoever asks for an explanation.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<Engine>();
+};

@@ -8,6 +8,7 @@ use tract_onnx::prelude::{
 };
 
 use super::patch_shape;
+use crate::dims::LATENT;
 
 /// One optimised plan per orientation of the patches, each for a fixed number of patches.
 #[derive(Debug)]
@@ -49,20 +50,14 @@ impl OnnxEncoder {
         Ok(Self { plans: [plan(0)?, plan(1)?, plan(2)?], batch, executor })
     }
 
-    /// `z_e` of up to `batch` patches of `shape` `[count, 1, z, y, x]`.
+    /// `z_e` of `count` patches of one orientation, at most `batch`.
     pub(super) fn run(
         &self,
         mut input: Vec<f32>,
-        shape: [usize; 5],
+        thin_axis: usize,
+        count: usize,
     ) -> Result<Vec<f32>, OnnxError> {
-        let [count, _, z, y, x] = shape;
-        let thin_axis = if z < y {
-            0
-        } else if y < x {
-            1
-        } else {
-            2
-        };
+        let [z, y, x] = patch_shape(thin_axis);
         input.resize(self.batch * z * y * x, 0.0);
         let input =
             Tensor::from_shape(&[self.batch, 1, z, y, x], &input).map_err(OnnxError::new)?;
@@ -72,8 +67,14 @@ impl OnnxEncoder {
         });
         let output = output.map_err(OnnxError::new)?;
         let view = output[0].to_plain_array_view::<f32>().map_err(OnnxError::new)?;
-        let values: Vec<f32> = view.iter().copied().collect();
-        let latent = values.len() / self.batch;
-        Ok(values[..count * latent].to_vec())
+        if view.len() != self.batch * LATENT {
+            let reason = format!(
+                "{} values for {} patches, expected {LATENT} a patch",
+                view.len(),
+                self.batch
+            );
+            return Err(OnnxError { reason });
+        }
+        Ok(view.iter().copied().take(count * LATENT).collect())
     }
 }

@@ -12,6 +12,9 @@ use crate::tokens::text::char_ids;
 use crate::weights::bundle::{BundleError, head_weights};
 use crate::weights::manifest::{HeadEntry, PriorityEntry};
 
+/// Tokens after which a pack of sequences is closed: their activations take some 100 MB.
+const TOKENS_PER_PACK: usize = 8192;
+
 impl Engine {
     /// Scores a study. Heads are mapped one after another and unmapped after use.
     ///
@@ -25,12 +28,14 @@ impl Engine {
         let embedding = self.embed(input);
         finite("the embedding", &embedding)?;
         let manifest = self.bundle.manifest();
-        let (heads, features) = match (&manifest.context, &input.clinical_context) {
-            (Some(heads), Some(context)) => {
+        let context = manifest.context.as_ref().zip(input.clinical_context.as_ref());
+        let (heads, features) = match context {
+            Some((heads, context)) => {
                 expect("context values", context.len(), heads.dimension)?;
+                finite("the clinical context", context)?;
                 (&heads.diagnosis, [embedding.as_slice(), context].concat())
             }
-            _ => (&manifest.diagnosis, embedding.clone()),
+            None => (&manifest.diagnosis, embedding.clone()),
         };
         let diagnosis = heads.iter().map(|head| self.label_score(head, &features));
         let diagnosis = diagnosis.collect::<Result<_, _>>()?;
@@ -41,7 +46,7 @@ impl Engine {
             diagnosis,
             referral,
             priority: priority.transpose()?.unwrap_or_default(),
-            with_context: features.len() != embedding.len(),
+            with_context: context.is_some(),
             embedding,
         })
     }
@@ -78,9 +83,32 @@ impl Engine {
         let names: Vec<_> = input.series_names.iter().map(|name| char_ids(name).ids).collect();
         let names = self.prima.series_names(&names);
         let tokens = input.tokens.series.iter().map(|s| self.series_tensor(&s.features)).collect();
-        let vectors = self.prima.series(&names, tokens).output;
+        let vectors = self.series_vectors(&names, tokens);
         let description = self.prima.study_names(&[char_ids(&input.study_description).ids]);
         values(self.prima.studies(&description, vec![vectors]).pooled)
+    }
+
+    /// One vector per sequence, `[n, D]`, a bounded number of tokens at a time: sequences do not
+    /// see each other, so only memory depends on how many are packed together.
+    fn series_vectors(
+        &self,
+        names: &Tensor<Compute, 2>,
+        sequences: Vec<Tensor<Compute, 2>>,
+    ) -> Tensor<Compute, 2> {
+        let mut vectors = Vec::new();
+        let mut pack = Vec::new();
+        let (mut first, mut packed) = (0, 0);
+        let count = sequences.len();
+        for (i, sequence) in sequences.into_iter().enumerate() {
+            packed += sequence.dims()[0];
+            pack.push(sequence);
+            if packed >= TOKENS_PER_PACK || i + 1 == count {
+                let names = names.clone().narrow(0, first, pack.len());
+                vectors.push(self.prima.series(&names, std::mem::take(&mut pack)).output);
+                (first, packed) = (i + 1, 0);
+            }
+        }
+        Tensor::cat(vectors, 0)
     }
 
     /// Tokens on the device, zero-padded to the width of the sequence ViT (specification §8).
@@ -130,15 +158,13 @@ impl Engine {
         features: &[f32],
         outputs: usize,
     ) -> Result<Vec<f32>, EngineError> {
-        let weights = if self.was_verified(file) {
-            self.bundle.reopen_file(file)?
-        } else {
-            self.bundle.open_file(file)?
-        };
+        let weights = self.head_file(file)?;
         let views = head_weights(&weights, self.head_widths(features.len(), outputs))
             .map_err(BundleError::from)?;
         let logits = views.evaluate(features);
-        finite(file, &logits)?;
+        if logits.iter().any(|v| !v.is_finite()) {
+            return Err(EngineError::Head { path: self.bundle.folder().join(file) });
+        }
         Ok(logits)
     }
 
@@ -151,23 +177,19 @@ impl Engine {
     fn target_head(&self, target: &Target) -> Result<(Head<Compute>, usize), EngineError> {
         let manifest = self.bundle.manifest();
         let label = |heads: &[HeadEntry], name: &str| {
-            let found = heads.iter().find(|h| h.name == name).map(|h| (h.file.clone(), 1, 0));
-            found.ok_or_else(|| unknown(name, heads.iter().map(|h| h.name.as_str())))
+            heads.iter().find(|h| h.name == name).map(|h| (h.file.clone(), 1, 0))
         };
-        let (file, outputs, output) = match target {
-            Target::Diagnosis(name) => label(&manifest.diagnosis, name)?,
-            Target::Referral(name) => label(&manifest.referral, name)?,
-            Target::Priority(name) => {
-                let classes = manifest.priority.iter().flat_map(|p| &p.classes);
-                let (Some(head), Some(index)) =
-                    (&manifest.priority, classes.clone().position(|class| class == name))
-                else {
-                    return Err(unknown(name, classes.map(String::as_str)));
-                };
-                (head.file.clone(), head.classes.len(), index)
-            }
+        let found = match target {
+            Target::Diagnosis(name) => label(&manifest.diagnosis, name),
+            Target::Referral(name) => label(&manifest.referral, name),
+            Target::Priority(name) => manifest.priority.as_ref().and_then(|head| {
+                let index = head.classes.iter().position(|class| class == name)?;
+                Some((head.file.clone(), head.classes.len(), index))
+            }),
         };
-        let weights = self.bundle.open_file(&file)?;
+        let (file, outputs, output) =
+            found.ok_or_else(|| Target::unknown(manifest, target.name()))?;
+        let weights = self.head_file(&file)?;
         let at = Parameters::new(&weights, &self.device, DType::F32);
         let widths = self.head_widths(manifest.sizes.embedding(), outputs);
         Ok((Head::load(&at, widths)?, output))
@@ -195,7 +217,7 @@ impl MaskedScorer<'_> {
         let prima = &self.engine.prima;
         let kept = masks.iter().map(|mask| self.select(mask)).collect();
         let names = self.name.clone().repeat_dim(0, masks.len());
-        let vectors = prima.series(&names, kept).output; // [n, D]
+        let vectors = self.engine.series_vectors(&names, kept); // [n, D]
         let studies = (0..masks.len()).map(|i| vectors.clone().narrow(0, i, 1)).collect();
         let descriptions = self.description.clone().repeat_dim(0, masks.len());
         let embeddings = prima.studies(&descriptions, studies).pooled; // [n, R * D]
@@ -212,11 +234,6 @@ impl MaskedScorer<'_> {
         let kept = Tensor::<Compute, 1, Int>::from_data(kept.as_slice(), &self.engine.device);
         self.tokens.clone().select(0, kept)
     }
-}
-
-fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> EngineError {
-    let known = known.collect::<Vec<_>>().join(", ");
-    EngineError::Target { name: name.to_owned(), known }
 }
 
 fn expect(what: &'static str, found: usize, expected: usize) -> Result<(), EngineError> {

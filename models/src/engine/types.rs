@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EngineError;
 use crate::dims::TOKEN_FEATURES;
+use crate::weights::manifest::Manifest;
 
 /// Tokens of one series: `[T, 289]`, latent values, position, orientation.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -122,4 +123,39 @@ pub enum Target {
     Referral(String),
     /// A priority class by name.
     Priority(String),
+}
+
+impl Target {
+    /// The output of a model that has this name.
+    ///
+    /// # Errors
+    ///
+    /// When there is none; lists those there are.
+    pub fn find(manifest: &Manifest, name: &str) -> Result<Self, EngineError> {
+        let owned = name.to_owned();
+        if manifest.diagnosis.iter().any(|head| head.name == name) {
+            Ok(Self::Diagnosis(owned))
+        } else if manifest.referral.iter().any(|head| head.name == name) {
+            Ok(Self::Referral(owned))
+        } else if manifest.priority.iter().any(|head| head.classes.contains(&owned)) {
+            Ok(Self::Priority(owned))
+        } else {
+            Err(Self::unknown(manifest, name))
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Diagnosis(name) | Self::Referral(name) | Self::Priority(name) => name,
+        }
+    }
+
+    pub(super) fn unknown(manifest: &Manifest, name: &str) -> EngineError {
+        let heads = manifest.diagnosis.iter().chain(&manifest.referral).map(|head| &head.name);
+        let classes = manifest.priority.iter().flat_map(|head| &head.classes);
+        let known = heads.chain(classes).map(String::as_str).collect::<Vec<_>>().join(", ");
+        EngineError::Target { name: name.to_owned(), known }
+    }
 }

@@ -258,6 +258,7 @@ impl PrimaConfig {
         let expect = |field, found, expected| {
             if found == expected { Ok(()) } else { Err(ConfigError { field, found, expected }) }
         };
+        self.refuse_zeros()?;
         let sequence = self.sequence_vit.transformer.dim;
         if sequence < TOKEN_FEATURES {
             return Err(ConfigError {
@@ -286,6 +287,39 @@ impl PrimaConfig {
         )?;
         expect("tokenizer.upsample (count)", self.tokenizer.upsample.len(), levels)?;
         expect("tokenizer latent values", self.latent(), LATENT)
+    }
+
+    /// Every size but a padding is at least 1.
+    fn refuse_zeros(&self) -> Result<(), ConfigError> {
+        let transformer = |t: &TransformerConfig| [t.dim, t.depth, t.heads, t.dim_head, t.mlp_dim];
+        let vit =
+            |v: &VitConfig| [&transformer(&v.transformer)[..], &[v.registers, v.output]].concat();
+        let name = |n: &NameEncoderConfig| {
+            let own = [n.embedding, n.output, n.adapter.unwrap_or(1)];
+            [&transformer(&n.transformer)[..], &own].concat()
+        };
+        let tokenizer = &self.tokenizer;
+        let levels = tokenizer.downsample.iter().chain(&tokenizer.upsample);
+        let channels = tokenizer.channels.iter().chain(&tokenizer.residual_channels).copied();
+        let groups: [(&'static str, Vec<usize>); 7] = [
+            ("projection or head_hidden", [&[self.projection], &self.head_hidden[..]].concat()),
+            ("a size of tokenizer", vec![tokenizer.codebook, tokenizer.codebook_dim]),
+            (
+                "a kernel or stride of tokenizer",
+                levels.flat_map(|c| [c.kernel, c.stride]).collect(),
+            ),
+            ("a channel count of tokenizer", channels.collect()),
+            (
+                "a size of series_name or study_name",
+                [name(&self.series_name), name(&self.study_name)].concat(),
+            ),
+            ("a size of sequence_vit", vit(&self.sequence_vit)),
+            ("a size of study_vit", vit(&self.study_vit)),
+        ];
+        match groups.into_iter().find(|(_, sizes)| sizes.contains(&0)) {
+            None => Ok(()),
+            Some((field, _)) => Err(ConfigError { field, found: 0, expected: 1 }),
+        }
     }
 
     /// Latent values per token that the tokenizer produces for a duplicated 32 x 32 x 4 patch.

@@ -67,7 +67,8 @@ pub struct HeadWeights<'a> {
 }
 
 impl HeadWeights<'_> {
-    /// Logits of one study.
+    /// Logits of one study; all NaN when a hidden value is not finite, which the rectifier would
+    /// otherwise hide.
     ///
     /// # Panics
     ///
@@ -78,6 +79,9 @@ impl HeadWeights<'_> {
         let mut x = embedding.to_vec();
         for (i, (weight, bias)) in self.layers.iter().enumerate() {
             x = affine(*weight, bias, &x);
+            if x.iter().any(|v| !v.is_finite()) {
+                return vec![f32::NAN; self.layers[2].1.len()];
+            }
             if i + 1 < self.layers.len() {
                 x.iter_mut().for_each(|v| *v = v.max(0.0));
             }

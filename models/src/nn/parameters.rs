@@ -30,7 +30,9 @@ pub trait ParameterSource {
 #[derive(Debug, thiserror::Error)]
 pub enum ParameterError {
     /// No tensor of that name.
-    #[error("{origin}: tensor {name} is missing; the configuration promises {expected:?}")]
+    #[error(
+        "{origin}: tensor {name} is missing, the sizes promise it with shape {expected:?}; weights and sizes are of different models"
+    )]
     Missing {
         /// File, or other source.
         origin: String,
@@ -40,7 +42,9 @@ pub enum ParameterError {
         expected: Vec<usize>,
     },
     /// Another shape.
-    #[error("{origin}: tensor {name} has shape {found:?}, the configuration promises {expected:?}")]
+    #[error(
+        "{origin}: tensor {name} has shape {found:?}, the sizes promise {expected:?}; weights and sizes are of different models"
+    )]
     Shape {
         /// File, or other source.
         origin: String,
@@ -50,6 +54,16 @@ pub enum ParameterError {
         found: Vec<usize>,
         /// Promised shape.
         expected: Vec<usize>,
+    },
+    /// A tensor that no size promises.
+    #[error(
+        "{origin}: tensor {name} is not promised by the sizes; weights and sizes are of different models"
+    )]
+    Unpromised {
+        /// File, or other source.
+        origin: String,
+        /// Tensor name.
+        name: String,
     },
     /// A number type the networks do not read.
     #[error("{origin}: tensor {name} holds {found}; f32, f16 or bf16 is expected")]
@@ -62,7 +76,9 @@ pub enum ParameterError {
         found: String,
     },
     /// A value that is not finite: one would make every output of a study NaN.
-    #[error("{origin}: tensor {name} holds a value that is not finite at element {element}")]
+    #[error(
+        "{origin}: tensor {name} holds a value that is not finite at element {element}; export the bundle again"
+    )]
     NotFinite {
         /// File, or other source.
         origin: String,

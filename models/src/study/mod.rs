@@ -171,6 +171,16 @@ pub enum LeftOutReason {
         /// Transfer syntax UID.
         uid: String,
     },
+    /// More than a tenth of the slices could not be read.
+    #[error("{unusable} of {of} slices cannot be read, at most a tenth may be; the first: {first}")]
+    TooManyUnreadable {
+        /// Slices that failed.
+        unusable: usize,
+        /// Slices of the series.
+        of: usize,
+        /// What is wrong with the first of them.
+        first: String,
+    },
     /// The file or its pixel data could not be read.
     #[error("{file}: {what}")]
     Unreadable {

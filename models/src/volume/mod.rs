@@ -29,6 +29,15 @@ pub struct Volume {
     pub direction: [[f64; 3]; 3],
 }
 
+impl std::fmt::Display for Preprocessing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Published => "published",
+            Self::V1 => "v1",
+        })
+    }
+}
+
 /// Which preprocessing a bundle was made for; named in its manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]

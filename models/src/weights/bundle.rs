@@ -6,8 +6,10 @@ use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::manifest::{FORMAT_VERSION, FileEntry, MANIFEST, Manifest, NETWORK, TOKENIZER};
-use super::mapped::{WeightFile, WeightFileError};
+use super::manifest::{
+    FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ManifestFault, NETWORK, TOKENIZER,
+};
+use super::mapped::{Tracked, WeightFile, WeightFileError};
 use crate::nn::config::ConfigError;
 use crate::nn::head::{HeadWeights, LAYERS};
 use crate::nn::parameters::{ParameterError, ParameterSource};
@@ -31,8 +33,17 @@ pub enum BundleError {
         #[source]
         source: std::io::Error,
     },
+    /// A promised file is missing or unreadable.
+    #[error("{path} is promised in [[files]] but cannot be read; copy the bundle again")]
+    Promised {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The manifest is not what this build reads.
-    #[error("{path} is not a valid manifest")]
+    #[error("{path} is not a valid manifest; export the bundle again")]
     Manifest {
         /// The file.
         path: PathBuf,
@@ -50,8 +61,20 @@ pub enum BundleError {
         /// Version found.
         found: u32,
     },
+    /// A value makes no sense.
+    #[error("{path}: {field} is {found}, expected {expected}; export the bundle again")]
+    Value {
+        /// The manifest.
+        path: PathBuf,
+        /// The field.
+        field: String,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// Sizes contradict each other.
-    #[error("{path}: [sizes] contradict each other")]
+    #[error("{path}: [sizes] contradict each other; export the bundle again")]
     Sizes {
         /// The manifest.
         path: PathBuf,
@@ -68,7 +91,7 @@ pub enum BundleError {
         file: String,
     },
     /// A file that is used but not listed, or listed twice.
-    #[error("{path}: {file} is {problem} in [[files]]")]
+    #[error("{path}: {file} is {problem} in [[files]]; export the bundle again")]
     Listing {
         /// The manifest.
         path: PathBuf,
@@ -123,12 +146,16 @@ impl Bundle {
         let path = folder.join(MANIFEST);
         let read = |source| BundleError::Read { path: path.clone(), source };
         let text = fs::read_to_string(&path).map_err(read)?;
-        let manifest: Manifest = toml::from_str(&text)
-            .map_err(|source| BundleError::Manifest { path: path.clone(), source })?;
-        let found = manifest.format_version;
-        if found != FORMAT_VERSION {
-            return Err(BundleError::Version { path, found });
+        let invalid = |source| BundleError::Manifest { path: path.clone(), source };
+        // A newer format may have fields this build does not know; its number says more.
+        let Version { format_version } = toml::from_str(&text).map_err(invalid)?;
+        if format_version != FORMAT_VERSION {
+            return Err(BundleError::Version { path, found: format_version });
         }
+        let manifest: Manifest = toml::from_str(&text).map_err(invalid)?;
+        manifest.validate().map_err(|ManifestFault { field, found, expected }| {
+            BundleError::Value { path: path.clone(), field, found, expected }
+        })?;
         manifest
             .sizes
             .validate()
@@ -230,7 +257,7 @@ impl Bundle {
             let path = self.folder.join(&entry.path);
             let found = match fs::metadata(&path) {
                 Ok(metadata) => metadata.len(),
-                Err(source) => return Err(BundleError::Read { path, source }),
+                Err(source) => return Err(BundleError::Promised { path, source }),
             };
             if found != entry.bytes {
                 return Err(BundleError::Size { path, found, expected: entry.bytes });
@@ -254,6 +281,12 @@ impl Bundle {
     }
 }
 
+/// The part of a manifest that every format has.
+#[derive(serde::Deserialize)]
+struct Version {
+    format_version: u32,
+}
+
 /// Files that could change a result; a README or a signature beside them could not.
 fn is_weights(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "safetensors" || e == "onnx")
@@ -273,7 +306,10 @@ pub fn head_weights(
         let bias = format!("{}.bias", LAYERS[i]);
         Ok((file.matrix(&weight, [widths[i + 1], widths[i]])?, file.read(&bias, &[widths[i + 1]])?))
     };
-    Ok(HeadWeights { layers: [layer(0)?, layer(1)?, layer(2)?] })
+    let layers = [layer(0)?, layer(1)?, layer(2)?];
+    Tracked::new(file)
+        .nothing_else(&["0.weight", "0.bias", "2.weight", "2.bias", "4.weight", "4.bias"])?;
+    Ok(HeadWeights { layers })
 }
 
 /// Lower-case hexadecimal.

@@ -142,8 +142,15 @@ pub fn write_untrained(
         let path = path.to_owned();
         move |source| InitError::Folder { path, source }
     };
-    fs::create_dir(out).map_err(folder(out))?;
-    let heads = out.join("heads").join("diagnosis");
+    if out.exists() {
+        return Err(folder(out)(io::ErrorKind::AlreadyExists.into()));
+    }
+    // The bundle appears under its name when it is complete; what an interrupted run left is
+    // written again.
+    let mut partial = out.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let heads = partial.join("heads").join("diagnosis");
     fs::create_dir_all(&heads).map_err(folder(&heads))?;
 
     let mut files = plan(&sizes, device)?;
@@ -153,7 +160,7 @@ pub fn write_untrained(
     let mut done = 0;
     let mut entries = Vec::new();
     for (path, tensors) in files {
-        let written = write_safetensors(&out.join(&path), &tensors, &mut |spec, sink| {
+        let written = write_safetensors(&partial.join(&path), &tensors, &mut |spec, sink| {
             // Names repeat between heads, so the file is part of what the values depend on.
             fill(&source, &path, spec, sink)?;
             done += spec.bytes();
@@ -179,8 +186,9 @@ pub fn write_untrained(
         onnx: None,
         files: entries,
     };
-    let path = out.join(MANIFEST);
+    let path = partial.join(MANIFEST);
     fs::write(&path, toml::to_string_pretty(&manifest)?).map_err(folder(&path))?;
+    fs::rename(&partial, out).map_err(folder(out))?;
     Ok(total)
 }
 

@@ -1,5 +1,7 @@
 //! `manifest.toml`: everything a bundle promises.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::nn::config::PrimaConfig;
@@ -157,11 +159,88 @@ pub struct FileEntry {
     pub sha256: String,
 }
 
+/// A value of the manifest that makes no sense.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ManifestFault {
+    /// The field.
+    pub field: String,
+    /// Its value.
+    pub found: String,
+    /// What it may be.
+    pub expected: &'static str,
+}
+
 impl Manifest {
+    /// Checks names and numbers, which types cannot.
+    ///
+    /// # Errors
+    ///
+    /// The first field that makes no sense.
+    pub fn validate(&self) -> Result<(), ManifestFault> {
+        check_name("id", &self.id)?;
+        let context = self.context.as_ref().map_or(&[][..], |context| &context.diagnosis);
+        let sets = [
+            ("diagnosis", self.diagnosis.as_slice()),
+            ("referral", &self.referral),
+            ("context.diagnosis", context),
+        ];
+        for (set, heads) in sets {
+            check_unique(set, heads.iter().map(|head| head.name.as_str()))?;
+            for (i, head) in heads.iter().enumerate() {
+                check_finite(|| format!("{set}[{i}].threshold"), head.threshold)?;
+                let Some(Calibration { scale, offset }) = head.calibration else { continue };
+                check_finite(|| format!("{set}[{i}].calibration.scale"), scale)?;
+                check_finite(|| format!("{set}[{i}].calibration.offset"), offset)?;
+            }
+        }
+        let Some(priority) = &self.priority else { return Ok(()) };
+        check_unique("priority.classes", priority.classes.iter().map(String::as_str))?;
+        match priority.temperature {
+            Some(temperature) if !(temperature > 0.0 && temperature.is_finite()) => {
+                Err(ManifestFault {
+                    field: "priority.temperature".to_owned(),
+                    found: temperature.to_string(),
+                    expected: "a number above 0",
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// All files that heads name.
     pub fn head_files(&self) -> impl Iterator<Item = &str> {
         let context = self.context.iter().flat_map(|c| &c.diagnosis);
         let heads = self.diagnosis.iter().chain(&self.referral).chain(context);
         heads.map(|h| h.file.as_str()).chain(self.priority.iter().map(|p| p.file.as_str()))
     }
+}
+
+/// Names become parts of file names and of messages.
+fn check_name(field: &str, name: &str) -> Result<(), ManifestFault> {
+    let allowed = |c: char| c.is_alphanumeric() || " _-.,()+".contains(c);
+    if !name.is_empty() && name.chars().all(allowed) && !name.starts_with('.') {
+        return Ok(());
+    }
+    let expected = "a name of letters, digits, spaces and _-.,()+ that does not begin with a dot";
+    Err(ManifestFault { field: field.to_owned(), found: format!("{name:?}"), expected })
+}
+
+fn check_unique<'a>(set: &str, names: impl Iterator<Item = &'a str>) -> Result<(), ManifestFault> {
+    let mut seen = BTreeSet::new();
+    for (i, name) in names.enumerate() {
+        let field = format!("{set}[{i}]");
+        check_name(&field, name)?;
+        if !seen.insert(name) {
+            let expected = "a name that no earlier one of the list has";
+            return Err(ManifestFault { field, found: format!("{name:?}"), expected });
+        }
+    }
+    Ok(())
+}
+
+fn check_finite(field: impl FnOnce() -> String, value: f32) -> Result<(), ManifestFault> {
+    if value.is_finite() {
+        return Ok(());
+    }
+    Err(ManifestFault { field: field(), found: value.to_string(), expected: "a finite number" })
 }

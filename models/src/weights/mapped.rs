@@ -1,5 +1,7 @@
 //! A memory-mapped safetensors file.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -138,6 +140,53 @@ impl ParameterSource for WeightFile {
 
     fn contains(&self, name: &str) -> bool {
         self.metadata.info(name).is_some()
+    }
+}
+
+/// Notes which tensors of a file are read, so that one that nobody asked for shows.
+#[derive(Debug)]
+pub struct Tracked<'a> {
+    file: &'a WeightFile,
+    read: RefCell<HashSet<String>>,
+}
+
+impl<'a> Tracked<'a> {
+    /// Nothing read yet.
+    #[must_use]
+    pub fn new(file: &'a WeightFile) -> Self {
+        Self { file, read: RefCell::default() }
+    }
+
+    /// Every tensor was read, or begins with one of `others`.
+    ///
+    /// # Errors
+    ///
+    /// Names the first that the configuration does not promise.
+    pub fn nothing_else(&self, others: &[&str]) -> Result<(), ParameterError> {
+        let read = self.read.borrow();
+        let mut names: Vec<String> = self.file.tensors().map(|(name, _)| name).collect();
+        names.sort();
+        let promised = |name: &String| {
+            read.contains(name) || others.iter().any(|other| name.starts_with(other))
+        };
+        match names.into_iter().find(|name| !promised(name)) {
+            None => Ok(()),
+            Some(name) => Err(ParameterError::Unpromised {
+                origin: self.file.path.display().to_string(),
+                name,
+            }),
+        }
+    }
+}
+
+impl ParameterSource for Tracked<'_> {
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ParameterError> {
+        self.read.borrow_mut().insert(name.to_owned());
+        self.file.read(name, shape)
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.file.contains(name)
     }
 }
 

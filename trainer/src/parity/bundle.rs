@@ -176,9 +176,11 @@ fn lime(folder: &Folder, report: &mut Report) -> Result<()> {
         next += masks.len();
         Ok::<_, std::convert::Infallible>(logits[next - masks.len()..next].to_vec())
     })?;
-    let error = explanation.weights.iter().zip(io.f64("lime.coef")?);
-    let error = error.map(|(f, e)| (f - e).abs()).fold(0.0, f64::max);
-    report.push("lime.coef", n_tokens, error, REGRESSION, error <= REGRESSION, "");
+    let coefficients = io.f64("lime.coef")?;
+    let errors = explanation.weights.iter().zip(&coefficients).map(|(f, e)| (f - e).abs());
+    let pass = explanation.weights.len() == coefficients.len()
+        && errors.clone().all(|error| error <= REGRESSION);
+    report.push("lime.coef", n_tokens, errors.fold(0.0, f64::max), REGRESSION, pass, "");
     #[expect(clippy::cast_possible_truncation, reason = "recorded as f32")]
     let found = [explanation.intercept as f32, explanation.r2 as f32];
     let expected = [io.f32("lime.intercept")?[0], io.f32("lime.score")?[0]];

@@ -196,7 +196,7 @@ fn add_series(instances: Vec<Instance>, study: &mut Study) {
     }
     for (part, what) in split.repeats {
         let reason = LeftOutReason::Repeated { what: what.into() };
-        leave_out(study, first, count_files(&part.slices), label(&part), reason);
+        leave_out(study, first, count_files(&part.slices), None, reason);
     }
     for part in split.parts {
         let (files, label) = (count_files(&part.slices), label(&part));

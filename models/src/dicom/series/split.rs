@@ -65,8 +65,12 @@ type Facet = (i64, String);
 type Key = fn(&Slice) -> Facet;
 
 /// What always makes separate volumes.
-const ALWAYS: [Key; 4] = [
+const ALWAYS: [Key; 5] = [
     |s| (0, format!("{}x{}", s.columns, s.rows)),
+    |s| match s.pixel_spacing_mm {
+        Some([column, row]) => (0, format!("{column:.2}x{row:.2} mm")),
+        None => (0, "no pixel spacing".into()),
+    },
     |s| (0, s.facets.kind.unwrap_or("other images").into()),
     |s| match s.facets.b_value.map(nominal) {
         Some(b) => (b, format!("b={b}")),

@@ -46,11 +46,10 @@ pub fn read_stack(
     let listed = series.slices.len();
     let failed = std::mem::take(&mut pixels.failed);
     if failed.len() * 10 > listed {
-        return Err(failed
-            .into_iter()
-            .map(|(_, reason)| reason)
-            .next()
-            .unwrap_or(LeftOutReason::TooFewSlices { found: 0, needed: 1 }));
+        let unusable = failed.len();
+        let first = failed.into_iter().map(|(_, reason)| reason.to_string()).next();
+        let first = first.unwrap_or_default();
+        return Err(LeftOutReason::TooManyUnreadable { unusable, of: listed, first });
     }
     let remarks = failed.iter().map(|(source, reason)| ignored(&source.path, reason)).collect();
     let kind = SampleType::of_slices(&pixels);
@@ -59,7 +58,11 @@ pub fn read_stack(
 }
 
 fn ignored(path: &Path, reason: &LeftOutReason) -> Remark {
-    Remark::FileIgnored { file: file_name(path), what: reason.to_string() }
+    let what = match reason {
+        LeftOutReason::Unreadable { what, .. } => what.clone(),
+        other => other.to_string(),
+    };
+    Remark::FileIgnored { file: file_name(path), what }
 }
 
 /// The last part of a path, which names a file without telling where studies are kept.
