@@ -3,7 +3,9 @@
 
 Weights are random: only shapes matter for time. Patches are 8x32x32, as the tokenizer gets them.
 All layers run in single precision, as the published code does on a CPU. Only torch and numpy are
-needed. Time is the least of the repeats; CPU seconds come from getrusage and count every thread.
+needed. Time is the least of the repeats; CPU seconds come from getrusage and count every thread,
+also one that spins while it waits for the other: on a busy machine only `--threads 1` tells the
+CPU seconds of the work itself.
 """
 
 import argparse

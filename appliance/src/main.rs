@@ -128,9 +128,9 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Study(InferenceError::Study(_)) => 65,
-            Self::Explain(
-                ExplainError::Series { .. } | ExplainError::Engine(EngineError::Target { .. }),
-            ) => 64,
+            Self::Study(InferenceError::Engine(error)) => engine_exit_code(error),
+            Self::Explain(ExplainError::Engine(error)) => engine_exit_code(error),
+            Self::Explain(ExplainError::Series { .. }) => 64,
             Self::Model { .. } | Self::Engine(_) => 78,
             Self::Write { .. } | Self::Explain(ExplainError::Write { .. }) => 73,
             Self::Explain(_) | Self::Decoder(_) | Self::OwnFile(_) => 70,

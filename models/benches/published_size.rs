@@ -15,7 +15,7 @@
 )]
 
 #[path = "../../tests/support/phantom.rs"]
-#[expect(dead_code, reason = "the bench uses one of the phantoms")]
+#[expect(dead_code, unreachable_pub, reason = "the tests use more of it than the benches")]
 mod phantom;
 
 use std::path::{Path, PathBuf};

@@ -1,10 +1,9 @@
 //! Criterion benches of every stage, one study's worth of data or one unit of work each.
 
-#![expect(missing_docs, reason = "criterion's macros make undocumented functions")]
 #![expect(clippy::unwrap_used, reason = "a bench stops at the first problem")]
 
 #[path = "../../tests/support/phantom.rs"]
-#[expect(dead_code, reason = "the bench uses one of the phantoms")]
+#[expect(dead_code, unreachable_pub, reason = "the tests use more of it than the benches")]
 mod phantom;
 
 use std::path::PathBuf;

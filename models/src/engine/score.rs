@@ -168,7 +168,7 @@ impl Engine {
         Ok(logits)
     }
 
-    fn head_widths(&self, input: usize, outputs: usize) -> [usize; 4] {
+    pub(super) fn head_widths(&self, input: usize, outputs: usize) -> [usize; 4] {
         let [first, second] = self.bundle.manifest().sizes.head_hidden;
         [input, first, second, outputs]
     }

@@ -1,9 +1,11 @@
 //! The pickled checkpoints: equal to the safetensors path, and end to end from DICOM to JSON.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use models::dicom::decoder::Decoder;
+use models::dims::TOKEN_FEATURES;
 use models::engine::{
     DeviceChoice, Engine, LabelScore, Precision, SeriesTokens, StudyInput, StudyScores, StudyTokens,
 };
@@ -11,10 +13,11 @@ use models::explain::lime::{LimeConfig, explain, masks};
 use models::prepare::prepare;
 use models::volume::Preprocessing;
 use models::weights::bundle::Bundle;
-use models::weights::import::{Checkpoint, HeadPrecision, TokenizerCheckpoint, import_prima};
+use models::weights::import::{
+    Checkpoint, HeadPrecision, HeadSource, TokenizerCheckpoint, import_prima,
+};
 use models::weights::torch_file::StoredTensor;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 use super::ABSOLUTE;
 use super::input::Folder;
@@ -29,18 +32,26 @@ pub(super) fn compare(
     decoder: &Decoder,
     report: &mut Report,
 ) -> Result<()> {
-    let full = find(&folder.path, "pt")?;
-    let vqvae = find(&folder.path, "pth")?;
+    let inputs: Value = folder.json("e2e_inputs.json")?;
+    let full = find(&folder.path, &inputs["model"], "pt")?;
+    let vqvae = find(&folder.path, &inputs["vqvae"], "pth")?;
     let pickled = Checkpoint::from_pickle(&full)?;
     let tokenizer = TokenizerCheckpoint::from_pickle(&vqvae)?;
     same("import .pt: tensors", &pickled.tensors, &folder.model.tensors, report)?;
     same("import .pth: tensors", &tokenizer.tensors, &folder.tokenizer.tensors, report)?;
-    report.equal("import .pt: diagnosis heads", &pickled.diagnosis, &folder.model.diagnosis);
-    report.equal("import .pt: referral heads", &pickled.referral, &folder.model.referral);
+    // Where a head's tensors lie is the layout's business; what it is called and which output is
+    // used from which threshold is the model's.
+    let facts = |heads: &[HeadSource]| {
+        heads.iter().map(|h| (h.name.clone(), h.output_index, h.threshold)).collect::<Vec<_>>()
+    };
+    let (found, expected) = (facts(&pickled.diagnosis), facts(&folder.model.diagnosis));
+    report.equal("import .pt: diagnosis heads", &found, &expected);
+    let (found, expected) = (facts(&pickled.referral), facts(&folder.model.referral));
+    report.equal("import .pt: referral heads", &found, &expected);
 
     let scratch = tempfile::tempdir()?;
     let out = scratch.path().join("bundle");
-    import_prima(&full, &vqvae, &out, HeadPrecision::Automatic, &mut |_| {})?;
+    import_prima(&full, &vqvae, &out, HeadPrecision::AsStored, &mut |_| {})?;
     let engine = Engine::open(Bundle::open(&out)?, choice, Precision::Full)?;
     recorded_studies(folder, &engine, report)?;
     end_to_end(folder, &engine, decoder, report)?;
@@ -85,11 +96,12 @@ fn recorded_studies(folder: &Folder, engine: &Engine, report: &mut Report) -> Re
         for i in 0..series_names.len() {
             let name = format!("study{j}.series{i}.tokens");
             let width = io.shape(&name)?[1];
+            ensure!(
+                width >= TOKEN_FEATURES,
+                "{name} is {width} wide, at least {TOKEN_FEATURES} is expected"
+            );
             let rows = io.f32(&name)?;
-            let features = rows
-                .chunks_exact(width)
-                .flat_map(|row| &row[..models::dims::TOKEN_FEATURES])
-                .copied();
+            let features = rows.chunks_exact(width).flat_map(|row| &row[..TOKEN_FEATURES]).copied();
             tokens.series.push(SeriesTokens { features: features.collect() });
         }
         let input = StudyInput { tokens, series_names, study_description, clinical_context: None };
@@ -188,13 +200,23 @@ fn lime(folder: &Folder, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The one file of the folder with this extension.
-fn find(folder: &Path, extension: &str) -> Result<std::path::PathBuf> {
+/// The checkpoint that `e2e_inputs.json` names (a file name, and perhaps a remark behind it), else
+/// the one file of the folder with this extension.
+fn find(folder: &Path, named: &Value, extension: &str) -> Result<PathBuf> {
+    let named = named.as_str().and_then(|text| text.split_whitespace().next());
+    if let Some(path) = named.map(|name| folder.join(name)).filter(|path| path.is_file()) {
+        return Ok(path);
+    }
     let mut files = std::fs::read_dir(folder)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|e| e == extension));
-    let file =
-        files.next().with_context(|| format!("{} has no .{extension} file", folder.display()))?;
-    anyhow::ensure!(files.next().is_none(), "{} has several .{extension} files", folder.display());
+    let file = files.next().with_context(|| {
+        format!("{} has no .{extension} file; one checkpoint is expected", folder.display())
+    })?;
+    ensure!(
+        files.next().is_none(),
+        "{} has several .{extension} files; name the right one in e2e_inputs.json",
+        folder.display()
+    );
     Ok(file)
 }

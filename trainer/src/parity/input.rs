@@ -10,6 +10,7 @@ use models::nn::parameters::{ParameterError, ParameterSource};
 use models::tokens::position::{character_position, position};
 use models::tokens::text::char_ids;
 use models::weights::import::{Checkpoint, TokenizerCheckpoint, sizes_of};
+use models::weights::torch_file::widen;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
@@ -62,7 +63,10 @@ impl Folder {
             &config_path,
         )?;
         let sizes = sizes_of(&model, &tokenizer)?;
-        Ok(Self { path: path.to_owned(), sizes, model, tokenizer, config: json(&config_path)? })
+        let config: Value = json(&config_path)?;
+        let studies = config["names"].as_array().map_or(0, Vec::len);
+        ensure!(studies > 0, "{}: \"names\" lists no study", config_path.display());
+        Ok(Self { path: path.to_owned(), sizes, model, tokenizer, config })
     }
 
     pub(super) fn tensors(&self, name: &str) -> Result<Tensors> {
@@ -87,7 +91,7 @@ impl Folder {
 
     /// Number of recorded studies.
     pub(super) fn studies(&self) -> usize {
-        self.config["studies"].as_array().map_or(0, Vec::len)
+        self.config["names"].as_array().map_or(0, Vec::len)
     }
 
     /// Character ids and position tables.
@@ -111,8 +115,9 @@ impl Folder {
 }
 
 fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = fs::read_to_string(path).with_context(|| {
+        format!("cannot read {}; give a folder laid out like tests/golden/prima", path.display())
+    })?;
     serde_json::from_str(&text)
         .with_context(|| format!("{} is not what was expected", path.display()))
 }
@@ -126,20 +131,19 @@ impl Tensors {
         Ok(self.view(name)?.shape().to_vec())
     }
 
-    /// Values of an f32 or f64 tensor.
+    /// Values of a tensor of numbers, as f32.
     pub(super) fn f32(&self, name: &str) -> Result<Vec<f32>> {
         let view = self.view(name)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "recorded f64 values are compared as f32"
-        )]
+        let mut values = Vec::new();
+        widen(view.dtype(), view.data(), &mut values);
+        #[expect(clippy::cast_precision_loss, reason = "recorded voxels fit f32")]
         match view.dtype() {
-            Dtype::F32 => Ok(words(view.data()).map(f32::from_le_bytes).collect()),
-            Dtype::F64 => Ok(words(view.data()).map(|w| f64::from_le_bytes(w) as f32).collect()),
-            Dtype::I16 => {
-                Ok(words(view.data()).map(|w| f32::from(i16::from_le_bytes(w))).collect())
-            }
-            other => anyhow::bail!("{}: {name} is {other:?}, expected floats", self.name),
+            Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64 => Ok(values),
+            Dtype::I16 => Ok(words(view.data()).map(|w| i16::from_le_bytes(w).into()).collect()),
+            Dtype::U16 => Ok(words(view.data()).map(|w| u16::from_le_bytes(w).into()).collect()),
+            Dtype::I32 => Ok(words(view.data()).map(|w| i32::from_le_bytes(w) as f32).collect()),
+            Dtype::U8 => Ok(view.data().iter().copied().map(f32::from).collect()),
+            other => anyhow::bail!("{}: {name} is {other:?}, expected numbers", self.name),
         }
     }
 
@@ -174,13 +178,15 @@ impl Tensors {
 impl ParameterSource for Tensors {
     fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ParameterError> {
         let origin = self.name.clone();
-        let (Ok(found), Ok(values)) = (self.shape(name), self.f32(name)) else {
-            return Err(ParameterError::Missing {
-                origin,
-                name: name.to_owned(),
-                expected: shape.to_vec(),
-            });
+        let Ok(found) = self.shape(name) else {
+            let (name, expected) = (name.to_owned(), shape.to_vec());
+            return Err(ParameterError::Missing { origin, name, expected });
         };
+        let values = self.f32(name).map_err(|error| ParameterError::Type {
+            origin: origin.clone(),
+            name: name.to_owned(),
+            found: error.to_string(),
+        })?;
         if found != shape {
             let (name, expected) = (name.to_owned(), shape.to_vec());
             return Err(ParameterError::Shape { origin, name, found, expected });

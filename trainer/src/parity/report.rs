@@ -73,7 +73,7 @@ impl Report {
         relative: f64,
     ) {
         let mut max_abs: f64 = 0.0;
-        let mut pass = found.len() == expected.len();
+        let mut pass = found.len() == expected.len() && !expected.is_empty();
         for (&f, &e) in found.iter().zip(expected) {
             let error = (f64::from(f) - f64::from(e)).abs();
             // A NaN compares as false and so counts as a miss.

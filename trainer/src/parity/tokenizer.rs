@@ -72,11 +72,7 @@ pub(super) fn compare(folder: &Folder, device: &DispatchDevice, report: &mut Rep
         ("ema_cluster_size", values(size)),
         ("ema_w", values(sum)),
     ] {
-        let name = ["ema_after.", "ema_after.quantizer.", "ema_after.quantizer.quantizer."]
-            .map(|prefix| format!("{prefix}{name}"))
-            .into_iter()
-            .find(|name| io.contains(name))
-            .unwrap_or_else(|| format!("ema_after.{name}"));
+        let name = format!("ema_after.{name}");
         report.close(format!("tokenizer {name}"), &found, &io.f32(&name)?, ABSOLUTE);
     }
     Ok(())

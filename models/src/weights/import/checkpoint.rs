@@ -99,7 +99,7 @@ impl Checkpoint {
     ) -> Result<Self, ImportError> {
         let (config_json, heads): (Value, HeadsJson) = (read_json(config)?, read_json(heads)?);
         let mut attention = BTreeMap::new();
-        let tensors = read_safetensors(state)?;
+        let tensors = modules::once(read_safetensors(state)?);
         let mut add = |module: &str, at: &str| -> Result<(), ImportError> {
             let heads = count(config, &config_json, &format!("{at}/heads"))?;
             let dim_head = match config_json.pointer(&format!("{at}/dim_head")) {

@@ -84,7 +84,7 @@ fn unwrap_parallel(pickle: &Pickle, mut id: NodeId) -> NodeId {
 
 /// Drops `clipvisualmodel.*`, the visual model's second name, or gives it the first one where a
 /// checkpoint has only the second.
-fn once<T>(mut named: BTreeMap<String, T>) -> BTreeMap<String, T> {
+pub(super) fn once<T>(mut named: BTreeMap<String, T>) -> BTreeMap<String, T> {
     let has_first = named.keys().any(|name| name.starts_with(VISUAL));
     let twice: Vec<_> = named.extract_if(.., |name, _| name.starts_with(VISUAL_TWICE)).collect();
     if !has_first {
