@@ -210,8 +210,7 @@ impl Peer {
     fn new(json: &Value, patches: usize) -> Self {
         let cpu = |stage: &str| json[stage]["cpu_s"].as_f64().expect("the peer's JSON");
         Self {
-            encoder: json["encoder"]["cpu_s_per_patch"].as_f64().expect("the peer's JSON")
-                * patches as f64,
+            encoder: cpu("encoder_per_patch") * patches as f64,
             rest: cpu("sequence_vit") + cpu("study_vit") + cpu("heads"),
         }
     }

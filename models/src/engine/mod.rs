@@ -33,9 +33,9 @@ use crate::nn::Compute;
 use crate::nn::parameters::{ParameterError, Parameters};
 use crate::nn::prima::Prima;
 use crate::nn::vqvae::Encoder;
-use crate::tokens::StudyPatches;
 use crate::tokens::patchify::write_repeated;
 use crate::tokens::position::assemble_token;
+use crate::tokens::{SeriesPatches, StudyPatches};
 use crate::weights::bundle::{Bundle, BundleError, head_weights};
 use crate::weights::manifest::{NETWORK, TOKENIZER};
 use crate::weights::mapped::{Tracked, WeightFile};
@@ -180,12 +180,17 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When a token is not finite.
+    /// When a patch or a token is not finite.
     pub fn encode(
         &self,
         study: &StudyPatches,
         mut progress: impl FnMut(usize),
     ) -> Result<StudyTokens, EngineError> {
+        // The tokenizer's rectifiers would turn a NaN into a zero, and so hide it.
+        let bad = |s: &SeriesPatches| s.voxels.iter().any(|v| !v.is_finite());
+        if let Some(i) = study.series.iter().position(bad) {
+            return Err(EngineError::NotFinite { what: format!("a patch of series {}", i + 1) });
+        }
         let mut latents: Vec<Vec<f32>> =
             study.series.iter().map(|s| Vec::with_capacity(s.coordinates.len() * LATENT)).collect();
         let mut done = 0;
@@ -292,7 +297,7 @@ fn values<const N: usize>(tensor: Tensor<Compute, N>) -> Vec<f32> {
 
 impl SeriesTokens {
     /// Tokens of a series in its sequence order from the latents of its unique patches.
-    fn assemble(patches: &crate::tokens::SeriesPatches, latents: &[f32]) -> Self {
+    fn assemble(patches: &SeriesPatches, latents: &[f32]) -> Self {
         let mut features = vec![0.0; patches.sequence.len() * TOKEN_FEATURES];
         let tokens = features.as_chunks_mut::<TOKEN_FEATURES>().0;
         for (&unique, out) in patches.sequence.iter().zip(tokens) {

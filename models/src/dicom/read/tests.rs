@@ -283,7 +283,7 @@ fn broken_and_foreign_files_are_counted_not_fatal() {
         std::fs::write(path, &bytes[..bytes.len() - 100]).unwrap();
     }
     let outcome = read_stack(&study.series[0], &decoder);
-    assert!(matches!(outcome, Err(LeftOutReason::Unreadable { .. })));
+    assert!(matches!(outcome, Err(LeftOutReason::TooManyUnreadable { unusable: 3, of: 12, .. })));
 }
 
 #[test]
