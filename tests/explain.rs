@@ -130,8 +130,8 @@ fn an_explanation_of_nothing_is_wrong_usage() {
     for asked in ["0", "2"] {
         let text = refusal(&["--explain", "top", "--explain-series", asked]);
         let said = format!(
-            "error: no explanation was made\n  because: the study has 1 used series; there is no \
-             number {asked} to explain\n"
+            "error: no explanation was made\n  because: series {asked} cannot be explained: the \
+             study has 1 used series, counted from 1\n"
         );
         assert_eq!(text, said);
     }

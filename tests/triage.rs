@@ -85,7 +85,7 @@ fn the_table_says_what_was_used_and_what_not() {
     let (before, after) = ran.stdout.split_once("\nPriority  ").expect("a priority");
     insta::assert_snapshot!(before, @r"
     Study  MRI BRAIN  2.25.1000
-    Model  untrained-tiny-1 on cpu: random numbers from seed 1: untrained, results mean nothing
+    Model  untrained-tiny-1 on cpu, preprocessing v1: random numbers from seed 1: untrained, results mean nothing
 
       UNTRAINED MODEL: the numbers below are random and mean nothing.
 
@@ -405,13 +405,13 @@ fn a_broken_slice_costs_a_note_not_the_series() {
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
     assert_eq!(result["series"][0]["size_vox"], serde_json::json!([32, 28, 11]));
     let notes: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("note: ")).collect();
-    insta::assert_snapshot!(notes.join("\n"), @"        note: S001_IM0003.dcm ignored: S001_IM0003.dcm: pixel data of frame 0 are cut off: 792 bytes, expected 1792");
+    insta::assert_snapshot!(notes.join("\n"), @"        note: S001_IM0003.dcm ignored: pixel data of frame 0 are cut off: 792 bytes, expected 1792");
 
     cut(&files[7]);
     let (ran, _) = clinic.json(&study);
     assert_eq!((ran.code, ran.stderr.as_str()), (2, ""));
     let reason = ran.stdout.lines().find(|line| line.contains("12 files")).expect("a reason");
-    insta::assert_snapshot!(reason, @"     1  AX_T2-BRAIN-Protocol                      12 files  S001_IM0003.dcm: pixel data of frame 0 are cut off: 792 bytes, expected 1792");
+    insta::assert_snapshot!(reason, @"     1  AX_T2-BRAIN-Protocol                      12 files  2 of 12 slices cannot be read, at most a tenth may be; the first: S001_IM0003.dcm: pixel data of frame 0 are cut off: 792 bytes, expected 1792");
 }
 
 #[test]

@@ -33,6 +33,7 @@ use crate::nn::Compute;
 use crate::nn::parameters::{ParameterError, Parameters};
 use crate::nn::prima::Prima;
 use crate::nn::vqvae::Encoder;
+use crate::nn::winograd::CpuEncoder;
 use crate::tokens::patchify::write_repeated;
 use crate::tokens::position::assemble_token;
 use crate::tokens::{SeriesPatches, StudyPatches};
@@ -75,6 +76,7 @@ pub struct Engine {
 #[derive(Debug)]
 enum Tokenizer {
     Burn(Box<Encoder<Compute>>),
+    Cpu(Box<CpuEncoder>),
     Onnx(OnnxEncoder),
 }
 
@@ -154,7 +156,12 @@ impl Engine {
                 let at = Parameters::new(&tracked, &device, dtype);
                 let encoder = Encoder::load(&at, &sizes.tokenizer)?;
                 tracked.nothing_else(&TRAINING_ONLY_TOKENIZER)?;
-                Tokenizer::Burn(Box::new(encoder))
+                // Minimal filtering pays where multiplications are the limit; GPUs have their own.
+                if choice == DeviceChoice::Cpu && precision == Precision::Full {
+                    Tokenizer::Cpu(Box::new(CpuEncoder::new(encoder)))
+                } else {
+                    Tokenizer::Burn(Box::new(encoder))
+                }
             }
         };
         let verified = Mutex::new(HashSet::new());
@@ -226,13 +233,12 @@ impl Engine {
         count: usize,
         thin_axis: usize,
     ) -> Result<Vec<f32>, EngineError> {
+        let [z, y, x] = patch_shape(thin_axis);
+        let tensor = |input| self.tensor(input, [count, 1, z, y, x]);
         match &self.tokenizer {
             Tokenizer::Onnx(encoder) => Ok(encoder.run(input, thin_axis, count)?),
-            Tokenizer::Burn(encoder) => {
-                let [z, y, x] = patch_shape(thin_axis);
-                let input = self.tensor(input, [count, 1, z, y, x]);
-                Ok(values(encoder.forward(input)))
-            }
+            Tokenizer::Burn(encoder) => Ok(values(encoder.forward(tensor(input)))),
+            Tokenizer::Cpu(encoder) => Ok(values(encoder.forward(tensor(input)))),
         }
     }
 

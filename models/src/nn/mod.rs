@@ -4,6 +4,7 @@
 //! | module | network | specification |
 //! |---|---|---|
 //! | [`vqvae`] | volume tokenizer | §3 |
+//! | [`winograd`] | its encoder on a CPU | §3 |
 //! | [`name`] | series-name and study-name encoders | §6 |
 //! | [`transformer`] | pre-norm blocks over packed sequences | §7 |
 //! | [`register_vit`] | sequence ViT and study ViT | §8, §9 |
@@ -22,6 +23,7 @@ pub mod register_vit;
 pub mod report;
 pub mod transformer;
 pub mod vqvae;
+pub mod winograd;
 
 /// The one backend: CPU (flex), wgpu and CUDA behind one type; a device value picks at run time.
 pub type Compute = burn::Dispatch;

@@ -122,6 +122,31 @@ impl Encoder<Compute> {
         self.output.forward(x)
     }
 
+    /// Number of levels.
+    pub(super) fn levels(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// The strided convolution of a level, before its rectifier.
+    pub(super) fn down(&self, level: usize, x: Tensor<Compute, 5>) -> Tensor<Compute, 5> {
+        self.levels[level].down.forward(x)
+    }
+
+    /// The residual units of a level.
+    pub(super) fn residual(&self, level: usize, x: Tensor<Compute, 5>) -> Tensor<Compute, 5> {
+        self.levels[level].units.iter().fold(x, |x, unit| unit.forward(x))
+    }
+
+    /// The convolutions of a level's residual units.
+    pub(super) fn units(&self, level: usize) -> impl Iterator<Item = [&Conv3d<Compute>; 2]> {
+        self.levels[level].units.iter().map(|unit| [&unit.first, &unit.second])
+    }
+
+    /// The last convolution.
+    pub(super) fn output(&self, x: Tensor<Compute, 5>) -> Tensor<Compute, 5> {
+        self.output.forward(x)
+    }
+
     /// Outputs of every block in the published numbering, for comparison stage by stage.
     #[must_use]
     pub fn blocks(&self, patches: Tensor<Compute, 5>) -> Vec<Tensor<Compute, 5>> {

@@ -38,7 +38,7 @@ pub fn run(folder: &Path, choice: DeviceChoice, decoder: &Decoder) -> Result<Rep
     let mut report = Report::new(choice);
     input.text_and_positions(&mut report)?;
     preprocess::compare(&input, decoder, &mut report)?;
-    tokenizer::compare(&input, &device, &mut report)?;
+    tokenizer::compare(&input, choice, &device, &mut report)?;
     network::compare(&input, &device, Precision::Full, &mut report)?;
     losses::compare(&input, &device, &mut report)?;
     bundle::compare(&input, choice, decoder, &mut report)?;

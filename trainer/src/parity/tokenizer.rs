@@ -3,9 +3,11 @@
 use anyhow::Result;
 use burn::DispatchDevice;
 use burn::tensor::{DType, Tensor, TensorData};
+use models::engine::DeviceChoice;
 use models::nn::Compute;
 use models::nn::parameters::Parameters;
 use models::nn::vqvae::{Decoder, EmaConfig, Encoder, Quantizer};
+use models::nn::winograd::CpuEncoder;
 
 use super::ABSOLUTE;
 use super::input::{Folder, Tensors};
@@ -15,7 +17,12 @@ use super::report::Report;
 /// Codebook ids may differ where the two nearest entries are closer than this.
 const MARGIN: f64 = 1e-4;
 
-pub(super) fn compare(folder: &Folder, device: &DispatchDevice, report: &mut Report) -> Result<()> {
+pub(super) fn compare(
+    folder: &Folder,
+    choice: DeviceChoice,
+    device: &DispatchDevice,
+    report: &mut Report,
+) -> Result<()> {
     let state = folder.tensors("vqvae_state.safetensors")?;
     let io = folder.tensors("vqvae_io.safetensors")?;
     let at = Parameters::new(&state, device, DType::F32);
@@ -23,6 +30,7 @@ pub(super) fn compare(folder: &Folder, device: &DispatchDevice, report: &mut Rep
     let encoder = Encoder::load(&at, config)?;
     let decoder = Decoder::load(&at, config)?;
     let quantizer = Quantizer::load(&at, config)?;
+    let fast = CpuEncoder::new(encoder.clone());
     for axis in (0..3).map(|a| format!("axis{a}")) {
         let x = tensor::<5>(&io, &format!("{axis}.x"), device)?;
         let blocks = encoder.blocks(x.clone());
@@ -44,6 +52,14 @@ pub(super) fn compare(folder: &Folder, device: &DispatchDevice, report: &mut Rep
             &io.f32(&format!("{axis}.z_e"))?,
             ABSOLUTE,
         );
+        if choice == DeviceChoice::Cpu {
+            report.close(
+                format!("tokenizer {axis}.z_e, Winograd"),
+                &values(fast.forward(tensor::<5>(&io, &format!("{axis}.x"), device)?)),
+                &io.f32(&format!("{axis}.z_e"))?,
+                ABSOLUTE,
+            );
+        }
         // From here on the recorded z_e is the input, so that each row judges one stage.
         let z_e = tensor::<5>(&io, &format!("{axis}.z_e"), device)?;
         let quantized = quantizer.forward(z_e, EmaConfig::default());
