@@ -220,10 +220,11 @@ impl Tiles {
 
 /// First points of the 16 lines of four points that run with `stride`.
 fn lines(stride: usize) -> impl Iterator<Item = usize> {
-    (0..POINTS).filter(move |point| point / stride % 4 == 0)
+    (0..POINTS).filter(move |point| (point / stride).is_multiple_of(4))
 }
 
 /// One line of inputs to the transformed domain, for all channels of the block.
+#[expect(clippy::needless_range_loop, reason = "four rows of one block move together")]
 fn transform_line(block: &mut [[f32; CHANNELS]; POINTS], line: usize, stride: usize) {
     for c in 0..CHANNELS {
         let d: [f32; 4] = std::array::from_fn(|i| block[line + i * stride][c]);
@@ -235,6 +236,7 @@ fn transform_line(block: &mut [[f32; CHANNELS]; POINTS], line: usize, stride: us
 }
 
 /// One line of products to its two outputs.
+#[expect(clippy::needless_range_loop, reason = "four rows of one block move together")]
 fn untransform_line(block: &mut [[f32; CHANNELS]; POINTS], line: usize, stride: usize) {
     for c in 0..CHANNELS {
         let m: [f32; 4] = std::array::from_fn(|i| block[line + i * stride][c]);

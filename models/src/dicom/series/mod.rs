@@ -1,6 +1,6 @@
-//! Files to volumes: what a slice's attributes say ([`header`], [`mosaic`]), which slices belong
-//! together ([`split`]), in which order they lie ([`order`]), and their pixels ([`stack`],
-//! [`samples`]).
+//! Files to volumes: what a slice's attributes say (`header`, `mosaic`), which slices belong
+//! together (`split`), in which order they lie (`order`), and their pixels (`stack`,
+//! `samples`).
 
 pub(in crate::dicom) mod header;
 mod mosaic;
