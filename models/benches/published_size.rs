@@ -113,8 +113,10 @@ fn peak_megabytes() -> f64 {
 /// The bundle that `PRIMA_BENCH_BUNDLE` names, or an untrained one made in the build folder.
 #[expect(clippy::disallowed_methods, reason = "this is the bench's main")]
 fn bundle() -> Bundle {
-    let folder = env::var("PRIMA_BENCH_BUNDLE")
-        .map_or_else(|_| env::temp_dir().join("prima-bench-untrained-1"), PathBuf::from);
+    let folder = env::var("PRIMA_BENCH_BUNDLE").map_or_else(
+        |_| Path::new(env!("CARGO_TARGET_TMPDIR")).join("untrained-prima-1"),
+        PathBuf::from,
+    );
     if !folder.exists() {
         let sizes = PrimaConfig::prima();
         let options = InitOptions { preset: "prima", sizes, seed: 1 };
