@@ -5,5 +5,7 @@
 //!
 //! Research use; not a medical device.
 
+pub mod clock;
 pub mod console;
 pub mod inference;
+pub mod store;

@@ -119,7 +119,7 @@ fn bundle() -> Bundle {
     );
     if !folder.exists() {
         let sizes = PrimaConfig::prima();
-        let options = InitOptions { preset: "prima", sizes, seed: 1 };
+        let options = InitOptions { preset: "prima", sizes, seed: 1, context_dimension: None };
         let cpu = device(DeviceChoice::Cpu).unwrap();
         write_untrained(&options, &folder, &cpu, &mut |_, _| {}).expect("5 GB of free disk");
     }

@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use models::dicom::decoder::{self, Decoder, DecoderLimits};
-use models::engine::{DeviceChoice, device};
+use models::engine::{DeviceChoice, device, golden};
 use models::nn::config::PrimaConfig;
 use models::weights::import::{HeadPrecision, import_prima};
 use models::weights::init::{InitOptions, write_untrained};
@@ -114,6 +114,7 @@ fn run(command: Command) -> Result<()> {
                     bar.set_message(progress.file);
                 })?;
             bar.finish_and_clear();
+            golden::record(&out)?;
             let manifest = &summary.manifest;
             println!(
                 "{}: {} diagnosis heads, {} referral heads, inner width {}, {:.2} GB in {}",
@@ -126,12 +127,12 @@ fn run(command: Command) -> Result<()> {
             );
         }
         Command::Init { preset, seed, out } => {
-            let (preset, sizes) = match preset {
-                Preset::Prima => ("prima", PrimaConfig::prima()),
-                Preset::Tiny => ("tiny", PrimaConfig::tiny()),
+            let (preset, sizes, context_dimension) = match preset {
+                Preset::Prima => ("prima", PrimaConfig::prima(), None),
+                Preset::Tiny => ("tiny", PrimaConfig::tiny(), Some(128)),
             };
             let bar = byte_bar();
-            let options = InitOptions { preset, sizes, seed };
+            let options = InitOptions { preset, sizes, seed, context_dimension };
             let bytes = write_untrained(
                 &options,
                 &out,
@@ -142,6 +143,7 @@ fn run(command: Command) -> Result<()> {
                 },
             )?;
             bar.finish_and_clear();
+            golden::record(&out)?;
             println!("untrained bundle of {:.3} GB in {}", gigabytes(bytes), out.display());
         }
         Command::DecodeWorker => decoder::serve()?,

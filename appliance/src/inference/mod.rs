@@ -1,7 +1,16 @@
 //! The whole pipeline on one page: read, prepare, encode, score (paper, Fig. 1).
+//!
+//! In the daemon it runs in a process of its own: [`worker`] is that process, [`process`] what
+//! the daemon holds of it, [`protocol`] what they say to each other, and [`task`] the loop that
+//! finds work and stores results. [`envelope`] says which studies a model is not made for.
 
+pub mod envelope;
 pub mod explain;
+pub mod process;
+pub mod protocol;
 pub mod result;
+pub mod task;
+pub mod worker;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -52,7 +61,7 @@ pub struct Triaged {
     pub prepared: Prepared,
 }
 
-/// Triages the study under `dir`.
+/// Triages the study under `dir`, with the embedding of its clinical context where there is one.
 ///
 /// # Errors
 ///
@@ -61,6 +70,7 @@ pub fn run(
     dir: &Path,
     engine: &Engine,
     decoder: &Decoder,
+    clinical_context: Option<Vec<f32>>,
     mut progress: impl FnMut(Progress<'_>),
 ) -> Result<Triaged, InferenceError> {
     let manifest = engine.bundle().manifest();
@@ -93,7 +103,7 @@ pub fn run(
         tokens,
         series_names: prepared.series.iter().map(|s| s.series.name.clone()).collect(),
         study_description: prepared.description.clone().unwrap_or_default(),
-        clinical_context: None,
+        clinical_context,
     };
     let scores = engine.score(&input)?;
     stages.push(timing("transformers and heads", started.elapsed()));

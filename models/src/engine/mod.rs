@@ -5,9 +5,12 @@
 //! - [`Engine::encode`] runs the volume tokenizer over the patches that survived the foreground
 //!   filter, batched across series;
 //! - [`Engine::score`] runs the transformers and streams the heads from disk one at a time;
-//! - [`Engine::masked_scorer`] re-runs the transformers on subsets of one series' tokens (LIME).
+//! - [`Engine::masked_scorer`] re-runs the transformers on subsets of one series' tokens (LIME);
+//! - [`golden`] asks a model about a phantom whose answer it carries; [`input_file`] keeps tokens.
 
 mod device;
+pub mod golden;
+pub mod input_file;
 mod onnx;
 mod score;
 mod types;

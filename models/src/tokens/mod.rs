@@ -1,6 +1,7 @@
 //! From a [`Volume`](crate::volume::Volume) to the patches that become tokens, with their
 //! positions, and from names to character ids (specification §2, §4–6).
 
+pub mod context;
 pub mod foreground;
 pub mod patchify;
 pub mod position;

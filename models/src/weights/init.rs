@@ -10,7 +10,7 @@ use half::f16;
 use safetensors::Dtype;
 
 use super::manifest::{
-    FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST, Manifest, NETWORK, PriorityEntry,
+    ContextHeads, FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST, Manifest, NETWORK, PriorityEntry,
     Provenance, ProvenanceKind, TOKENIZER,
 };
 use super::safetensors_writer::{SafetensorsWriteError, TensorSink, TensorSpec, write_safetensors};
@@ -20,6 +20,7 @@ use crate::nn::head::LAYERS;
 use crate::nn::parameters::{ParameterError, ParameterSource, Parameters};
 use crate::nn::prima::Prima;
 use crate::nn::vqvae::Encoder;
+use crate::tokens::context::ENCODER;
 use crate::volume::Preprocessing;
 
 /// Bytes generated at a time.
@@ -97,6 +98,8 @@ pub struct InitOptions {
     pub sizes: PrimaConfig,
     /// Equal seeds give equal weights.
     pub seed: u64,
+    /// Adds diagnosis heads that read a clinical context of so many values.
+    pub context_dimension: Option<usize>,
 }
 
 /// Why a bundle was not written.
@@ -150,11 +153,19 @@ pub fn write_untrained(
     let mut partial = out.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    let heads = partial.join("heads").join("diagnosis");
-    fs::create_dir_all(&heads).map_err(folder(&heads))?;
+    let sets = ["diagnosis", "context"];
+    for set in &sets[..1 + usize::from(options.context_dimension.is_some())] {
+        let heads = partial.join("heads").join(set);
+        fs::create_dir_all(&heads).map_err(folder(&heads))?;
+    }
 
     let mut files = plan(&sizes, device)?;
     let (diagnosis, priority) = plan_heads(&sizes, &mut files);
+    let context = options.context_dimension.map(|dimension| ContextHeads {
+        dimension,
+        encoder: ENCODER.to_owned(),
+        diagnosis: plan_diagnosis(&sizes, "context", dimension, &mut files),
+    });
     let total = files.iter().flat_map(|(_, tensors)| tensors).map(TensorSpec::bytes).sum();
     let source = Seeded { seed: options.seed };
     let mut done = 0;
@@ -182,8 +193,10 @@ pub fn write_untrained(
         diagnosis,
         referral: Vec::new(),
         priority: Some(priority),
-        context: None,
+        context,
         onnx: None,
+        envelope: None,
+        golden: None,
         files: entries,
     };
     let path = partial.join(MANIFEST);
@@ -207,22 +220,32 @@ fn plan(sizes: &PrimaConfig, device: &DispatchDevice) -> Result<Vec<FilePlan>, P
 
 /// Adds one file per head.
 fn plan_heads(sizes: &PrimaConfig, files: &mut Vec<FilePlan>) -> (Vec<HeadEntry>, PriorityEntry) {
-    let half = sizes.head_hidden == PrimaConfig::prima().head_hidden;
-    let mut diagnosis = Vec::new();
-    for (output_index, name) in DIAGNOSES.into_iter().enumerate() {
-        let file = format!("heads/diagnosis/{output_index:02}_{name}.safetensors");
-        files.push((file.clone(), head_tensors(sizes, 1, half)));
-        let name = name.to_owned();
-        diagnosis.push(HeadEntry { name, output_index, threshold: 0.0, file, calibration: None });
-    }
+    let diagnosis = plan_diagnosis(sizes, "diagnosis", 0, files);
     let classes = ["none", "low", "high"].map(str::to_owned).to_vec();
     let file = "heads/priority.safetensors".to_owned();
-    files.push((file.clone(), head_tensors(sizes, classes.len(), half)));
+    files.push((file.clone(), head_tensors(sizes, 0, classes.len())));
     (diagnosis, PriorityEntry { classes, file, temperature: None })
 }
 
-fn head_tensors(sizes: &PrimaConfig, outputs: usize, half: bool) -> Vec<TensorSpec> {
-    let widths = [sizes.embedding(), sizes.head_hidden[0], sizes.head_hidden[1], outputs];
+/// One head a diagnosis, below `heads/<set>`, reading `extra` values beside the embedding.
+fn plan_diagnosis(
+    sizes: &PrimaConfig,
+    set: &str,
+    extra: usize,
+    files: &mut Vec<FilePlan>,
+) -> Vec<HeadEntry> {
+    let entry = |(output_index, name): (usize, &str)| {
+        let file = format!("heads/{set}/{output_index:02}_{name}.safetensors");
+        files.push((file.clone(), head_tensors(sizes, extra, 1)));
+        let name = name.to_owned();
+        HeadEntry { name, output_index, threshold: 0.0, file, calibration: None }
+    };
+    DIAGNOSES.into_iter().enumerate().map(entry).collect()
+}
+
+fn head_tensors(sizes: &PrimaConfig, extra: usize, outputs: usize) -> Vec<TensorSpec> {
+    let half = sizes.head_hidden == PrimaConfig::prima().head_hidden;
+    let widths = [sizes.embedding() + extra, sizes.head_hidden[0], sizes.head_hidden[1], outputs];
     let layers = LAYERS.iter().zip(widths.windows(2));
     layers
         .flat_map(|(layer, io)| {

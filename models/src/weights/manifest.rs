@@ -49,6 +49,10 @@ pub struct Manifest {
     pub context: Option<ContextHeads>,
     /// Parts that `tract` serves on the CPU instead of burn.
     pub onnx: Option<OnnxParts>,
+    /// Studies the model was made for; without it every MR study is taken.
+    pub envelope: Option<Envelope>,
+    /// What the model must say about the golden study ([`crate::engine::golden`]).
+    pub golden: Option<Golden>,
     /// Every other file of the bundle.
     pub files: Vec<FileEntry>,
 }
@@ -138,6 +142,40 @@ pub struct ContextHeads {
     pub diagnosis: Vec<HeadEntry>,
 }
 
+/// The input envelope: what a study must be like for the model's output to mean anything. What a
+/// study does not say about itself is not held against it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Envelope {
+    /// Body Part Examined, upper case; empty for any.
+    #[serde(default)]
+    pub body_parts: Vec<String>,
+    /// Lowest and highest magnetic field strength in tesla.
+    pub field_strength_t: Option<[f64; 2]>,
+    /// Youngest and oldest patient in years.
+    pub age_years: Option<[f64; 2]>,
+    /// Groups of words; of each group one must occur in the name of a usable series, in any case.
+    #[serde(default)]
+    pub sequences: Vec<Vec<String>>,
+    /// Fewest usable series.
+    #[serde(default)]
+    pub min_series: usize,
+}
+
+/// Logits of the golden study, computed on a CPU in single precision when the bundle was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Golden {
+    /// Largest difference of a logit that is accepted, relative to 1 + its size.
+    pub tolerance: f32,
+    /// In the order of [`Manifest::diagnosis`].
+    pub diagnosis: Vec<f32>,
+    /// In the order of [`Manifest::referral`].
+    pub referral: Vec<f32>,
+    /// In the order of the priority head's classes.
+    pub priority: Vec<f32>,
+}
+
 /// ONNX files of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -193,6 +231,7 @@ impl Manifest {
                 check_finite(|| format!("{set}[{i}].calibration.offset"), offset)?;
             }
         }
+        self.validate_golden()?;
         let Some(priority) = &self.priority else { return Ok(()) };
         check_unique("priority.classes", priority.classes.iter().map(String::as_str))?;
         match priority.temperature {
@@ -205,6 +244,26 @@ impl Manifest {
             }
             _ => Ok(()),
         }
+    }
+
+    fn validate_golden(&self) -> Result<(), ManifestFault> {
+        let Some(golden) = &self.golden else { return Ok(()) };
+        let classes = self.priority.as_ref().map_or(0, |priority| priority.classes.len());
+        let lists = [
+            ("golden.diagnosis", &golden.diagnosis, self.diagnosis.len()),
+            ("golden.referral", &golden.referral, self.referral.len()),
+            ("golden.priority", &golden.priority, classes),
+        ];
+        for (field, logits, outputs) in lists {
+            if logits.len() != outputs {
+                return Err(ManifestFault {
+                    field: field.to_owned(),
+                    found: format!("a list of {}", logits.len()),
+                    expected: "one logit per output of the model",
+                });
+            }
+        }
+        check_finite(|| "golden.tolerance".to_owned(), golden.tolerance)
     }
 
     /// All files that heads name.

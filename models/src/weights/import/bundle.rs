@@ -393,6 +393,8 @@ fn manifest(
         priority: plan.priority.clone(),
         context: None,
         onnx: None,
+        envelope: None,
+        golden: None,
         files,
     }
 }

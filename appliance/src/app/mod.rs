@@ -1,0 +1,386 @@
+//! The daemon: builds everything, in the order data flows, and stops it in the same order.
+//!
+//! Start in three acts: read the settings (nothing is touched), build (folders, database, ports),
+//! run. State is in the database, so stopping is only good manners: a power cut does no harm.
+
+mod lock;
+mod maintenance;
+mod rounds;
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::archive::{self, Archive, ArchiveError};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::inference::task::{self, Analysis};
+use crate::scp::{self, Scp, ScpError};
+use crate::store::audit::Entry;
+use crate::store::backup::{self, BackupError};
+use crate::store::events::Level;
+use crate::store::retention::EvictError;
+use crate::store::{Store, StoreError};
+use crate::triage::RulesError;
+use crate::web::{self, Web};
+use crate::{assembly, fault, retention};
+
+pub use lock::{Lock, drain, lock};
+pub use maintenance::{
+    doctor, open_archive, open_store, origin, rebuild_index, restore, rules, verify,
+};
+
+/// Longest wait for tasks at the end.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+
+/// Why the appliance cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The data folder cannot be used.
+    #[error("the data folder {path} cannot be used; it must be a folder this user may write to")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Two daemons would spoil each other's work.
+    #[error("an appliance is running on {path} already (process {pid}); stop it with `appliance drain`")]
+    Running {
+        /// The data folder.
+        path: PathBuf,
+        /// Its process.
+        pid: i32,
+    },
+    /// It was asked to stop and did not.
+    #[error("process {pid} did not stop within {seconds} s; it may be waiting for a broken disk")]
+    StillRunning {
+        /// The process.
+        pid: i32,
+        /// Time it was given.
+        seconds: u64,
+    },
+    /// The database cannot be used.
+    #[error("the database cannot be used")]
+    Store(#[from] StoreError),
+    /// The archive cannot be used.
+    #[error("the archive of DICOM files cannot be used")]
+    Archive(#[from] ArchiveError),
+    /// Nothing can be received.
+    #[error("nothing can be received")]
+    Scp(#[from] ScpError),
+    /// The web address is taken.
+    #[error("the web pages cannot be shown on {address}; is another program using that port?")]
+    Web {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The rules are wrong.
+    #[error("the referral rules cannot be used")]
+    Rules(#[from] RulesError),
+    /// A backup could not be made or put back.
+    #[error("the backup failed")]
+    Backup(#[from] BackupError),
+    /// Images that were being deleted when the power failed cannot be.
+    #[error("images of evicted studies cannot be deleted")]
+    Evict(#[from] EvictError),
+    /// No signals.
+    #[error("signals cannot be received")]
+    Signals(#[source] std::io::Error),
+    /// A fingerprint that is none.
+    #[error("dicom.tls.client_fingerprints has {found:?}, expected 64 hexadecimal digits")]
+    Fingerprint {
+        /// As written.
+        found: String,
+    },
+}
+
+impl AppError {
+    /// True when somebody has to change the settings.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(
+            self,
+            Self::Folder { .. }
+                | Self::Scp(_)
+                | Self::Web { .. }
+                | Self::Rules(_)
+                | Self::Fingerprint { .. }
+        )
+    }
+}
+
+/// Everything, built and not yet running.
+pub struct App {
+    config: Config,
+    store: Arc<Store>,
+    archive: Arc<Archive>,
+    scp: Arc<Scp>,
+    web: TcpListener,
+    analysis: Analysis,
+    analysis_status: watch::Receiver<task::Status>,
+    hot: Arc<AtomicBool>,
+    unclean: bool,
+    _lock: Lock,
+}
+
+impl App {
+    /// Makes folders, opens the database, binds the ports. `program` is this program's own file.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that cannot be had.
+    pub async fn build(config: Config, program: PathBuf) -> Result<Self, AppError> {
+        let data = config.settings.data.folder.clone();
+        let lock = lock(&data)?;
+        for name in ["models", "tokens", "backup"] {
+            let path = data.join(name);
+            std::fs::create_dir_all(&path).map_err(|source| AppError::Folder { path, source })?;
+        }
+        let rules = Arc::new(rules(&config)?);
+        let clock = Arc::new(SystemClock::new());
+        let database = data.join(maintenance::DATABASE);
+        backup::finish_restore(&database)?;
+        let store = Arc::new(Store::open(&database, clock.clone())?);
+        clock.resume(store.last_seen()?);
+        let unclean = store.begin_run()?;
+        let archive = Arc::new(open_archive(&config, Arc::clone(&store))?);
+        retention::recover(&store, archive.root())?;
+        let scp = scp_config(&config)?;
+        let scp = Scp::bind(scp, Arc::clone(&archive), Arc::clone(&store), Arc::new(Notify::new()))?;
+        let address = config.web_listen;
+        let web = TcpListener::bind(address)
+            .await
+            .map_err(|source| AppError::Web { address, source })?;
+        let (status, analysis_status) = watch::channel(task::Status::default());
+        let hot = Arc::new(AtomicBool::new(false));
+        let analysis = Analysis::new(
+            analysis_config(&config, program),
+            Arc::clone(&store),
+            rules,
+            status,
+            Arc::clone(&hot),
+        );
+        Ok(Self {
+            config,
+            store,
+            archive,
+            scp: Arc::new(scp),
+            web,
+            analysis,
+            analysis_status,
+            hot,
+            unclean,
+            _lock: lock,
+        })
+    }
+
+    /// Where to point the scanner and the browser.
+    #[must_use]
+    pub fn banner(&self) -> String {
+        let dicom = &self.config.settings.dicom;
+        let addresses = own_addresses();
+        let at = addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" or ");
+        let bound = self.scp.addresses();
+        let mut text = String::new();
+        if let Some(plain) = bound.plain {
+            text += &format!("DICOM  AE title {}, port {}, at {at}\n", dicom.ae_title, plain.port());
+        }
+        if let Some(tls) = bound.tls {
+            text += &format!("DICOM  over TLS: AE title {}, port {}\n", dicom.ae_title, tls.port());
+        }
+        let web = self.web.local_addr().unwrap_or(self.config.web_listen);
+        let host = match web.ip() {
+            ip if ip.is_unspecified() => addresses.first().copied().unwrap_or(ip),
+            ip => ip,
+        };
+        text += &format!("Web    http://{}/\n", SocketAddr::new(host, web.port()));
+        text += &format!("Data   {}\nready\n", self.config.settings.data.folder.display());
+        text
+    }
+
+    /// Works until SIGTERM or SIGINT, then finishes what is under way and stops.
+    ///
+    /// # Errors
+    ///
+    /// When signals cannot be received or the last writes fail.
+    pub async fn run(self) -> Result<(), AppError> {
+        let mut terminate = signal(SignalKind::terminate()).map_err(AppError::Signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(AppError::Signals)?;
+        self.note_start()?;
+        let shutdown = CancellationToken::new();
+        let receiving = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let poke = Arc::new(Notify::new());
+
+        let scp = Arc::clone(&self.scp);
+        let until = receiving.clone();
+        let receiver = tokio::spawn(async move { scp.run(until).await });
+        let (config, store) = (self.config.assembly(), Arc::clone(&self.store));
+        let (wake, until) = (Arc::clone(&poke), shutdown.clone());
+        tasks.spawn(async move { assembly::run(&config, store, wake, until).await });
+        tasks.spawn(self.analysis.run(Arc::clone(&poke), shutdown.clone()));
+        let rounds = rounds::Rounds {
+            config: self.config.clone(),
+            store: Arc::clone(&self.store),
+            archive: Arc::clone(&self.archive),
+            scp: Arc::clone(&self.scp),
+            analysis: self.analysis_status,
+            hot: self.hot,
+            unclean: self.unclean,
+        };
+        let status = rounds.start(&tasks, &shutdown);
+        let pages = web::router(Web {
+            store: Arc::clone(&self.store),
+            status,
+            poke,
+            caps: self.config.age_caps,
+            hosts: self.config.settings.web.host_names.clone().into(),
+        });
+        let until = shutdown.clone();
+        let listener = self.web;
+        tasks.spawn(async move {
+            if let Err(error) = web::serve(listener, pages, until.cancelled_owned()).await {
+                tracing::error!(error = %fault::chain(&error), "the web pages stopped");
+            }
+        });
+
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: waiting for open associations");
+        // Images under way are finished first; the pages stay until then.
+        receiving.cancel();
+        drop(receiver.await);
+        shutdown.cancel();
+        tasks.close();
+        if tokio::time::timeout(STOP_LIMIT, tasks.wait()).await.is_err() {
+            tracing::warn!("some work did not stop; what it did is safe");
+        }
+        self.store.audit(&Entry {
+            actor: "appliance",
+            action: "appliance.stop",
+            object: "",
+            detail: &json!({}),
+        })?;
+        self.store.end_run()?;
+        Ok(())
+    }
+
+    fn note_start(&self) -> Result<(), AppError> {
+        tracing::info!(settings = %self.config.render(), "settings in force");
+        self.store.audit(&Entry {
+            actor: "appliance",
+            action: "appliance.start",
+            object: "",
+            detail: &json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "after_clean_stop": !self.unclean,
+            }),
+        })?;
+        if self.unclean {
+            let text = "started after a stop without notice (power cut or crash)";
+            self.store.note(Level::Warning, "store", text)?;
+        }
+        Ok(())
+    }
+}
+
+fn scp_config(config: &Config) -> Result<scp::Config, AppError> {
+    let settings = &config.settings.dicom;
+    let mut called = settings.called_ae_titles.clone();
+    if called.iter().any(|title| title == "*") {
+        called.clear();
+    } else {
+        called.push(settings.ae_title.clone());
+    }
+    let some = |path: &Path| (!path.as_os_str().is_empty()).then(|| path.to_owned());
+    let tls = &settings.tls;
+    let fingerprints = tls.client_fingerprints.iter().map(|text| fingerprint(text));
+    let tls = (tls.port != 0).then_some(scp::Tls {
+        port: tls.port,
+        certificate: tls.certificate_file.clone(),
+        key: tls.key_file.clone(),
+        authorities: some(&tls.client_ca_file),
+        fingerprints: fingerprints.collect::<Result<_, _>>()?,
+    });
+    let peers = settings.peers.iter().map(|peer| {
+        let (host, port, tls) = (peer.host.clone(), peer.port, peer.tls);
+        (peer.ae_title.clone(), scp::Destination { host, port, tls })
+    });
+    Ok(scp::Config {
+        address: None,
+        port: (settings.port != 0).then_some(settings.port),
+        tls,
+        access: scp::Access {
+            called,
+            calling: settings.calling_ae_titles.clone(),
+            networks: config.networks.clone(),
+        },
+        private_classes: settings.private_storage_classes.clone(),
+        destinations: peers.collect(),
+        limits: scp::Limits {
+            handshake: Duration::from_secs(settings.handshake_limit_s),
+            idle: Duration::from_secs(settings.idle_limit_s),
+            association: Duration::from_secs(settings.association_limit_s),
+            associations: settings.max_associations,
+            associations_per_address: settings.max_associations_per_peer,
+            ..scp::Limits::default()
+        },
+    })
+}
+
+fn fingerprint(text: &str) -> Result<[u8; 32], AppError> {
+    let digits: String = text.chars().filter(|c| *c != ':').collect();
+    let byte = |i: usize| u8::from_str_radix(digits.get(2 * i..2 * i + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..32).map(byte).collect();
+    bytes
+        .filter(|_| digits.len() == 64)
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| AppError::Fingerprint { found: text.to_owned() })
+}
+
+fn analysis_config(config: &Config, program: PathBuf) -> task::Config {
+    let settings = &config.settings.analysis;
+    task::Config {
+        device: config.device,
+        start_limit: Duration::from_secs(settings.start_limit_s),
+        study_limit: Duration::from_secs(settings.study_limit_s),
+        deaths: i64::from(settings.deaths),
+        gpu_pause: Duration::from_secs(settings.gpu_pause_s),
+        program,
+        data: config.settings.data.folder.clone(),
+    }
+}
+
+fn archive_config(config: &Config) -> archive::Config {
+    archive::Config { max_instance_bytes: config.settings.dicom.max_instance_mib << 20 }
+}
+
+/// The address a scanner is likely to reach this box at: the one that a packet to elsewhere
+/// would carry. Nothing is sent. Without any network it is localhost.
+fn own_addresses() -> Vec<IpAddr> {
+    let towards = |own: &str, there: &str| -> Option<IpAddr> {
+        let socket = UdpSocket::bind(own).ok()?;
+        socket.connect(there).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    // Documentation addresses (RFC 5737, RFC 3849): never a real neighbour.
+    let found = [towards("0.0.0.0:0", "192.0.2.1:9"), towards("[::]:0", "[2001:db8::1]:9")];
+    let found: Vec<IpAddr> = found.into_iter().flatten().filter(|ip| !ip.is_unspecified()).collect();
+    if found.is_empty() { vec![IpAddr::from([127, 0, 0, 1])] } else { found }
+}

@@ -1,0 +1,330 @@
+//! What is done every few seconds, whether or not anything happens: health, room on the disk,
+//! backups, deliveries, folders that are watched. Each round does what is due and can be cut off
+//! anywhere.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::block_in_place;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::archive::{self, Archive};
+use crate::config::Config;
+use crate::fault::chain;
+use crate::health::devices::{self, Sensors, Thermal};
+use crate::health::disk::{self, DiskLevel};
+use crate::health::{self, Decision, Health, words};
+use crate::import::watch::{WatchConfig, WatchState, scan_once};
+use crate::inference::task;
+use crate::retention;
+use crate::scp::Scp;
+use crate::store::events::Level;
+use crate::store::models::Mode;
+use crate::store::{Store, backup};
+use crate::web::{Check, ModelNow, Receive, Status, Verdict};
+
+/// Time between two looks at the box.
+const HEALTH: Duration = Duration::from_secs(5);
+/// Time between two looks for storage commitments that are due.
+const DELIVER: Duration = Duration::from_secs(2);
+
+/// What the rounds need.
+#[derive(Clone)]
+pub(super) struct Rounds {
+    pub(super) config: Config,
+    pub(super) store: Arc<Store>,
+    pub(super) archive: Arc<Archive>,
+    pub(super) scp: Arc<Scp>,
+    pub(super) analysis: watch::Receiver<task::Status>,
+    pub(super) hot: Arc<AtomicBool>,
+    pub(super) unclean: bool,
+}
+
+impl Rounds {
+    /// Starts all rounds; what the box says of itself comes out.
+    pub(super) fn start(
+        self,
+        tasks: &TaskTracker,
+        shutdown: &CancellationToken,
+    ) -> watch::Receiver<Status> {
+        let (sender, receiver) = watch::channel(Status::default());
+        let rounds = self.clone();
+        let started_at = self.store.clock().now();
+        let mut look = Look { sensors: Sensors::default(), decision: Decision::default() };
+        every(tasks, shutdown, HEALTH, move || {
+            sender.send_replace(rounds.look(&mut look, started_at));
+        });
+
+        let (scp, until) = (Arc::clone(&self.scp), shutdown.clone());
+        tasks.spawn(async move {
+            while !until.is_cancelled() {
+                if let Err(error) = scp.deliver_due().await {
+                    tracing::error!(error = %chain(&error), "storage commitments are not answered");
+                }
+                tokio::select! {
+                    () = until.cancelled() => {}
+                    () = tokio::time::sleep(DELIVER) => {}
+                }
+            }
+        });
+
+        let import = &self.config.settings.import;
+        let watch = WatchConfig {
+            folder: (!import.watch_folder.as_os_str().is_empty())
+                .then(|| import.watch_folder.clone()),
+            media: import.media_folders.clone(),
+        };
+        if watch.folder.is_some() || !watch.media.is_empty() {
+            let mut state = WatchState::default();
+            let (archive, poll) = (Arc::clone(&self.archive), Duration::from_secs(import.poll_s));
+            let rounds = self.clone();
+            every(tasks, shutdown, poll, move || {
+                if let Err(error) = scan_once(&watch, &mut state, &archive) {
+                    rounds.note(Level::Warning, "import", &chain(&error));
+                }
+            });
+        }
+        let first = self.clone();
+        tasks.spawn_blocking(move || first.after_start());
+        receiver
+    }
+
+    /// Files without rows, rows without files, and after a crash the whole database.
+    fn after_start(&self) {
+        match archive::reconcile(&self.archive) {
+            Ok(found) if found.indexed > 0 => {
+                let text = format!(
+                    "{} were on the disk and not in the index; they are now",
+                    words::count(found.indexed as u64, "image", "images")
+                );
+                self.note(Level::Info, "store", &text);
+            }
+            Ok(_) => {}
+            Err(error) => self.note(Level::Error, "store", &chain(&error)),
+        }
+        if self.unclean {
+            match self.store.integrity_check() {
+                Ok(findings) if findings.is_empty() => {}
+                Ok(findings) => {
+                    let text = format!("the database is damaged: {}", findings.join("; "));
+                    self.note(Level::Error, "store", &text);
+                }
+                Err(error) => self.note(Level::Error, "store", &chain(&error)),
+            }
+        }
+    }
+
+    fn note(&self, level: Level, area: &str, text: &str) {
+        if let Err(error) = self.store.note(level, area, text) {
+            tracing::error!(error = %chain(&error), "{text}");
+        }
+    }
+
+    /// One look at the box, and what follows from it.
+    fn look(&self, look: &mut Look, started_at: i64) -> Status {
+        let config = self.health_config();
+        let data = &self.config.settings.data.folder;
+        let before = look.decision;
+        let clock = self.store.clock();
+        let health = health::sample(&config, data, clock, &mut look.sensors, before);
+        look.decision = health.decision;
+        self.act(&config, &health, before);
+        if let Err(error) = self.store.note_time() {
+            tracing::error!(error = %chain(&error), "the time is not written down");
+        }
+        let backup = self.back_up();
+        self.status(&health, backup, started_at)
+    }
+
+    fn health_config(&self) -> health::Config {
+        let (disk, analysis) = (&self.config.settings.disk, &self.config.settings.analysis);
+        let share = |percent: u32| f64::from(percent) / 100.0;
+        health::Config {
+            disk: disk::Config {
+                tight: share(disk.tight_percent),
+                evicting: share(disk.evict_percent),
+                full: share(disk.full_percent),
+                ..disk::Config::default()
+            },
+            devices: devices::Config {
+                slow_c: f64::from(analysis.gpu_slow_c),
+                pause_c: f64::from(analysis.gpu_pause_c),
+                ..devices::Config::default()
+            },
+        }
+    }
+
+    fn act(&self, config: &health::Config, health: &Health, before: Decision) {
+        let now = health.decision;
+        self.archive.set_full(now.disk == DiskLevel::Full);
+        self.hot.store(now.thermal == Thermal::Pause, Ordering::Relaxed);
+        if now != before {
+            let level = if now.disk == DiskLevel::Full { Level::Error } else { Level::Warning };
+            health.said.iter().for_each(|text| self.note(level, "health", text));
+        }
+        if now.disk < DiskLevel::Evicting || !self.config.settings.disk.evict_read_studies {
+            return;
+        }
+        let Some(space) = &health.readings.disk else { return };
+        let excess = space.excess(&config.disk);
+        let (retention, root) = (retention::Config::default(), self.archive.root());
+        if let Err(error) = retention::make_room(&retention, &self.store, root, excess, &|| true) {
+            self.note(Level::Error, "disk", &chain(&error));
+        }
+    }
+
+    /// Backs the database up when it is due; says how old the latest copy is.
+    fn back_up(&self) -> Check {
+        let folder = self.config.settings.data.folder.join("backup");
+        let settings = &self.config.settings.backup;
+        let every = Duration::from_secs(3600 * settings.every_h);
+        let now = self.store.clock().now();
+        let check = |verdict, said: String| Check { name: "backup".to_owned(), verdict, said };
+        let last = self.store.last_backup_at().ok().flatten();
+        if !backup::due(now, last, every) {
+            let age = last.map_or_else(String::new, |at| words::span(words::between(at, now)));
+            return check(Verdict::Good, format!("the database was copied {age} ago"));
+        }
+        match self.store.backup(&folder) {
+            Ok(_) => check(Verdict::Good, "the database was copied just now".to_owned()),
+            Err(error) => check(Verdict::Problem, format!("the backup failed: {}", chain(&error))),
+        }
+    }
+
+    fn status(&self, health: &Health, backup: Check, started_at: i64) -> Status {
+        let snapshot = self.scp.snapshot();
+        let (dicom, bound) = (&self.config.settings.dicom, self.scp.addresses());
+        let mut checks = vec![self.disk_check(health), self.analysis_check(), backup];
+        checks.push(Check {
+            name: "receive".to_owned(),
+            verdict: Verdict::Good,
+            said: format!(
+                "{} open, {} received and {} refused since the start",
+                words::count(snapshot.open as u64, "association", "associations"),
+                words::count(snapshot.stored, "image", "images"),
+                snapshot.refused
+            ),
+        });
+        let devices = &health.readings.devices;
+        let hottest = devices.sensors.iter().map(|s| s.celsius).fold(f64::NAN, f64::max);
+        if hottest.is_finite() || !devices.nvidia.gpus.is_empty() {
+            checks.push(temperature_check(health, hottest));
+        }
+        checks.push(Check {
+            name: "clock".to_owned(),
+            verdict: match health.decision.clock {
+                health::clock_quality::ClockQuality::Good => Verdict::Good,
+                _ => Verdict::Notice,
+            },
+            said: health.decision.clock.to_string(),
+        });
+        Status {
+            at: health.readings.own,
+            started_at,
+            receive: Receive {
+                ae_title: dicom.ae_title.clone(),
+                addresses: super::own_addresses().iter().map(ToString::to_string).collect(),
+                port: bound.plain.map_or(0, |address| address.port()),
+                tls_port: bound.tls.map(|address| address.port()),
+                associations: Vec::new(),
+            },
+            model: self.model_now(),
+            checks,
+        }
+    }
+
+    fn disk_check(&self, health: &Health) -> Check {
+        let (verdict, mut said) = match (&health.readings.disk, health.decision.disk) {
+            (None, _) => (Verdict::Problem, "the data folder does not answer".to_owned()),
+            (Some(space), DiskLevel::Normal) => (Verdict::Good, space.to_string()),
+            (Some(space), DiskLevel::Tight) => (Verdict::Notice, space.to_string()),
+            (Some(space), _) => (Verdict::Problem, space.to_string()),
+        };
+        if health.decision.disk >= DiskLevel::Evicting
+            && let Ok(held) = retention::held(&retention::Config::default(), &self.store)
+        {
+            said = format!("{said}; what may not be deleted: {held}");
+        }
+        Check { name: "disk".to_owned(), verdict, said }
+    }
+
+    fn analysis_check(&self) -> Check {
+        let status = self.analysis.borrow();
+        let device = status.device.as_deref().map_or(String::new(), |d| format!(" on {d}"));
+        let mut said = format!("{}{device}", status.doing);
+        if let Some(seconds) = status.latest_seconds {
+            said = format!("{said}; the latest study took {seconds:.1} s");
+        }
+        let verdict = match &status.degraded {
+            None => Verdict::Good,
+            Some(words) => {
+                said = format!("{said}; {words}");
+                Verdict::Notice
+            }
+        };
+        Check { name: "analysis".to_owned(), verdict, said }
+    }
+
+    fn model_now(&self) -> Option<ModelNow> {
+        let models = self.store.models().ok()?;
+        let model = models.into_iter().find(|m| m.mode == Mode::Assist && m.in_force())?;
+        let folder = self.config.settings.data.folder.join(&model.folder);
+        let intended = models_intended_use(&folder);
+        Some(ModelNow {
+            untrained: model.provenance.contains("untrained"),
+            name: model.name,
+            digest: model.digest,
+            statement: model.provenance,
+            intended_use: intended,
+        })
+    }
+}
+
+/// What a look remembers.
+struct Look {
+    sensors: Sensors,
+    decision: Decision,
+}
+
+fn models_intended_use(folder: &std::path::Path) -> String {
+    let bundle = ::models::weights::bundle::Bundle::open(folder);
+    bundle.map(|bundle| bundle.manifest().intended_use.clone()).unwrap_or_default()
+}
+
+fn temperature_check(health: &Health, hottest: f64) -> Check {
+    let gpus = health.readings.devices.nvidia.gpus.iter();
+    let mut parts: Vec<String> = gpus
+        .filter_map(|gpu| Some(format!("{} {:.0} °C", gpu.name, gpu.celsius?)))
+        .collect();
+    if hottest.is_finite() {
+        parts.push(format!("hottest sensor {hottest:.0} °C"));
+    }
+    let verdict = match health.decision.thermal {
+        Thermal::Normal => Verdict::Good,
+        Thermal::Slow => Verdict::Notice,
+        Thermal::Pause => Verdict::Problem,
+    };
+    Check { name: "temperature".to_owned(), verdict, said: parts.join(", ") }
+}
+
+/// Runs blocking work now and then until told to stop.
+fn every(
+    tasks: &TaskTracker,
+    shutdown: &CancellationToken,
+    period: Duration,
+    mut work: impl FnMut() + Send + 'static,
+) {
+    let until = shutdown.clone();
+    tasks.spawn(async move {
+        while !until.is_cancelled() {
+            block_in_place(&mut work);
+            tokio::select! {
+                () = until.cancelled() => {}
+                () = tokio::time::sleep(period) => {}
+            }
+        }
+    });
+}

@@ -1,0 +1,119 @@
+//! What ends the program with an error, and its exit code.
+
+use std::path::PathBuf;
+
+use appliance::app::AppError;
+use appliance::archive::ArchiveError;
+use appliance::audit::ExportError;
+use appliance::config::ConfigError;
+use appliance::import::ImportError;
+use appliance::inference::InferenceError;
+use appliance::inference::explain::ExplainError;
+use appliance::inference::worker::WorkerError;
+use appliance::model_install::InstallError;
+use appliance::store::StoreError;
+use appliance::store::backup::BackupError;
+use appliance::store::models::ModelSwitchError;
+use appliance::triage::RulesError;
+use appliance::worklist::simulate::SimulationError;
+use models::dicom::decoder;
+use models::engine::EngineError;
+use models::weights::bundle::BundleError;
+
+/// What ends the program with an error.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("the settings cannot be used")]
+    Config(#[from] ConfigError),
+    #[error("the appliance stopped")]
+    App(#[from] AppError),
+    #[error("the database cannot be used")]
+    Store(#[from] StoreError),
+    #[error("the archive cannot be used")]
+    Archive(#[from] ArchiveError),
+    #[error("nothing was imported")]
+    Import(#[from] ImportError),
+    #[error("the model was not installed")]
+    Install(#[from] InstallError),
+    #[error("the model was not changed")]
+    Switch(#[from] ModelSwitchError),
+    #[error("the rules cannot be used")]
+    Rules(#[from] RulesError),
+    #[error("the database was not restored")]
+    Restore(#[from] BackupError),
+    #[error("the audit log was not exported")]
+    Export(#[from] ExportError),
+    #[error("the queue was not simulated")]
+    Simulation(#[from] SimulationError),
+    #[error("the analysis process stopped")]
+    Worker(#[from] WorkerError),
+    #[error("the study was not triaged")]
+    Study(#[source] InferenceError),
+    #[error(
+        "the model in {path} cannot be used; give one with --model, or make an untrained one with `trainer init`"
+    )]
+    Model {
+        path: PathBuf,
+        #[source]
+        source: BundleError,
+    },
+    #[error("the model cannot be loaded")]
+    Engine(#[source] EngineError),
+    #[error("no explanation was made")]
+    Explain(#[source] ExplainError),
+    #[error("cannot write {path}")]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the decoder process stopped")]
+    Decoder(#[source] decoder::DecoderError),
+    #[error("this program cannot find its own file")]
+    OwnFile(#[source] std::io::Error),
+    #[error("the runtime cannot be started")]
+    Runtime(#[source] std::io::Error),
+}
+
+impl Failure {
+    /// Codes of sysexits.h; [`EXIT_CODES`] is their documentation.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Study(InferenceError::Study(_)) | Self::Import(_) => 65,
+            Self::Study(InferenceError::Engine(error)) => engine_exit_code(error),
+            Self::Explain(ExplainError::Engine(error)) => engine_exit_code(error),
+            Self::Explain(ExplainError::Series { .. }) | Self::Switch(_) | Self::Simulation(_) => 64,
+            Self::Model { .. }
+            | Self::Engine(_)
+            | Self::Config(_)
+            | Self::Install(_)
+            | Self::Rules(_)
+            | Self::Worker(_) => 78,
+            Self::Write { .. } | Self::Explain(ExplainError::Write { .. }) => 73,
+            Self::App(AppError::Running { .. } | AppError::StillRunning { .. }) => 75,
+            Self::App(error) if error.is_configuration() => 78,
+            Self::App(_)
+            | Self::Store(_)
+            | Self::Archive(_)
+            | Self::Restore(_)
+            | Self::Export(_)
+            | Self::Explain(_)
+            | Self::Decoder(_)
+            | Self::OwnFile(_)
+            | Self::Runtime(_) => 70,
+        }
+    }
+}
+
+/// What is wrong with the bundle shows at last when a head is read.
+fn engine_exit_code(error: &EngineError) -> u8 {
+    match error {
+        EngineError::Target { .. } => 64,
+        EngineError::Device(_)
+        | EngineError::Bundle(_)
+        | EngineError::Parameter(_)
+        | EngineError::Onnx(_)
+        | EngineError::Head { .. } => 78,
+        EngineError::NotFinite { .. } | EngineError::Input { .. } => 70,
+    }
+}

@@ -1,0 +1,490 @@
+//! The appliance's settings: what is written in a file, over what is built in, checked.
+//!
+//! The built-in settings are `firmware-config/settings.toml` itself, so that the documentation
+//! of a key and its default cannot differ. A site's file may leave out anything; a key that is
+//! not in the built-in file is refused, because a misspelt limit is no limit.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use models::engine::DeviceChoice;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::inference::task::Device;
+use crate::worklist::{AgeCaps, AgeCapsError};
+use crate::{assembly, fault};
+
+/// The built-in settings.
+pub const BUILT_IN: &str = include_str!("../../firmware-config/settings.toml");
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the settings {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// No TOML.
+    #[error("{file} is not valid TOML")]
+    Syntax {
+        /// The file.
+        file: String,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A key that does not exist.
+    #[error("{file}: {key} is no setting{hint}; `appliance check-config` without a file prints all")]
+    Unknown {
+        /// The file.
+        file: String,
+        /// The key with its table.
+        key: String,
+        /// The nearest key there is.
+        hint: String,
+    },
+    /// A value of the wrong type or out of range.
+    #[error("{file}: {key} is {found}, expected {expected}")]
+    Value {
+        /// The file.
+        file: String,
+        /// The key with its table.
+        key: String,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: String,
+    },
+}
+
+/// The settings as written, all keys present.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Settings {
+    pub site: Site,
+    pub data: Data,
+    pub dicom: Dicom,
+    pub assembly: Assembly,
+    pub analysis: Analysis,
+    pub worklist: Worklist,
+    pub web: Web,
+    pub disk: Disk,
+    pub import: Import,
+    pub backup: Backup,
+}
+
+/// `[site]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Site {
+    pub name: String,
+}
+
+/// `[data]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Data {
+    pub folder: PathBuf,
+}
+
+/// `[dicom]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Dicom {
+    pub ae_title: String,
+    pub port: u16,
+    pub called_ae_titles: Vec<String>,
+    pub calling_ae_titles: Vec<String>,
+    pub networks: Vec<String>,
+    pub max_associations: usize,
+    pub max_associations_per_peer: usize,
+    pub handshake_limit_s: u64,
+    pub idle_limit_s: u64,
+    pub association_limit_s: u64,
+    pub max_instance_mib: u64,
+    pub private_storage_classes: Vec<String>,
+    pub tls: Tls,
+    #[serde(default)]
+    pub peers: Vec<Peer>,
+}
+
+/// `[dicom.tls]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Tls {
+    pub port: u16,
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+    pub client_ca_file: PathBuf,
+    pub client_fingerprints: Vec<String>,
+}
+
+/// `[[dicom.peers]]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Peer {
+    pub ae_title: String,
+    pub host: String,
+    pub port: u16,
+    #[serde(default)]
+    pub tls: bool,
+}
+
+/// `[assembly]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Assembly {
+    pub quiet_s: u64,
+    pub quiet_after_release_s: u64,
+    pub quiet_when_all_announced_s: u64,
+    pub partial_after_s: u64,
+}
+
+/// `[analysis]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Analysis {
+    pub device: String,
+    pub start_limit_s: u64,
+    pub study_limit_s: u64,
+    pub deaths: u32,
+    pub gpu_pause_s: u64,
+    pub gpu_slow_c: u32,
+    pub gpu_pause_c: u32,
+    pub referral_rules_file: PathBuf,
+}
+
+/// `[worklist]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Worklist {
+    pub max_wait_high_min: u64,
+    pub max_wait_medium_min: u64,
+    pub max_wait_low_min: u64,
+    pub max_wait_none_min: u64,
+    pub max_wait_not_analysed_min: u64,
+}
+
+/// `[web]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Web {
+    pub listen: String,
+    pub host_names: Vec<String>,
+}
+
+/// `[disk]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Disk {
+    pub tight_percent: u32,
+    pub evict_percent: u32,
+    pub full_percent: u32,
+    pub evict_read_studies: bool,
+}
+
+/// `[import]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Import {
+    pub watch_folder: PathBuf,
+    pub media_folders: Vec<PathBuf>,
+    pub poll_s: u64,
+}
+
+/// `[backup]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Backup {
+    pub every_h: u64,
+}
+
+/// Checked settings: what is written, and what of it needed a type of its own.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// As written.
+    pub settings: Settings,
+    /// `dicom.networks`.
+    pub networks: Vec<IpNet>,
+    /// `analysis.device`.
+    pub device: Device,
+    /// `worklist.*`.
+    pub age_caps: AgeCaps,
+    /// `web.listen`.
+    pub web_listen: std::net::SocketAddr,
+}
+
+impl Config {
+    /// Settings from a file over the built-in ones; `None` for the built-in ones alone.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or the first thing in it that makes no sense.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else { return Self::parse("", "the built-in settings") };
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
+        let syntax = |source| ConfigError::Syntax { file: file.to_owned(), source: Box::new(source) };
+        let own: Table = text.parse().map_err(syntax)?;
+        let mut all: Table = BUILT_IN.parse().map_err(syntax)?;
+        overlay(&mut all, own, "", file)?;
+        // What is left to refuse stands in lists of tables, or is a number out of its type's range.
+        let settings: Settings = all.try_into().map_err(syntax)?;
+        settings.check(file)
+    }
+
+    /// The effective settings as TOML.
+    #[must_use]
+    pub fn render(&self) -> String {
+        toml::to_string_pretty(&self.settings).unwrap_or_else(|error| fault::chain(&error))
+    }
+
+    /// When studies are complete.
+    #[must_use]
+    pub fn assembly(&self) -> assembly::Config {
+        let settings = &self.settings.assembly;
+        assembly::Config {
+            quiet: Duration::from_secs(settings.quiet_s),
+            quiet_after_release: Duration::from_secs(settings.quiet_after_release_s),
+            quiet_when_all_announced: Duration::from_secs(settings.quiet_when_all_announced_s),
+            partial: Duration::from_secs(settings.partial_after_s),
+        }
+    }
+}
+
+/// Puts `own` over `all`, which knows every key and its type.
+fn overlay(all: &mut Table, own: Table, table: &str, file: &str) -> Result<(), ConfigError> {
+    for (key, value) in own {
+        let name = if table.is_empty() { key.clone() } else { format!("{table}.{key}") };
+        // The one list of tables, which the built-in file shows as a comment.
+        if name == "dicom.peers" && value.is_array() {
+            all.insert(key, value);
+            continue;
+        }
+        let Some(known) = all.get_mut(&key) else {
+            let hint = nearest(&key, all.keys());
+            return Err(ConfigError::Unknown { file: file.to_owned(), key: name, hint });
+        };
+        match (known, value) {
+            (Value::Table(known), Value::Table(value)) => overlay(known, value, &name, file)?,
+            (known, value) if known.same_type(&value) => *known = value,
+            (known, value) => {
+                let expected = format!("{}, such as {known}", article(known));
+                let found = format!("{} ({value})", article(&value));
+                return Err(ConfigError::Value { file: file.to_owned(), key: name, found, expected });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn article(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a text",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a table",
+    }
+}
+
+/// A key that differs by a few letters, as a question.
+fn nearest<'a>(key: &str, keys: impl Iterator<Item = &'a String>) -> String {
+    let closest = keys.map(|known| (distance(key, known), known)).min();
+    match closest {
+        Some((differences, known)) if differences <= 3 => format!(", did you mean {known}"),
+        _ => String::new(),
+    }
+}
+
+/// Levenshtein distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let cost = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+impl Settings {
+    fn check(self, file: &str) -> Result<Config, ConfigError> {
+        let refuse = |key: &str, found: &dyn std::fmt::Display, expected: &str| ConfigError::Value {
+            file: file.to_owned(),
+            key: key.to_owned(),
+            found: found.to_string(),
+            expected: expected.to_owned(),
+        };
+        let ae = |key: &str, title: &str| {
+            let fits = !title.trim().is_empty()
+                && title.len() <= 16
+                && title.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'\\');
+            let expected = "1 to 16 ASCII characters without a backslash";
+            if fits { Ok(()) } else { Err(refuse(key, &format!("{title:?}"), expected)) }
+        };
+        let within = |key: &str, value: u64, low: u64, high: u64| {
+            let expected = format!("a number from {low} to {high}");
+            if (low..=high).contains(&value) { Ok(()) } else { Err(refuse(key, &value, &expected)) }
+        };
+        let dicom = &self.dicom;
+        ae("dicom.ae_title", &dicom.ae_title)?;
+        for (key, titles) in [
+            ("dicom.called_ae_titles", &dicom.called_ae_titles),
+            ("dicom.calling_ae_titles", &dicom.calling_ae_titles),
+        ] {
+            titles.iter().filter(|t| *t != "*").try_for_each(|title| ae(key, title))?;
+        }
+        dicom.peers.iter().try_for_each(|peer| ae("dicom.peers.ae_title", &peer.ae_title))?;
+        within("dicom.max_associations", dicom.max_associations as u64, 1, 1000)?;
+        let per_peer = dicom.max_associations_per_peer as u64;
+        within("dicom.max_associations_per_peer", per_peer, 1, 1000)?;
+        within("dicom.handshake_limit_s", dicom.handshake_limit_s, 1, 600)?;
+        within("dicom.idle_limit_s", dicom.idle_limit_s, 1, 3600)?;
+        within("dicom.association_limit_s", dicom.association_limit_s, 10, 7 * 24 * 3600)?;
+        within("dicom.max_instance_mib", dicom.max_instance_mib, 1, 4095)?;
+        within("assembly.quiet_s", self.assembly.quiet_s, 1, 3600)?;
+        within("assembly.partial_after_s", self.assembly.partial_after_s, 1, 7 * 24 * 3600)?;
+        within("analysis.start_limit_s", self.analysis.start_limit_s, 5, 3600)?;
+        within("analysis.study_limit_s", self.analysis.study_limit_s, 5, 24 * 3600)?;
+        within("analysis.deaths", u64::from(self.analysis.deaths), 1, 20)?;
+        within("import.poll_s", self.import.poll_s, 1, 3600)?;
+        within("backup.every_h", self.backup.every_h, 1, 24 * 30)?;
+        let disk = &self.disk;
+        let marks = [disk.tight_percent, disk.evict_percent, disk.full_percent];
+        if !(marks.is_sorted_by(|a, b| a < b) && marks[0] >= 10 && marks[2] <= 99) {
+            let expected = "rising marks from 10 to 99: tight, evict, full";
+            return Err(refuse("disk.*_percent", &format!("{marks:?}"), expected));
+        }
+        let networks: Result<Vec<IpNet>, _> = (dicom.networks.iter())
+            .map(|text| {
+                let one = text.parse().map(|ip: std::net::IpAddr| ip.into());
+                text.parse().or(one).map_err(|_| {
+                    let expected = "a network such as 192.168.10.0/24, or an address";
+                    refuse("dicom.networks", &format!("{text:?}"), expected)
+                })
+            })
+            .collect();
+        let networks = networks?;
+        let device = match self.analysis.device.as_str() {
+            "auto" => Device::Auto,
+            name => Device::Only(name.parse::<DeviceChoice>().map_err(|_| {
+                refuse("analysis.device", &format!("{name:?}"), "auto, cpu, wgpu or cuda")
+            })?),
+        };
+        let web_listen = self.web.listen.parse().map_err(|_| {
+            let expected = "an address and a port, such as 127.0.0.1:8042 or [::]:8042";
+            refuse("web.listen", &format!("{:?}", self.web.listen), expected)
+        })?;
+        let minutes = |m: u64| Duration::from_secs(60 * m);
+        let age_caps = AgeCaps {
+            high: minutes(self.worklist.max_wait_high_min),
+            medium: minutes(self.worklist.max_wait_medium_min),
+            low: minutes(self.worklist.max_wait_low_min),
+            none: minutes(self.worklist.max_wait_none_min),
+            not_analysed: minutes(self.worklist.max_wait_not_analysed_min),
+        };
+        age_caps.check().map_err(|error: AgeCapsError| {
+            refuse("worklist.max_wait_*", &error, "limits that rise as acuity falls")
+        })?;
+        Ok(Config { settings: self, networks, device, age_caps, web_listen })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        match Config::parse(text, "site.toml") {
+            Ok(_) => assert_eq!("accepted", expected),
+            Err(error) => assert_eq!(error.to_string(), expected),
+        }
+    }
+
+    #[test]
+    fn the_built_in_settings_are_accepted_and_render_to_themselves() {
+        let config = Config::load(None).unwrap();
+        let again = Config::parse(&config.render(), "rendered").unwrap();
+        assert_eq!(config.render(), again.render());
+        check("", "accepted");
+        check("[dicom]\nae_title = 'MR BOX'\nnetworks = ['10.0.0.0/8', '::1']", "accepted");
+        check("[[dicom.peers]]\nae_title='MR1'\nhost='h'\nport=104", "accepted");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_key() {
+        check(
+            "[dicom]\nprot = 1",
+            "site.toml: dicom.prot is no setting, did you mean port; `appliance check-config` \
+             without a file prints all",
+        );
+        check(
+            "[nothing]\n",
+            "site.toml: nothing is no setting; `appliance check-config` without a file prints all",
+        );
+        check(
+            "[dicom]\nport = '11112'",
+            "site.toml: dicom.port is a text (\"11112\"), expected a whole number, such as 11112",
+        );
+        check(
+            "[dicom]\nae_title = 'A NAME THAT IS TOO LONG'",
+            "site.toml: dicom.ae_title is \"A NAME THAT IS TOO LONG\", expected 1 to 16 ASCII \
+             characters without a backslash",
+        );
+        check(
+            "[dicom]\nnetworks = ['scanner']",
+            "site.toml: dicom.networks is \"scanner\", expected a network such as \
+             192.168.10.0/24, or an address",
+        );
+        check(
+            "[analysis]\ndevice = 'gpu'",
+            "site.toml: analysis.device is \"gpu\", expected auto, cpu, wgpu or cuda",
+        );
+        check(
+            "[assembly]\nquiet_s = 0",
+            "site.toml: assembly.quiet_s is 0, expected a number from 1 to 3600",
+        );
+        check(
+            "[disk]\nevict_percent = 96",
+            "site.toml: disk.*_percent is [80, 96, 95], expected rising marks from 10 to 99: \
+             tight, evict, full",
+        );
+        check(
+            "[web]\nlisten = 'everywhere'",
+            "site.toml: web.listen is \"everywhere\", expected an address and a port, such as \
+             127.0.0.1:8042 or [::]:8042",
+        );
+    }
+}

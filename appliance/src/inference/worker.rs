@@ -1,0 +1,155 @@
+//! The worker process: it alone loads a model and touches the graphics card. When a driver hangs
+//! or a study brings it down, the daemon kills it and starts another; receiving never notices.
+
+use std::io::{self, BufRead, Write};
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use std::{process, thread};
+
+use models::dicom::decoder::Decoder;
+use models::engine::input_file::{self, InputFileError};
+use models::engine::{DeviceChoice, Engine, EngineError, Precision};
+use models::tokens::context;
+use models::weights::bundle::{Bundle, BundleError};
+use models::weights::manifest::HeadEntry;
+
+use super::protocol::{Answer, Order, Ready};
+use super::result::{Timing, TriageResult};
+use super::{InferenceError, Outcome, Progress, Triaged, run};
+use crate::fault::chain;
+
+/// Least time between two signs of life.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+
+/// Why the worker process ended.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The bundle is refused.
+    #[error("the model cannot be opened")]
+    Bundle(#[from] BundleError),
+    /// The model cannot be loaded or fails its self-test.
+    #[error("the model cannot be loaded")]
+    Engine(#[from] EngineError),
+    /// The daemon is gone or does not make sense.
+    #[error("the daemon cannot be talked to")]
+    Daemon(#[source] io::Error),
+}
+
+/// Loads the model, tests it, and carries out orders until the daemon closes its end.
+///
+/// # Errors
+///
+/// When the model cannot be used on this device or the daemon is gone.
+pub fn serve(
+    bundle: &Path,
+    device: DeviceChoice,
+    decoder: &Decoder,
+) -> Result<(), WorkerError> {
+    let started = Instant::now();
+    let engine = Engine::open(Bundle::open(bundle)?, device, Precision::Full)?;
+    let self_test = engine.self_test()?;
+    let manifest = engine.bundle().manifest();
+    let names =
+        |heads: &[HeadEntry]| -> Vec<String> { heads.iter().map(|head| head.name.clone()).collect() };
+    let mut out = io::stdout().lock();
+    let ready = Ready {
+        device: engine.choice(),
+        self_test,
+        seconds: started.elapsed().as_secs_f64(),
+        envelope: manifest.envelope.clone(),
+        diagnoses: names(&manifest.diagnosis),
+        referrals: names(&manifest.referral),
+        classes: manifest.priority.as_ref().map(|p| p.classes.clone()).unwrap_or_default(),
+    };
+    say(&mut out, &Answer::Ready(Box::new(ready)))?;
+    for line in orders() {
+        let order: Order =
+            serde_json::from_str(&line).map_err(|error| WorkerError::Daemon(error.into()))?;
+        let mut last = Instant::now();
+        let answer = carry_out(&order, &engine, decoder, &mut || {
+            if last.elapsed() >= SIGN_OF_LIFE {
+                last = Instant::now();
+                // A daemon that is gone shows when the result is written.
+                drop(say(&mut out, &Answer::Alive));
+            }
+        });
+        let answer = answer.unwrap_or_else(|error| Answer::Failed { reason: chain(&error) });
+        say(&mut out, &answer)?;
+    }
+    Ok(())
+}
+
+/// The daemon's orders. When its end of the pipe closes it is gone, and so is whoever wanted the
+/// study that is being worked on: this process ends at once and frees the graphics card.
+fn orders() -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+        #[expect(clippy::exit, reason = "the main thread may be in the middle of a computation")]
+        process::exit(0);
+    });
+    receiver
+}
+
+fn say(out: &mut impl Write, answer: &Answer) -> Result<(), WorkerError> {
+    let mut line =
+        serde_json::to_vec(answer).map_err(|error| WorkerError::Daemon(error.into()))?;
+    line.push(b'\n');
+    out.write_all(&line).and_then(|()| out.flush()).map_err(WorkerError::Daemon)
+}
+
+fn carry_out(
+    order: &Order,
+    engine: &Engine,
+    decoder: &Decoder,
+    alive: &mut dyn FnMut(),
+) -> Result<Answer, InferenceError> {
+    let context = clinical_context(engine, &order.context);
+    if let Some(earlier) = &order.earlier
+        && let Some(result) = score_again(order, earlier, context.clone(), engine)?
+    {
+        return Ok(Answer::Done { result: Box::new(result) });
+    }
+    let progress = |_: Progress<'_>| alive();
+    let Triaged { result, input, .. } = run(&order.folder, engine, decoder, context, progress)?;
+    if let Some(input) = input {
+        // Tokens on disk spare time later; a study without them is encoded again.
+        drop(input_file::save(&input, &order.tokens));
+    }
+    Ok(Answer::Done { result: Box::new(result) })
+}
+
+/// The embedding of a clinical context by the encoder that the bundle names; none when this
+/// program does not have that encoder.
+fn clinical_context(engine: &Engine, text: &str) -> Option<Vec<f32>> {
+    let heads = engine.bundle().manifest().context.as_ref()?;
+    (heads.encoder == context::ENCODER).then(|| context::embed(text, heads.dimension))?
+}
+
+/// Scores kept tokens with another context; `None` when there are none that can be used.
+fn score_again(
+    order: &Order,
+    earlier: &TriageResult,
+    context: Option<Vec<f32>>,
+    engine: &Engine,
+) -> Result<Option<TriageResult>, InferenceError> {
+    let mut input = match input_file::load(&order.tokens) {
+        Ok(input) => input,
+        Err(InputFileError::Io { .. } | InputFileError::Content { .. }) => return Ok(None),
+    };
+    let started = Instant::now();
+    input.clinical_context = context;
+    let scores = engine.score(&input)?;
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(Some(TriageResult {
+        outcome: Outcome::Analysed { scores },
+        timings: vec![Timing { stage: "transformers and heads".to_owned(), seconds }],
+        explanation: None,
+        ..earlier.clone()
+    }))
+}

@@ -1,0 +1,170 @@
+//! Putting a model bundle into the data folder: copied, every byte checked, tried on the golden
+//! study. It is not used before somebody promotes it.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use models::engine::golden::SelfTest;
+use models::engine::{DeviceChoice, Engine, EngineError, Precision};
+use models::weights::bundle::{Bundle, BundleError};
+use models::weights::manifest::MANIFEST;
+use sha2::{Digest, Sha256};
+
+use crate::hex;
+use crate::store::models::{Mode, Model};
+use crate::store::{Store, StoreError};
+use crate::triage::{Rules, RulesError};
+
+/// Bytes copied at a time.
+const CHUNK: usize = 1 << 20;
+
+/// Why a model was not installed. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// The bundle is refused.
+    #[error("{path} is no usable model bundle")]
+    Bundle {
+        /// Its folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: BundleError,
+    },
+    /// A file cannot be copied.
+    #[error("cannot copy {path} into the data folder")]
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not what the manifest promises.
+    #[error("{path} has SHA-256 {found}, the manifest promises {expected}; copy the bundle again")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Found.
+        found: String,
+        /// Promised.
+        expected: String,
+    },
+    /// The model does not work here.
+    #[error("the model cannot be loaded")]
+    Engine(#[from] EngineError),
+    /// The golden study came out wrong.
+    #[error(
+        "the self-test failed: the golden study differs by {worst:.4}, at most {tolerance:.4} is \
+         accepted; this program and the bundle do not fit together"
+    )]
+    SelfTest {
+        /// Largest difference.
+        worst: f32,
+        /// What is accepted.
+        tolerance: f32,
+    },
+    /// The rules do not cover the model.
+    #[error("the referral rules do not cover this model")]
+    Rules(#[from] RulesError),
+    /// The database failed.
+    #[error("the model was not registered")]
+    Store(#[from] StoreError),
+}
+
+/// A model as installed.
+#[derive(Clone, Debug)]
+pub struct Installed {
+    /// As registered.
+    pub model: Model,
+    /// How the golden study went on the CPU.
+    pub self_test: SelfTest,
+}
+
+/// Installs the bundle in `source` below the data folder `data`. One that is installed already is
+/// tested again and left as it is.
+///
+/// # Errors
+///
+/// When the bundle, its files, the rules or the database are not in order.
+pub fn install(
+    source: &Path,
+    data: &Path,
+    store: &Store,
+    rules: &Rules,
+    actor: &str,
+) -> Result<Installed, InstallError> {
+    let refused = |source_error| InstallError::Bundle { path: source.into(), source: source_error };
+    let bundle = Bundle::open(source).map_err(refused)?;
+    let manifest = bundle.manifest().clone();
+    let diagnoses: Vec<&str> = manifest.diagnosis.iter().map(|head| head.name.as_str()).collect();
+    let classes = manifest.priority.iter().flat_map(|head| &head.classes);
+    rules.check(&diagnoses, &classes.map(String::as_str).collect::<Vec<_>>())?;
+
+    let copy = |path: &Path| {
+        let path = path.to_owned();
+        move |source| InstallError::Copy { path, source }
+    };
+    let path = source.join(MANIFEST);
+    let digest = hex::lower(&Sha256::digest(fs::read(&path).map_err(copy(&path))?));
+    let folder = format!("models/{}", digest.get(..16).unwrap_or(&digest));
+    let target = data.join(&folder);
+    if !target.exists() {
+        let partial = data.join(format!("{folder}.partial"));
+        drop(fs::remove_dir_all(&partial));
+        fs::create_dir_all(&partial).map_err(copy(&partial))?;
+        for file in &manifest.files {
+            let from = source.join(&file.path);
+            let found = copy_file(&from, &partial.join(&file.path)).map_err(copy(&from))?;
+            if found != file.sha256 {
+                let expected = file.sha256.clone();
+                return Err(InstallError::Content { path: from, found, expected });
+            }
+        }
+        copy_file(&path, &partial.join(MANIFEST)).map_err(copy(&path))?;
+        fs::rename(&partial, &target).map_err(copy(&target))?;
+        // The name must survive a power cut as the content does.
+        let parent = data.join("models");
+        File::open(&parent).and_then(|folder| folder.sync_all()).map_err(copy(&parent))?;
+    }
+    let bundle = Bundle::open(&target).map_err(refused)?;
+    let self_test = Engine::open(bundle, DeviceChoice::Cpu, Precision::Full)?.self_test()?;
+    if !self_test.passed {
+        let worst = self_test.worst.unwrap_or(f32::INFINITY);
+        return Err(InstallError::SelfTest { worst, tolerance: self_test.tolerance });
+    }
+    let model = Model {
+        name: manifest.id,
+        folder,
+        mode: Mode::Off,
+        installed_at: store.clock().now(),
+        promoted_at: None,
+        killed_at: None,
+        context_encoder: manifest.context.map(|c| c.encoder).unwrap_or_default(),
+        self_test: serde_json::to_string(&self_test).ok(),
+        provenance: manifest.provenance.statement,
+        digest,
+    };
+    store.install_model(&model, actor)?;
+    Ok(Installed { model, self_test })
+}
+
+/// Copies a file to the disk for good; returns its SHA-256 in hexadecimal.
+fn copy_file(from: &Path, to: &Path) -> io::Result<String> {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let (mut source, mut target) = (File::open(from)?, File::create(to)?);
+    let mut sha = Sha256::new();
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let count = source.read(&mut chunk)?;
+        if count == 0 {
+            target.sync_all()?;
+            return Ok(hex::lower(&sha.finalize()));
+        }
+        let bytes = chunk.get(..count).unwrap_or_default();
+        sha.update(bytes);
+        target.write_all(bytes)?;
+    }
+}

@@ -1,0 +1,428 @@
+//! Storage Commitment Push Model as SCP (PS3.4 J.3): the scanner asks whether its images are safe
+//! here, and deletes them when they are.
+//!
+//! The request is on the disk before it is answered, so that a power cut only delays the report.
+//! The report says what the index holds when it is sent. It goes out on the requester's own
+//! association if that stays open, else on one of ours to the address configured for its AE title.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use dicom_core::Tag;
+use dicom_dictionary_std::{tags, uids};
+use dicom_ul::pdu::{
+    AssociationAC, AssociationRQ, Pdu, PresentationContextProposed,
+    PresentationContextResultReason, RequestorRoles, UserVariableItem, read_pdu, write_pdu,
+};
+use models::dicom::parse::parse_bytes;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::task::block_in_place;
+use tokio::time::timeout;
+
+use super::access::APPLICATION_CONTEXT;
+use super::dimse::{self, Command, Value, WITH_DATA_SET, element, field};
+use super::negotiation::{Context, peer_max_pdu};
+use super::pdu::{self, Duplex, Ended, MAX_ASSOCIATE, MAX_PDU, Socket, Wire, p_data, split_pdv};
+use super::status::{self, Refusal};
+use super::{Destination, Shared};
+use crate::archive::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
+use crate::fault::chain;
+use crate::store::commitments::{Commitment, Held};
+use crate::store::events::Level;
+use crate::store::{Store, StoreError};
+
+/// Request Storage Commitment (PS3.4 J.3.2.1.1).
+const ACTION_REQUEST: u16 = 1;
+/// Storage Commitment Request Successful (PS3.4 J.3.3.1).
+const EVENT_SUCCESSFUL: u16 = 1;
+/// Storage Commitment Request Complete - Failures Exist.
+const EVENT_FAILURES: u16 = 2;
+/// A new request waits so long for the requester's own association before ours is opened.
+const FIRST: Duration = Duration::from_secs(30);
+/// Longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// A report is given up after this.
+const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
+/// An item of a sequence (PS3.5 7.5).
+const ITEM: Tag = Tag(0xFFFE, 0xE000);
+/// The presentation context we propose.
+const CONTEXT: u8 = 1;
+
+/// A request for commitment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    transaction_uid: String,
+    /// SOP class and SOP instance UIDs.
+    instances: Vec<(String, String)>,
+}
+
+/// Why an N-ACTION is refused before its data set is looked at.
+pub(super) fn refuse(command: &Command, context: &Context) -> Option<Refusal> {
+    let class = uids::STORAGE_COMMITMENT_PUSH_MODEL;
+    let (status, comment) = if context.abstract_syntax != class || command.sop_class != class {
+        (status::CLASS_NOT_SUPPORTED, "N-ACTION is for storage commitment only")
+    } else if command.sop_instance != uids::STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE {
+        (status::NO_SUCH_INSTANCE, "not the storage commitment instance")
+    } else if command.action_type != ACTION_REQUEST {
+        (status::NO_SUCH_ACTION, "the only action is 1, Request Storage Commitment")
+    } else if !command.has_data {
+        (status::INVALID_ARGUMENT, "no data set")
+    } else {
+        return None;
+    };
+    Some(Refusal::new(status, comment))
+}
+
+/// Reads the data set of a request.
+pub(super) fn parse(data_set: &[u8], transfer_syntax: &str) -> Result<Request, Refusal> {
+    let invalid = |comment: &str| Refusal::new(status::INVALID_ARGUMENT, comment);
+    // The parser reads files, so the data set gets the one meta element that matters to it.
+    let mut bytes = b"DICM".to_vec();
+    push(&mut bytes, true, tags::TRANSFER_SYNTAX_UID, b"UI", &padded(transfer_syntax));
+    bytes.extend_from_slice(data_set);
+    let file = parse_bytes(Path::new("request"), bytes)
+        .map_err(|_| invalid("the data set cannot be read"))?;
+    let uid = |text: Option<String>| text.filter(|uid| uid.len() <= 64);
+    let transaction_uid =
+        uid(file.data.text(tags::TRANSACTION_UID)).ok_or_else(|| invalid("no Transaction UID"))?;
+    let mut instances = Vec::new();
+    for item in file.data.items(tags::REFERENCED_SOP_SEQUENCE) {
+        let class = uid(item.text(tags::REFERENCED_SOP_CLASS_UID));
+        let instance = uid(item.text(tags::REFERENCED_SOP_INSTANCE_UID));
+        let (Some(class), Some(instance)) = (class, instance) else {
+            return Err(invalid("a reference lacks its SOP class or instance UID"));
+        };
+        instances.push((class, instance));
+    }
+    if instances.is_empty() {
+        return Err(invalid("no Referenced SOP Sequence"));
+    }
+    Ok(Request { transaction_uid, instances })
+}
+
+/// Keeps a request; the answer may follow.
+pub(super) fn accept(
+    store: &Store,
+    request: &Request,
+    (ip, calling, called): (&str, &str, &str),
+) -> Result<i64, Refusal> {
+    let who = (calling, ip, called);
+    store.request_commitment(&request.transaction_uid, who, &request.instances, FIRST).map_err(
+        |error| Refusal {
+            detail: chain(&error),
+            ..Refusal::new(status::PROCESSING_FAILURE, "the request cannot be kept")
+        },
+    )
+}
+
+/// A report as it goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Report {
+    event: u16,
+    data_set: Vec<u8>,
+}
+
+impl Report {
+    /// What the index says now about a pending request; none when it was reported on.
+    pub(super) fn of(
+        store: &Store,
+        id: i64,
+        transfer_syntax: &str,
+    ) -> Result<Option<Self>, StoreError> {
+        let Some(asked) = store.pending_commitment(id)? else { return Ok(None) };
+        let held = store.held(&asked.instances)?;
+        let explicit = transfer_syntax != uids::IMPLICIT_VR_LITTLE_ENDIAN;
+        let (mut kept, mut failed) = (Vec::new(), Vec::new());
+        for ((class, instance), held) in asked.instances.iter().zip(held) {
+            let mut item = Vec::new();
+            push(&mut item, explicit, tags::REFERENCED_SOP_CLASS_UID, b"UI", &padded(class));
+            push(&mut item, explicit, tags::REFERENCED_SOP_INSTANCE_UID, b"UI", &padded(instance));
+            let reason = match held {
+                Held::Yes => {
+                    push(&mut kept, false, ITEM, b"", &item);
+                    continue;
+                }
+                Held::No => status::NO_SUCH_INSTANCE,
+                Held::OtherClass => status::CLASS_CONFLICT,
+            };
+            push(&mut item, explicit, tags::FAILURE_REASON, b"US", &reason.to_le_bytes());
+            push(&mut failed, false, ITEM, b"", &item);
+        }
+        let mut data_set = Vec::new();
+        let transaction = padded(&asked.transaction_uid);
+        push(&mut data_set, explicit, tags::TRANSACTION_UID, b"UI", &transaction);
+        if !failed.is_empty() {
+            push(&mut data_set, explicit, tags::FAILED_SOP_SEQUENCE, b"SQ", &failed);
+        }
+        if !kept.is_empty() {
+            push(&mut data_set, explicit, tags::REFERENCED_SOP_SEQUENCE, b"SQ", &kept);
+        }
+        let event = if failed.is_empty() { EVENT_SUCCESSFUL } else { EVENT_FAILURES };
+        Ok(Some(Self { event, data_set }))
+    }
+
+    /// The N-EVENT-REPORT-RQ as P-DATA. Its message id is always 1: no two are ever under way.
+    pub(super) fn message(&self, context: u8, max_pdu: usize) -> Vec<u8> {
+        let command = dimse::encode(&[
+            (element::AFFECTED_CLASS, Value::Uid(uids::STORAGE_COMMITMENT_PUSH_MODEL)),
+            (element::FIELD, Value::Number(field::N_EVENT_REPORT_RQ)),
+            (element::MESSAGE_ID, Value::Number(1)),
+            (element::DATA_SET_TYPE, Value::Number(WITH_DATA_SET)),
+            (element::AFFECTED_INSTANCE, Value::Uid(uids::STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE)),
+            (element::EVENT_TYPE, Value::Number(self.event)),
+        ]);
+        let mut message = Vec::with_capacity(self.data_set.len() + 512);
+        p_data(&mut message, context, true, &command, max_pdu);
+        p_data(&mut message, context, false, &self.data_set, max_pdu);
+        message
+    }
+}
+
+/// Writes an element, or an item when `vr` is empty (PS3.5 7.1, 7.5).
+fn push(out: &mut Vec<u8>, explicit: bool, tag: Tag, vr: &[u8], value: &[u8]) {
+    let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
+    out.extend(tag.0.to_le_bytes());
+    out.extend(tag.1.to_le_bytes());
+    if explicit && vr != b"SQ" {
+        out.extend(vr);
+        out.extend(u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes());
+    } else {
+        if explicit {
+            out.extend(b"SQ\0\0");
+        }
+        out.extend(length.to_le_bytes());
+    }
+    out.extend(value);
+}
+
+/// A UID of even length.
+fn padded(uid: &str) -> Vec<u8> {
+    let mut bytes = uid.as_bytes().to_vec();
+    if bytes.len() % 2 == 1 {
+        bytes.push(0);
+    }
+    bytes
+}
+
+/// Why a report was not delivered.
+#[derive(Debug, thiserror::Error)]
+enum Undelivered {
+    #[error(
+        "no address is known for AE title {0:?}; add it to the destinations in the settings, with \
+         its host and port"
+    )]
+    Unknown(String),
+    #[error("cannot connect to {host}:{port}")]
+    Connect {
+        host: String,
+        port: u16,
+        #[source]
+        source: io::Error,
+    },
+    #[error("encryption is asked for, but no authorities are set")]
+    NoTls,
+    #[error("no answer in time")]
+    TimedOut,
+    #[error("the association was rejected ({0})")]
+    Rejected(String),
+    #[error("the peer does not offer storage commitment as SCU")]
+    NotOffered,
+    #[error("the association failed")]
+    Failed(#[source] Ended),
+    #[error("it answered with status {0:04X}H")]
+    Status(u16),
+    #[error("the report cannot be put together")]
+    Store(#[source] StoreError),
+}
+
+/// The requester answered a report with `status`.
+pub(super) fn answered(store: &Store, id: i64, status: u16) -> Result<(), StoreError> {
+    // Warnings (PS3.7 C.1.3): it has the report.
+    let taken = matches!(status, status::SUCCESS | 0x0001 | 0x0107 | 0x0116 | 0xB000..=0xBFFF);
+    if taken {
+        return store.commitment_sent(id);
+    }
+    match store.pending_commitment(id)? {
+        Some(asked) => failed(store, &asked, &Undelivered::Status(status)),
+        None => Ok(()),
+    }
+}
+
+/// Notes a failure and when to try again: after 30 s, twice that, up to an hour, for a day.
+fn failed(store: &Store, asked: &Commitment, error: &Undelivered) -> Result<(), StoreError> {
+    let age = store.clock().now().saturating_sub(asked.at);
+    let given_up = u128::try_from(age).is_ok_and(|age| age >= GIVE_UP.as_millis());
+    let pause = FIRST.saturating_mul(1 << asked.attempts.min(10)).min(LONGEST_PAUSE);
+    store.commitment_failed(asked.id, &chain(error), (!given_up).then_some(pause))?;
+    let requester = &asked.requester;
+    if given_up {
+        let text = format!(
+            "the storage commitment that {requester:?} asked for was not delivered in 24 h and is \
+             given up: {}",
+            chain(error)
+        );
+        store.note(Level::Error, "receive", &text)?;
+    } else if asked.attempts == 0 {
+        let text = format!(
+            "the storage commitment that {requester:?} asked for cannot be delivered yet: {}",
+            chain(error)
+        );
+        store.note(Level::Warning, "receive", &text)?;
+    }
+    Ok(())
+}
+
+/// Sends the reports that are due, one after the other.
+pub(super) async fn deliver_due(shared: &Shared) -> Result<(), StoreError> {
+    let store = &shared.store;
+    // A requester that does not answer costs its deadline once, not once for each report.
+    let mut silent: BTreeMap<String, Undelivered> = BTreeMap::new();
+    for id in block_in_place(|| store.commitments_due())? {
+        let Some(asked) = block_in_place(|| store.pending_commitment(id))? else { continue };
+        if let Some(error) = silent.get(&asked.requester) {
+            block_in_place(|| failed(store, &asked, error))?;
+            continue;
+        }
+        match deliver(shared, &asked).await {
+            Ok(status) => block_in_place(|| answered(store, id, status))?,
+            Err(error) => {
+                block_in_place(|| failed(store, &asked, &error))?;
+                silent.insert(asked.requester, error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sends one report on an association of ours: the status that the requester answered.
+async fn deliver(shared: &Shared, asked: &Commitment) -> Result<u16, Undelivered> {
+    let destination = shared
+        .config
+        .destinations
+        .get(&asked.requester)
+        .ok_or_else(|| Undelivered::Unknown(asked.requester.clone()))?;
+    let limits = &shared.config.limits;
+    let opening = async {
+        let stream = connect(shared, destination).await?;
+        let mut wire = Wire::new(stream, limits.pdu);
+        let (transfer_syntax, max_pdu) = associate(&mut wire, asked, limits.handshake).await?;
+        Ok((wire, transfer_syntax, max_pdu))
+    };
+    let (mut wire, transfer_syntax, max_pdu) =
+        timeout(limits.handshake, opening).await.map_err(|_| Undelivered::TimedOut)??;
+    let report = block_in_place(|| Report::of(&shared.store, asked.id, &transfer_syntax))
+        .map_err(Undelivered::Store)?;
+    // None: the requester's own association was faster.
+    let Some(report) = report else { return Ok(status::SUCCESS) };
+    let exchange = async {
+        wire.send(&report.message(CONTEXT, max_pdu)).await?;
+        let status = event_response(&mut wire, limits.idle).await?;
+        wire.send(&pdu::release(pdu::RELEASE_RQ)).await?;
+        Ok(status)
+    };
+    let status = exchange.await.map_err(Undelivered::Failed)?;
+    // The release is answered or not; the report has arrived.
+    drop(wire.read(Duration::from_secs(5)).await);
+    Ok(status)
+}
+
+async fn connect(
+    shared: &Shared,
+    destination: &Destination,
+) -> Result<Box<dyn Duplex>, Undelivered> {
+    let Destination { host, port, tls } = destination;
+    let fails = |source| Undelivered::Connect { host: host.clone(), port: *port, source };
+    let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(fails)?;
+    let socket = Socket::new(stream);
+    if !tls {
+        return Ok(Box::new(socket));
+    }
+    let connector = shared.connector.as_ref().ok_or(Undelivered::NoTls)?;
+    let name = ServerName::try_from(host.clone())
+        .map_err(|error| fails(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+    Ok(Box::new(connector.connect(name, socket).await.map_err(fails)?))
+}
+
+/// Opens the association, in which the peer is SCU although we ask (PS3.4 J.3.3: roles are
+/// negotiated): the transfer syntax agreed and the longest P-DATA the peer takes.
+async fn associate(
+    wire: &mut Wire,
+    asked: &Commitment,
+    within: Duration,
+) -> Result<(String, usize), Undelivered> {
+    let class = uids::STORAGE_COMMITMENT_PUSH_MODEL.to_owned();
+    let request = Pdu::AssociationRQ(AssociationRQ {
+        protocol_version: 1,
+        calling_ae_title: asked.called.clone(),
+        called_ae_title: asked.requester.clone(),
+        application_context_name: APPLICATION_CONTEXT.to_owned(),
+        presentation_contexts: vec![PresentationContextProposed {
+            id: CONTEXT,
+            abstract_syntax: class.clone(),
+            transfer_syntaxes: vec![
+                uids::EXPLICIT_VR_LITTLE_ENDIAN.to_owned(),
+                uids::IMPLICIT_VR_LITTLE_ENDIAN.to_owned(),
+            ],
+        }],
+        user_variables: vec![
+            UserVariableItem::MaxLength(MAX_PDU),
+            UserVariableItem::ImplementationClassUID(IMPLEMENTATION_CLASS_UID.to_owned()),
+            UserVariableItem::ScuScpRoleSelectionSubItem(
+                class,
+                RequestorRoles { scu: false, scp: true },
+            ),
+            UserVariableItem::ImplementationVersionName(IMPLEMENTATION_VERSION_NAME.to_owned()),
+        ],
+    });
+    let mut bytes = Vec::new();
+    write_pdu(&mut bytes, &request).map_err(|e| Undelivered::Rejected(e.to_string()))?;
+    wire.send(&bytes).await.map_err(Undelivered::Failed)?;
+    let (kind, payload) = wire.read(within).await.map_err(Undelivered::Failed)?;
+    let answer = match read_pdu(&payload.pdu(kind)[..], MAX_ASSOCIATE, true) {
+        Ok(Some(Pdu::AssociationAC(answer))) => answer,
+        Ok(Some(Pdu::AssociationRJ(rejection))) => {
+            return Err(Undelivered::Rejected(rejection.source.to_string()));
+        }
+        _ => return Err(Undelivered::Rejected(format!("PDU of type {kind}"))),
+    };
+    let AssociationAC { presentation_contexts, user_variables, .. } = answer;
+    let accepted = presentation_contexts
+        .into_iter()
+        .find(|c| c.id == CONTEXT && c.reason == PresentationContextResultReason::Acceptance)
+        .ok_or(Undelivered::NotOffered)?;
+    let transfer_syntax = accepted.transfer_syntax.trim_matches(['\0', ' ']).to_owned();
+    Ok((transfer_syntax, peer_max_pdu(&user_variables)))
+}
+
+/// Waits for the N-EVENT-REPORT-RSP: its status.
+async fn event_response(wire: &mut Wire, idle: Duration) -> Result<u16, Ended> {
+    let mut bytes = Vec::new();
+    loop {
+        let (kind, payload) = wire.read(idle).await?;
+        if kind != pdu::P_DATA {
+            return Err(Ended::Aborted);
+        }
+        let mut rest = payload.bytes();
+        while !rest.is_empty() {
+            let (pdv, after) = split_pdv(rest)?;
+            rest = after;
+            if !pdv.command || bytes.len() > usize::from(u16::MAX) {
+                continue;
+            }
+            bytes.extend_from_slice(pdv.data);
+            if !pdv.last {
+                continue;
+            }
+            let command = dimse::parse(&std::mem::take(&mut bytes)).map_err(|error| {
+                Ended::protocol(pdu::AbortReason::InvalidParameter, error.to_string())
+            })?;
+            if command.field == field::N_EVENT_REPORT_RSP {
+                return Ok(command.status);
+            }
+        }
+        wire.recycle(payload);
+    }
+}

@@ -1,0 +1,176 @@
+//! The audit log: every row carries a hash over itself and the row before, so that a change or a
+//! hole shows. Appended inside the transaction that does what it records.
+
+use rusqlite::{OptionalExtension as _, Transaction};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::{Store, StoreError};
+use crate::clock::Clock;
+
+/// Who did what to which object.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// A user, an AE title, or `appliance`.
+    pub actor: &'a str,
+    /// Verb, such as `study.done` or `model.promote`.
+    pub action: &'a str,
+    /// What it was done to, such as `study 12`.
+    pub object: &'a str,
+    /// More, as a JSON object.
+    pub detail: &'a serde_json::Value,
+}
+
+/// A row of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Record {
+    /// 1, 2, 3 ... without holes.
+    pub seq: i64,
+    /// Box time in milliseconds.
+    pub at: i64,
+    /// Wall clock in milliseconds.
+    pub wall_at: i64,
+    /// See [`Entry::actor`].
+    pub actor: String,
+    /// See [`Entry::action`].
+    pub action: String,
+    /// See [`Entry::object`].
+    pub object: String,
+    /// See [`Entry::detail`].
+    pub detail: String,
+    /// Hash of the row before; zeros for the first.
+    #[serde(skip)]
+    pub prev: Vec<u8>,
+    /// Hash of this row.
+    #[serde(skip)]
+    pub hash: Vec<u8>,
+}
+
+impl Record {
+    /// SHA-256 over `prev` and the canonical row: the fields in order, each with its length in
+    /// bytes as eight bytes, most significant first.
+    #[must_use]
+    pub fn computed_hash(&self) -> [u8; 32] {
+        let numbers = [self.seq, self.at, self.wall_at].map(|n| n.to_string());
+        let mut sha = Sha256::new();
+        sha.update(&self.prev);
+        let texts = [&self.actor, &self.action, &self.object, &self.detail];
+        for field in numbers.iter().chain(texts) {
+            sha.update((field.len() as u64).to_be_bytes());
+            sha.update(field);
+        }
+        sha.finalize().into()
+    }
+}
+
+/// Result of [`Store::verify_audit`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AuditCheck {
+    /// Rows looked at.
+    pub rows: i64,
+    /// Hash of the last good row, hexadecimal; what a hub would have been sent.
+    pub head: String,
+    /// First row that is missing or changed.
+    pub first_bad: Option<i64>,
+}
+
+impl Store {
+    /// Appends one row in a transaction of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn audit(&self, entry: &Entry<'_>) -> Result<(), StoreError> {
+        self.write(|tx| append(tx, self.clock(), entry))
+    }
+
+    /// Rows from `after` on, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn audit_rows(&self, after: i64, limit: usize) -> Result<Vec<Record>, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT seq, at, wall_at, actor, action, object, detail, prev, hash
+                 FROM audit WHERE seq > ? ORDER BY seq LIMIT ?",
+            )?;
+            let rows = query.query_map((after, limit.cast_signed()), |row| {
+                Ok(Record {
+                    seq: row.get(0)?,
+                    at: row.get(1)?,
+                    wall_at: row.get(2)?,
+                    actor: row.get(3)?,
+                    action: row.get(4)?,
+                    object: row.get(5)?,
+                    detail: row.get(6)?,
+                    prev: row.get(7)?,
+                    hash: row.get(8)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Follows the chain from its beginning.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails; a broken chain is no error but [`AuditCheck::first_bad`].
+    pub fn verify_audit(&self) -> Result<AuditCheck, StoreError> {
+        let mut check = AuditCheck { rows: 0, head: String::new(), first_bad: None };
+        let mut prev = vec![0; 32];
+        loop {
+            let rows = self.audit_rows(check.rows, 1000)?;
+            if rows.is_empty() {
+                return Ok(check);
+            }
+            for row in rows {
+                let good = row.seq == check.rows + 1
+                    && row.prev == prev
+                    && row.hash == row.computed_hash();
+                if !good {
+                    check.first_bad = Some(check.rows + 1);
+                    return Ok(check);
+                }
+                check.rows = row.seq;
+                check.head = super::hexadecimal(&row.hash);
+                prev = row.hash;
+            }
+        }
+    }
+}
+
+/// Appends inside the transaction of what is recorded.
+pub(in crate::store) fn append(
+    tx: &Transaction<'_>,
+    clock: &dyn Clock,
+    entry: &Entry<'_>,
+) -> Result<(), StoreError> {
+    let last: Option<(i64, Vec<u8>)> = tx
+        .prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (seq, prev) = last.unwrap_or_else(|| (0, vec![0; 32]));
+    let mut row = Record {
+        seq: seq + 1,
+        at: clock.now(),
+        wall_at: clock.wall(),
+        actor: entry.actor.to_owned(),
+        action: entry.action.to_owned(),
+        object: entry.object.to_owned(),
+        detail: entry.detail.to_string(),
+        prev,
+        hash: Vec::new(),
+    };
+    row.hash = row.computed_hash().to_vec();
+    tx.prepare_cached(
+        "INSERT INTO audit (seq, at, wall_at, actor, action, object, detail, prev, hash)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute((
+        row.seq, row.at, row.wall_at, row.actor, row.action, row.object, row.detail, row.prev,
+        row.hash,
+    ))?;
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! How often readers agree with a finding at this site. False alarms, not misses, cost a model its
+//! readers' trust, so the site's own figures stand beside every finding.
+
+use serde::Serialize;
+
+use crate::store::{Store, StoreError};
+
+/// Latest results of a model that [`Store::finding_statistics`] looks at. It bounds the work, and
+/// lets a figure follow what happens at the site now.
+pub const STATISTICS_WINDOW: i64 = 5000;
+
+/// What readers at this site make of a finding of one model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FindingStatistics {
+    /// Label.
+    pub label: String,
+    /// Studies that show the finding.
+    pub shown: i64,
+    /// Of these, studies a reader agreed on.
+    pub agreed: i64,
+    /// Of these, studies a reader disagreed on.
+    pub disagreed: i64,
+    /// Studies that show the finding and that a reader is done with or decided anything on.
+    pub reviewed: i64,
+    /// Of these, studies a reader disagreed on or gave another acuity than the model.
+    pub overridden: i64,
+    /// agreed / (agreed + disagreed); `None` before the first.
+    pub ppv: Option<f64>,
+    /// Its 95 % interval by Wilson's score.
+    pub ppv_interval: Option<[f64; 2]>,
+    /// overridden / reviewed; `None` before the first.
+    pub override_rate: Option<f64>,
+}
+
+impl Store {
+    /// Statistics of every finding that the latest [`STATISTICS_WINDOW`] shown results of a model
+    /// have, by label. Of several decisions on one finding the latest in force counts.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn finding_statistics(
+        &self,
+        model_digest: &str,
+    ) -> Result<Vec<FindingStatistics>, StoreError> {
+        self.read(|db| {
+            let mut select = db.prepare_cached(STATISTICS)?;
+            let rows = select.query_map((model_digest, STATISTICS_WINDOW), |row| {
+                let (agreed, disagreed) = (row.get(2)?, row.get(3)?);
+                let (reviewed, overridden) = (row.get(4)?, row.get(5)?);
+                Ok(FindingStatistics {
+                    label: row.get(0)?,
+                    shown: row.get(1)?,
+                    agreed,
+                    disagreed,
+                    reviewed,
+                    overridden,
+                    ppv: share(agreed, agreed + disagreed),
+                    ppv_interval: wilson(agreed, agreed + disagreed),
+                    override_rate: share(overridden, reviewed),
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+}
+
+/// Parameters: model digest, window.
+const STATISTICS: &str = "
+    WITH latest AS (
+        SELECT inference.id, study.id AS study_id, inference.assessment, inference.acuity,
+               study.queue = 'done' OR EXISTS (
+                   SELECT 1 FROM decision WHERE study_id = study.id AND undone_at IS NULL)
+                   AS reviewed,
+               coalesce((SELECT value <> inference.acuity FROM decision
+                         WHERE study_id = study.id AND kind = 'reprioritise'
+                               AND undone_at IS NULL
+                         ORDER BY id DESC LIMIT 1), 0) AS reprioritised
+        FROM inference JOIN study ON study.id = inference.study_id
+        WHERE study.shown_inference = inference.id AND inference.outcome = 'analysed'
+              AND inference.model_digest = ?
+        ORDER BY inference.id DESC LIMIT ?),
+    shown AS (
+        SELECT item.value ->> 'label' AS label, reviewed, reprioritised,
+               (SELECT kind FROM decision
+                WHERE study_id = latest.study_id AND finding = item.value ->> 'label'
+                      AND undone_at IS NULL
+                ORDER BY id DESC LIMIT 1) AS verdict
+        FROM latest, json_each(latest.assessment, '$.findings') AS item)
+    SELECT label, count(*), sum(verdict IS 'agree'), sum(verdict IS 'disagree'),
+           sum(reviewed), sum(reviewed AND (reprioritised OR verdict IS 'disagree'))
+    FROM shown GROUP BY label ORDER BY label";
+
+#[expect(clippy::cast_precision_loss, reason = "counts of studies are far below 2^52")]
+fn share(part: i64, whole: i64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// Wilson's score interval for a proportion at 95 %. Unlike the textbook one it stays within 0..1
+/// and is honest about three out of three.
+#[expect(clippy::cast_precision_loss, reason = "counts of studies are far below 2^52")]
+pub(super) fn wilson(part: i64, whole: i64) -> Option<[f64; 2]> {
+    /// 97.5 % quantile of the normal distribution.
+    const Z: f64 = 1.959_963_984_540_054;
+    let p = share(part, whole)?;
+    let n = whole as f64;
+    let centre = p + Z * Z / (2.0 * n);
+    let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + Z * Z / n;
+    Some([((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0)])
+}

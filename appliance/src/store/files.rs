@@ -1,0 +1,60 @@
+//! What the index says about the files on disk, for checking one against the other.
+
+use super::{Store, StoreError};
+
+/// A study as far as its folder is concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StudyFolder {
+    /// Its row.
+    pub id: i64,
+    /// Study Instance UID.
+    pub uid: String,
+    /// Its images were deleted to make room.
+    pub evicted: bool,
+}
+
+/// A file that has a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexedFile {
+    /// File below the archive's folder.
+    pub path: String,
+    /// SHA-256 of the data set.
+    pub sha256: Vec<u8>,
+    /// Bytes of the data set.
+    pub bytes: i64,
+}
+
+impl Store {
+    /// All studies, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn study_folders(&self) -> Result<Vec<StudyFolder>, StoreError> {
+        self.read(|db| {
+            let mut query =
+                db.prepare_cached("SELECT id, uid, evicted_at IS NOT NULL FROM study ORDER BY id")?;
+            let rows = query.query_map([], |row| {
+                Ok(StudyFolder { id: row.get(0)?, uid: row.get(1)?, evicted: row.get(2)? })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The files of a study, in order of their paths.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn indexed_files(&self, study_id: i64) -> Result<Vec<IndexedFile>, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT path, sha256, bytes FROM instance WHERE study_id = ? ORDER BY path",
+            )?;
+            let rows = query.query_map([study_id], |row| {
+                Ok(IndexedFile { path: row.get(0)?, sha256: row.get(1)?, bytes: row.get(2)? })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+}

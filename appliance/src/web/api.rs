@@ -1,0 +1,156 @@
+//! The pages as JSON, for programs: `/api/v1`. Errors are `{"error": {"code", "message"}}`.
+//! Times are box time in milliseconds.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::actor::Who;
+use super::worklist::Wanted;
+use super::{Error, Web, study, system};
+use crate::store::decisions::Decision;
+use crate::store::models::Mode;
+use crate::worklist::Queue;
+
+/// Most rows of one answer.
+const MOST: usize = 500;
+
+/// `GET /worklist?queue=&search=&offset=&limit=`.
+pub(super) async fn worklist(
+    State(web): State<Web>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Json<Value>, Error> {
+    let query = wanted?.0.query(MOST)?;
+    web.store(move |web| {
+        Ok(Json(json!({
+            "now": web.now(),
+            "counts": web.store.queue_counts(&query.search)?,
+            "queue": query.queue.map(Queue::word),
+            "offset": query.offset,
+            "rows": web.store.worklist(&query, &web.caps)?,
+        })))
+    })
+    .await
+}
+
+/// `GET /studies/{id}`.
+pub(super) async fn study(
+    State(web): State<Web>,
+    id: Result<Path<i64>, PathRejection>,
+) -> Result<Json<Value>, Error> {
+    let Path(id) = id?;
+    web.store(move |web| {
+        let row = web.store.worklist_row(id, &web.caps)?.ok_or(Error::NoStudy(id))?;
+        let view = web.store.study_view(id)?.ok_or(Error::NoStudy(id))?;
+        let decisions = web.store.decisions(id)?;
+        Ok(Json(json!({"row": row, "study": view, "decisions": decisions})))
+    })
+    .await
+}
+
+/// `GET /studies/{id}/results/{inference}`: scores and assessment.
+pub(super) async fn result(
+    State(web): State<Web>,
+    ids: Result<Path<(i64, i64)>, PathRejection>,
+) -> Result<Json<Value>, Error> {
+    let Path((study_id, inference_id)) = ids?;
+    web.store(move |web| {
+        let stored = web.store.stored_result(study_id, inference_id)?;
+        let stored = stored.ok_or(Error::NoResult { study_id, inference_id })?;
+        Ok(Json(json!({
+            "run": stored.view,
+            "result": study::stored_json(stored.result.as_deref())?,
+            "assessment": study::stored_json(stored.assessment.as_deref())?,
+        })))
+    })
+    .await
+}
+
+/// `POST /studies/{id}/decisions` with a [`Decision`].
+pub(super) async fn decide(
+    State(web): State<Web>,
+    who: Who,
+    id: Result<Path<i64>, PathRejection>,
+    decision: Result<Json<Decision>, JsonRejection>,
+) -> Result<Json<Value>, Error> {
+    let (Path(id), Json(decision)) = (id?, decision?);
+    web.store(move |web| {
+        let decision = web.store.decide(id, &decision, &who.actor())?;
+        Ok(Json(json!({"decision": decision})))
+    })
+    .await
+}
+
+/// `POST /decisions/{id}/undo`.
+pub(super) async fn undo(
+    State(web): State<Web>,
+    who: Who,
+    id: Result<Path<i64>, PathRejection>,
+) -> Result<Json<Value>, Error> {
+    let Path(id) = id?;
+    web.store(move |web| Ok(Json(json!({"study": web.store.undo(id, &who.actor())?})))).await
+}
+
+/// A clinical context; `null` goes back to the scanner's.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Context {
+    context: Option<String>,
+}
+
+/// `POST /studies/{id}/context`.
+pub(super) async fn context(
+    State(web): State<Web>,
+    who: Who,
+    id: Result<Path<i64>, PathRejection>,
+    context: Result<Json<Context>, JsonRejection>,
+) -> Result<Json<Value>, Error> {
+    let (Path(id), Json(Context { context })) = (id?, context?);
+    study::set_context(&web, id, context, &who).await?;
+    Ok(Json(json!({})))
+}
+
+/// `GET /system`.
+pub(super) async fn system(State(web): State<Web>) -> Result<Json<Value>, Error> {
+    web.store(|web| Ok(Json(system::data(web)?))).await
+}
+
+/// What a model is used for from now on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Switch {
+    mode: String,
+}
+
+/// `POST /models/{digest}/mode`: `off`, `shadow`, `assist`, or `killed` and `revived` for the kill
+/// switch, which leaves the mode as it is.
+pub(super) async fn model_mode(
+    State(web): State<Web>,
+    who: Who,
+    Path(digest): Path<String>,
+    switch: Result<Json<Switch>, JsonRejection>,
+) -> Result<Json<Value>, Error> {
+    let Json(Switch { mode }) = switch?;
+    let model = web
+        .store(move |web| {
+            let actor = who.actor();
+            let set = |mode| web.store.set_model_mode(&digest, mode, &actor);
+            Ok(match mode.as_str() {
+                "off" => set(Mode::Off)?,
+                "shadow" => set(Mode::Shadow)?,
+                "assist" => set(Mode::Assist)?,
+                "killed" => web.store.kill_model(&digest, true, &actor)?,
+                "revived" => web.store.kill_model(&digest, false, &actor)?,
+                other => {
+                    return Err(Error::Request(format!(
+                        "there is no mode {other:?}; there are off, shadow, assist, killed, revived"
+                    )));
+                }
+            })
+        })
+        .await?;
+    web.poke();
+    Ok(Json(json!({"model": model})))
+}

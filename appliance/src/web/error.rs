@@ -1,0 +1,234 @@
+//! Why a request was not done, as the browser is told it. What failed inside goes to the log; the
+//! page gets a sentence and no detail, because whoever reads it cannot repair it and may not be
+//! meant to see it.
+
+use std::any::Any;
+
+use askama::Template;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Request, State};
+use axum::http::{Response as HttpResponse, StatusCode};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+use serde_json::json;
+
+use super::actor::Who;
+use super::{Frame, Web};
+use crate::fault::chain;
+use crate::store::StoreError;
+use crate::store::decisions::DecisionError;
+use crate::store::models::ModelSwitchError;
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such address.
+    #[error("there is no page {0}")]
+    NoPage(String),
+    /// No row has this id.
+    #[error("there is no study {0}")]
+    NoStudy(i64),
+    /// No result of this study has this id, or its model is switched off.
+    #[error("study {study_id} has no result {inference_id} that can be shown")]
+    NoResult {
+        /// Row of the study.
+        study_id: i64,
+        /// Row of the result.
+        inference_id: i64,
+    },
+    /// GET where POST is needed, or the reverse.
+    #[error("this address cannot be used in this way")]
+    Method,
+    /// Addressed by a name that is not ours: DNS rebinding, or a name nobody configured.
+    #[error(
+        "this box is not known as {0:?}; open it by its IP address, or add the name to `web.host_names` \
+         in its configuration"
+    )]
+    Host(String),
+    /// A form from another site, or a program that does not say where it comes from.
+    #[error(
+        "this was not sent from a page of this box; open the page again, or, from a program, send \
+         the header `Origin: http://HOST` with the host you address"
+    )]
+    Origin,
+    /// The request does not make sense.
+    #[error("{0}")]
+    Request(String),
+    /// The decision was refused.
+    #[error(transparent)]
+    Decision(#[from] DecisionError),
+    /// The model was not switched.
+    #[error(transparent)]
+    Model(#[from] ModelSwitchError),
+    /// The database failed.
+    #[error("the database failed")]
+    Store(#[from] StoreError),
+    /// A stored text cannot be read.
+    #[error("a stored result cannot be read")]
+    Stored(#[source] serde_json::Error),
+    /// A page cannot be rendered.
+    #[error("a page cannot be rendered")]
+    Template(#[source] askama::Error),
+    /// A handler's blocking part panicked.
+    #[error("a request panicked")]
+    Panic(#[source] tokio::task::JoinError),
+}
+
+impl Error {
+    /// HTTP status, and the word programs go by.
+    fn status(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NoPage(_)
+            | Self::NoStudy(_)
+            | Self::NoResult { .. }
+            | Self::Decision(DecisionError::NoStudy(_) | DecisionError::NoDecision(_))
+            | Self::Model(ModelSwitchError::Unknown { .. }) => (StatusCode::NOT_FOUND, "not_found"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::Host(_) => (StatusCode::MISDIRECTED_REQUEST, "unknown_host"),
+            Self::Origin => (StatusCode::FORBIDDEN, "foreign_origin"),
+            Self::Request(_)
+            | Self::Decision(DecisionError::NoReason | DecisionError::LongReason(_)) => {
+                (StatusCode::BAD_REQUEST, "bad_request")
+            }
+            Self::Decision(DecisionError::AlreadyUndone(_) | DecisionError::NoFinding { .. })
+            | Self::Model(ModelSwitchError::Ambiguous { .. } | ModelSwitchError::NoEarlier) => {
+                (StatusCode::CONFLICT, "conflict")
+            }
+            Self::Decision(DecisionError::Store(error))
+            | Self::Model(ModelSwitchError::Store(error))
+            | Self::Store(error)
+                if error.is_full() =>
+            {
+                (StatusCode::INSUFFICIENT_STORAGE, "disk_full")
+            }
+            Self::Decision(DecisionError::Store(_))
+            | Self::Model(ModelSwitchError::Store(_))
+            | Self::Store(_)
+            | Self::Stored(_)
+            | Self::Template(_)
+            | Self::Panic(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        }
+    }
+}
+
+/// What a failed response carries to [`render`].
+#[derive(Clone, Debug)]
+struct Refusal {
+    code: &'static str,
+    message: String,
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let (status, code) = self.status();
+        let message = match status {
+            StatusCode::INTERNAL_SERVER_ERROR => {
+                tracing::error!(error = chain(&self), "a web request failed");
+                INTERNAL.to_owned()
+            }
+            StatusCode::INSUFFICIENT_STORAGE => {
+                tracing::error!(error = chain(&self), "a web request failed");
+                "nothing was saved because the disk is full; see the system page".to_owned()
+            }
+            _ => self.to_string(),
+        };
+        let mut response = status.into_response();
+        response.extensions_mut().insert(Refusal { code, message });
+        response
+    }
+}
+
+const INTERNAL: &str = "something inside the box failed, and nothing was changed; try again, and \
+                        if it stays so, call support and open the system page";
+
+impl From<PathRejection> for Error {
+    fn from(_: PathRejection) -> Self {
+        Self::Request("the number in the address is not a number".to_owned())
+    }
+}
+
+impl From<QueryRejection> for Error {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::Request(rejection.body_text())
+    }
+}
+
+impl From<FormRejection> for Error {
+    fn from(rejection: FormRejection) -> Self {
+        Self::body(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<JsonRejection> for Error {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::body(rejection.status(), rejection.body_text())
+    }
+}
+
+impl Error {
+    fn body(status: StatusCode, text: String) -> Self {
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::Request("the text is too long; 64 KiB are the most".to_owned());
+        }
+        Self::Request(text)
+    }
+}
+
+/// A handler panicked. The message went to the log through the panic hook.
+pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> HttpResponse<Body> {
+    let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    response.extensions_mut().insert(Refusal { code: "internal", message: INTERNAL.to_owned() });
+    response
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    frame: Frame,
+    title: &'static str,
+    message: String,
+}
+
+/// Gives a failed response its body: JSON below `/api`, else a page.
+pub(super) async fn render(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let uri = request.uri().clone();
+    let who = Who::of(request.headers());
+    let response = next.run(request).await;
+    let status = response.status();
+    // An answer that says itself what is wrong, such as `/healthz`, has a type.
+    let has_body = response.headers().contains_key("content-type");
+    if !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let refusal = match response.extensions().get::<Refusal>() {
+        Some(refusal) => refusal.clone(),
+        None if has_body => return response,
+        None => Refusal { code: "busy", message: BUSY.to_owned() },
+    };
+    let Refusal { code, message } = refusal;
+    if uri.path().starts_with("/api/") {
+        return (status, Json(json!({"error": {"code": code, "message": message}})))
+            .into_response();
+    }
+    let frame = Frame::new(&web, &who, &uri, "");
+    let title = status.canonical_reason().unwrap_or("Error");
+    match (ErrorPage { frame, title, message: sentence(&message) }).render() {
+        Ok(page) => (status, Html(page)).into_response(),
+        Err(_) => status.into_response(),
+    }
+}
+
+const BUSY: &str = "the box took too long to answer; try again";
+
+/// With a capital letter and a full stop.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(char::to_uppercase).into_iter().flatten();
+    let mut sentence: String = first.chain(chars).collect();
+    if !sentence.ends_with('.') {
+        sentence.push('.');
+    }
+    sentence
+}

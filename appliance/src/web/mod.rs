@@ -1,0 +1,167 @@
+//! The pages people look at, and the same as JSON.
+//!
+//! Everything is rendered here and works without JavaScript; nothing is loaded from elsewhere.
+//! Pages read from [`Store`] and from [`Status`], which the daemon publishes; they compute nothing.
+//! There is no login yet: whoever reaches the port may decide, under the name they give.
+
+mod actor;
+mod api;
+mod assets;
+mod error;
+mod guard;
+mod listen;
+mod status;
+mod study;
+mod system;
+#[cfg(test)]
+mod tests;
+mod words;
+mod worklist;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{StatusCode, Uri};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{Html, IntoResponse as _, Response};
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+pub use error::Error;
+pub use status::{Association, Check, ModelNow, Receive, Status, Verdict};
+
+use crate::store::Store;
+use crate::worklist::AgeCaps;
+
+/// Largest request body. The largest sensible one is a clinical context.
+const BODY_LIMIT: usize = 64 * 1024;
+/// Longest time one request may take, its body included.
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+
+/// What the pages are made from.
+#[derive(Clone, Debug)]
+pub struct Web {
+    /// The database.
+    pub store: Arc<Store>,
+    /// What the daemon says of itself every few seconds.
+    pub status: watch::Receiver<Status>,
+    /// Wakes the analysis task when there is something to analyse again.
+    pub poke: Arc<Notify>,
+    /// Waiting limits of the worklist.
+    pub caps: AgeCaps,
+    /// Names by which browsers may address the box, beside its IP addresses and `localhost`.
+    pub hosts: Arc<[String]>,
+}
+
+impl Web {
+    /// Runs database work where it does not hold up the network.
+    async fn store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let web = self.clone();
+        tokio::task::spawn_blocking(move || work(&web)).await.map_err(Error::Panic)?
+    }
+
+    fn now(&self) -> i64 {
+        self.store.clock().now()
+    }
+
+    fn poke(&self) {
+        self.poke.notify_one();
+    }
+}
+
+/// All pages and the API.
+pub fn router(web: Web) -> Router {
+    let api = Router::new()
+        .route("/worklist", get(api::worklist))
+        .route("/studies/{id}", get(api::study))
+        .route("/studies/{id}/results/{inference}", get(api::result))
+        .route("/studies/{id}/decisions", post(api::decide))
+        .route("/decisions/{id}/undo", post(api::undo))
+        .route("/studies/{id}/context", post(api::context))
+        .route("/system", get(api::system))
+        .route("/models/{digest}/mode", post(api::model_mode));
+    Router::new()
+        .route("/", get(worklist::page))
+        .route("/study/{id}", get(study::page))
+        .route("/study/{id}/decide", post(study::decide))
+        .route("/study/{id}/undo", post(study::undo))
+        .route("/study/{id}/context", post(study::context))
+        .route("/system", get(system::page))
+        .route("/system/models/{digest}", post(system::model))
+        .route("/who", get(actor::page).post(actor::set))
+        .route("/healthz", get(system::healthz))
+        .route("/assets/{name}", get(assets::file))
+        .nest("/api/v1", api)
+        .fallback(|uri: Uri| async move { Error::NoPage(uri.path().to_owned()) })
+        .method_not_allowed_fallback(|| async { Error::Method })
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_LIMIT))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        // Outside everything that can fail, so that every answer is a page or JSON in words and
+        // has the headers.
+        .layer(from_fn_with_state(web.clone(), guard::requests))
+        .layer(from_fn_with_state(web.clone(), error::render))
+        .layer(from_fn(guard::headers))
+        .with_state(web)
+}
+
+/// Answers until `shutdown` is ready, then finishes the requests under way.
+///
+/// # Errors
+///
+/// When the listener fails for good.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    axum::serve(listen::Listener::new(listener), router).with_graceful_shutdown(shutdown).await
+}
+
+/// What the frame around every page needs.
+struct Frame {
+    /// Seconds after which the browser loads the page again.
+    refresh_s: Option<u32>,
+    /// Name the reader gave, empty for none.
+    who: String,
+    /// Where the reader is, to come back to.
+    here: String,
+    /// `worklist`, `system` or neither.
+    section: &'static str,
+    model: Option<ModelNow>,
+    problems: usize,
+    version: &'static str,
+}
+
+impl Frame {
+    fn new(web: &Web, who: &actor::Who, uri: &Uri, section: &'static str) -> Self {
+        let status = web.status.borrow();
+        Self {
+            refresh_s: None,
+            who: who.name().to_owned(),
+            here: uri.path_and_query().map_or("/", |p| p.as_str()).to_owned(),
+            section,
+            model: status.model.clone(),
+            problems: status.checks.iter().filter(|c| c.verdict == Verdict::Problem).count(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    fn untrained(&self) -> Option<&ModelNow> {
+        self.model.as_ref().filter(|model| model.untrained)
+    }
+}
+
+fn html(template: &impl Template) -> Result<Response, Error> {
+    Ok(Html(template.render().map_err(Error::Template)?).into_response())
+}

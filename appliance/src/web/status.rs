@@ -1,0 +1,105 @@
+//! What the daemon says of itself, for the system page and for supervision.
+
+use serde::Serialize;
+
+/// A snapshot; a new one is published every few seconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Status {
+    /// Box time of the snapshot, in milliseconds.
+    pub at: i64,
+    /// Box time the daemon started, in milliseconds.
+    pub started_at: i64,
+    /// Where images come in.
+    pub receive: Receive,
+    /// The assisting model; `None` when there is none.
+    pub model: Option<ModelNow>,
+    /// One line each for disk, memory, temperatures, analysis, database, backup, clock and what
+    /// else there is to check.
+    pub checks: Vec<Check>,
+}
+
+/// Where images come in: what has to be typed into the scanner.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Receive {
+    /// Our AE title.
+    pub ae_title: String,
+    /// IP addresses of the box, those that a scanner can reach first.
+    pub addresses: Vec<String>,
+    /// Port for plain DICOM.
+    pub port: u16,
+    /// Port for DICOM over TLS.
+    pub tls_port: Option<u16>,
+    /// Open associations.
+    pub associations: Vec<Association>,
+}
+
+/// An open association.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Association {
+    /// AE title of the peer.
+    pub calling: String,
+    /// Its address.
+    pub peer: String,
+    /// Box time it was opened, in milliseconds.
+    pub since: i64,
+    /// Images it brought.
+    pub images: u64,
+}
+
+/// The assisting model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ModelNow {
+    /// Its id in the manifest.
+    pub name: String,
+    /// SHA-256 of its manifest, hexadecimal.
+    pub digest: String,
+    /// Its weights are random numbers.
+    pub untrained: bool,
+    /// Origin of the weights in one sentence.
+    pub statement: String,
+    /// What it is for.
+    pub intended_use: String,
+}
+
+/// How a check went, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// Worth knowing; work goes on.
+    Notice,
+    /// Somebody must act.
+    Problem,
+}
+
+impl Verdict {
+    /// For people.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Good => "OK",
+            Self::Notice => "NOTICE",
+            Self::Problem => "PROBLEM",
+        }
+    }
+
+    /// Name of its style.
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Notice => "notice",
+            Self::Problem => "problem",
+        }
+    }
+}
+
+/// One line of the system page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at: `disk`, `graphics card`, `clock` ...
+    pub name: String,
+    /// How it went.
+    pub verdict: Verdict,
+    /// What was found and, where it is not good, what to do, in a sentence or two.
+    pub said: String,
+}

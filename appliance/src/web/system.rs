@@ -1,0 +1,244 @@
+//! The state of the box: one page that a technologist can read to support over the telephone.
+
+use askama::Template;
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::{Form, Json};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::actor::Who;
+use super::words;
+use super::worklist::{self, Moment};
+use super::{Check, Error, Frame, Status, Verdict, Web, html};
+use crate::store::models::Model;
+use crate::store::views::BoxView;
+use crate::worklist::Queue;
+
+/// Rows of the lists.
+const ROWS: usize = 20;
+/// A snapshot older than this means that the daemon's tasks hang. It is published every few
+/// seconds.
+const STALE_MS: i64 = 60_000;
+
+#[derive(Template)]
+#[template(path = "system.html")]
+struct Page {
+    frame: Frame,
+    verdict: Verdict,
+    headline: String,
+    checks: Vec<Check>,
+    receive: Receive,
+    senders: Vec<Line>,
+    queues: Vec<(&'static str, i64)>,
+    view: BoxView,
+    models: Vec<ModelView>,
+    quarantine: Vec<Line>,
+    commitments: Vec<Line>,
+    events: Vec<Line>,
+    now: String,
+    running: String,
+}
+
+struct Receive {
+    now: super::Receive,
+    associations: Vec<Line>,
+}
+
+/// Something that happened.
+struct Line {
+    at: Moment,
+    /// Name of its style.
+    class: String,
+    head: String,
+    text: String,
+}
+
+struct ModelView {
+    model: Model,
+    installed: String,
+    killed: Option<Moment>,
+    self_test: String,
+}
+
+/// Shows the page.
+pub(super) async fn page(State(web): State<Web>, who: Who, uri: Uri) -> Result<Response, Error> {
+    let frame = Frame::new(&web, &who, &uri, "system");
+    web.store(move |web| html(&read(web, frame)?)).await
+}
+
+fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
+    let now = web.now();
+    let status = web.status.borrow().clone();
+    let view = web.store.box_view(ROWS)?;
+    let counts = web.store.queue_counts("")?;
+    let line = |at, class: &str, head: String, text: String| Line {
+        at: Moment::new(at, now),
+        class: class.to_owned(),
+        head,
+        text,
+    };
+    let checks = checks(&status, now);
+    let verdict = checks.iter().map(|c| c.verdict).max().unwrap_or(Verdict::Good);
+    Ok(Page {
+        headline: headline(&checks),
+        verdict,
+        senders: view
+            .senders
+            .iter()
+            .map(|s| line(s.last_at, "", s.source.clone(), words::counted(s.images, "image")))
+            .collect(),
+        receive: Receive {
+            associations: status
+                .receive
+                .associations
+                .iter()
+                .map(|a| {
+                    let images = i64::try_from(a.images).unwrap_or(i64::MAX);
+                    let head = format!("{} at {}", a.calling, a.peer);
+                    line(a.since, "", head, words::counted(images, "image"))
+                })
+                .collect(),
+            now: status.receive,
+        },
+        queues: Queue::ALL.map(|queue| (worklist::name(queue), counts.of(queue))).to_vec(),
+        models: web.store.models()?.into_iter().map(|model| model_view(model, now)).collect(),
+        quarantine: view
+            .quarantine
+            .iter()
+            .map(|q| {
+                let text = format!("{}; image {}, from {}", q.reason, q.sop_uid, q.source);
+                line(q.at, "", q.kind.clone(), text)
+            })
+            .collect(),
+        commitments: view
+            .commitments
+            .iter()
+            .map(|c| {
+                let mut text = format!("{}, {}", words::counted(c.images, "image"), c.state);
+                if c.attempts > 0 {
+                    text.push_str(&format!(", {}", words::counted(c.attempts, "attempt")));
+                }
+                if !c.last_error.is_empty() {
+                    text.push_str(&format!(": {}", c.last_error));
+                }
+                line(c.at, "", c.requester.clone(), text)
+            })
+            .collect(),
+        events: web
+            .store
+            .events(ROWS)?
+            .into_iter()
+            .map(|e| line(e.at, &e.level, format!("{} {}", e.area, e.level), e.text))
+            .collect(),
+        view,
+        checks,
+        frame,
+        now: words::utc(now),
+        running: words::span(now - status.started_at),
+    })
+}
+
+/// Worst first, and before all of them that the list itself is old.
+fn checks(status: &Status, now: i64) -> Vec<Check> {
+    let mut checks = status.checks.clone();
+    checks.sort_by_key(|check| std::cmp::Reverse(check.verdict));
+    if now - status.at > STALE_MS {
+        let said = format!(
+            "the box has not looked at itself for {}; what stands below is old. Restart it",
+            words::span(now - status.at)
+        );
+        let check = Check { name: "appliance".to_owned(), verdict: Verdict::Problem, said };
+        checks.insert(0, check);
+    }
+    checks
+}
+
+fn headline(checks: &[Check]) -> String {
+    let count = |verdict| {
+        i64::try_from(checks.iter().filter(|c| c.verdict == verdict).count()).unwrap_or(i64::MAX)
+    };
+    match (count(Verdict::Problem), count(Verdict::Notice)) {
+        (0, 0) => "Everything works.".to_owned(),
+        (0, notices) => format!("Everything works, with {}.", words::counted(notices, "notice")),
+        (problems, _) => format!("{} to deal with.", words::counted(problems, "problem")),
+    }
+}
+
+fn model_view(model: Model, now: i64) -> ModelView {
+    ModelView {
+        installed: words::utc(model.installed_at),
+        killed: model.killed_at.map(|at| Moment::new(at, now)),
+        self_test: self_test(model.self_test.as_deref()),
+        model,
+    }
+}
+
+/// In words; the JSON is that of `models::engine::golden::SelfTest`.
+fn self_test(json: Option<&str>) -> String {
+    let Some(json) = json else { return "not tested yet".to_owned() };
+    let test: Value = serde_json::from_str(json).unwrap_or_default();
+    match (test["passed"].as_bool(), test["worst"].as_f64(), test["tolerance"].as_f64()) {
+        (Some(true), Some(worst), Some(tolerance)) => {
+            format!("passed: largest difference {worst:.1e}, accepted {tolerance:.1e}")
+        }
+        (Some(true), ..) => "passed; the model carries no values to compare with".to_owned(),
+        (Some(false), ..) => "FAILED: it does not compute what it should".to_owned(),
+        (None, ..) => "cannot be read".to_owned(),
+    }
+}
+
+/// The kill switch of one model.
+#[derive(Deserialize)]
+pub(super) struct Switch {
+    kill: bool,
+}
+
+/// Throws or releases it.
+pub(super) async fn model(
+    State(web): State<Web>,
+    who: Who,
+    Path(digest): Path<String>,
+    form: Result<Form<Switch>, FormRejection>,
+) -> Result<Redirect, Error> {
+    let Form(Switch { kill }) = form?;
+    web.store(move |web| Ok(web.store.kill_model(&digest, kill, &who.actor())?)).await?;
+    web.poke();
+    Ok(Redirect::to("/system#models"))
+}
+
+/// For supervision. 503 says what a restart may repair: the database does not answer, or the tasks
+/// hang. A full disk or a hot card is no such thing; it is listed and answered with 200.
+pub(super) async fn healthz(State(web): State<Web>) -> Response {
+    let now = web.now();
+    let (stale, problems) = {
+        let status = web.status.borrow();
+        let problems = status.checks.iter().filter(|c| c.verdict == Verdict::Problem);
+        (now - status.at > STALE_MS, problems.map(|c| c.name.clone()).collect::<Vec<_>>())
+    };
+    let database = web.store(|web| Ok(web.store.latest_studies(1)?)).await.is_ok();
+    let healthy = database && !stale;
+    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({
+        "healthy": healthy, "database": database, "tasks": !stale, "problems": problems,
+    });
+    (status, Json(body)).into_response()
+}
+
+/// The page as data.
+pub(super) fn data(web: &Web) -> Result<Value, Error> {
+    let now = web.now();
+    let status = web.status.borrow().clone();
+    Ok(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "now": now,
+        "checks": checks(&status, now),
+        "status": status,
+        "queues": web.store.queue_counts("")?,
+        "store": web.store.box_view(ROWS)?,
+        "models": web.store.models()?,
+        "events": web.store.events(ROWS)?,
+    }))
+}

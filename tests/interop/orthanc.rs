@@ -1,0 +1,101 @@
+//! Orthanc as a source, as clinics have it between scanner and reader: it sends what it holds and
+//! asks for a storage commitment.
+
+use std::fs;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{AE, Clinic, available, eventually, files_below, free_port, get, post, real_studies};
+
+/// A running Orthanc that knows the daemon as `prima`.
+struct Orthanc {
+    child: Child,
+    _folder: TempDir,
+    url: String,
+}
+
+impl Orthanc {
+    fn start(clinic: &Clinic, dicom: u16) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let http = free_port();
+        let prima = json!({
+            "AET": AE, "Host": "127.0.0.1", "Port": clinic.tap.address.port(),
+            "AllowStorageCommitment": true,
+        });
+        let settings = json!({
+            "StorageDirectory": folder.path(), "IndexDirectory": folder.path(),
+            "DicomAet": "ORTHANC", "DicomPort": dicom, "HttpPort": http,
+            "DicomModalities": {"prima": prima},
+        });
+        let config = folder.path().join("orthanc.json");
+        fs::write(&config, settings.to_string()).expect("a file");
+        let log = fs::File::create(folder.path().join("log")).expect("a file");
+        let child = Command::new("Orthanc").arg(&config).stdout(Stdio::null()).stderr(log).spawn();
+        let url = format!("http://127.0.0.1:{http}");
+        let orthanc = Self { child: child.expect("Orthanc"), _folder: folder, url };
+        eventually("Orthanc", || ureq::get(format!("{}/system", orthanc.url)).call().ok());
+        orthanc
+    }
+
+    fn post(&self, path: &str, body: impl ureq::AsSendBody) -> Value {
+        post(&format!("{}/{path}", self.url), body)
+    }
+
+    /// Status and failures of a commitment, once it is reported.
+    fn commitment(&self, instances: &[Value]) -> Value {
+        let body = json!({"DicomInstances": instances, "Timeout": 20}).to_string();
+        let asked = self.post("modalities/prima/storage-commitment", body);
+        let id = asked["ID"].as_str().expect("an identifier");
+        let url = format!("{}/storage-commitment/{id}", self.url);
+        eventually("a report", || Some(get(&url)).filter(|report| report["Status"] != "Pending"))
+    }
+}
+
+impl Drop for Orthanc {
+    fn drop(&mut self) {
+        // It may have ended already, which is what is wanted.
+        drop((self.child.kill(), self.child.wait()));
+    }
+}
+
+#[test]
+fn orthanc_sends_and_has_it_committed() {
+    if !available("Orthanc", Command::new("Orthanc").arg("--version")) {
+        return;
+    }
+    let dicom = free_port();
+    let clinic = Clinic::open(&format!(
+        "dicom.peers = [{{ae_title = 'ORTHANC', host = '127.0.0.1', port = {dicom}}}]\n"
+    ));
+    let orthanc = Orthanc::start(&clinic, dicom);
+    let (folder, instances, studies) = real_studies();
+    let is_dicom = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "dcm");
+    for path in files_below(&folder).into_iter().filter(is_dicom) {
+        orthanc.post("instances", fs::read(path).expect("a file"));
+    }
+    for study in get(&format!("{}/studies", orthanc.url)).as_array().expect("studies") {
+        let answer = orthanc.post("modalities/prima/store", study.as_str().expect("an id"));
+        assert_eq!(answer["FailedInstancesCount"], 0, "{answer}");
+    }
+    clinic.check_received(instances, studies);
+
+    let class = "1.2.840.10008.5.1.4.1.1.4";
+    let mut sent: Vec<Value> = clinic.tap.sent().keys().map(|uid| json!([class, uid])).collect();
+    check_commitment(&orthanc.commitment(&sent), instances, &json!([]));
+    sent.push(json!([class, "2.25.404"]));
+    // 0x0112: no such object instance (PS3.4 table J.3.3-1).
+    let missing = json!([["2.25.404", 0x0112]]);
+    check_commitment(&orthanc.commitment(&sent), instances, &missing);
+}
+
+/// A report with so many successes and these failures, each an instance and a reason.
+fn check_commitment(report: &Value, good: usize, bad: &Value) {
+    let status = if bad == &json!([]) { "Success" } else { "Failure" };
+    assert_eq!(report["Status"], status, "{report}");
+    assert_eq!(report["Success"].as_array().map(Vec::len), Some(good), "{report}");
+    let failure = |failure: &Value| json!([failure["SOPInstanceUID"], failure["FailureReason"]]);
+    let failures = report["Failures"].as_array().expect("failures");
+    assert_eq!(failures.iter().map(failure).collect::<Value>(), *bad, "{report}");
+}
