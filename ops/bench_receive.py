@@ -197,6 +197,13 @@ class Storescp(Server):
         return sum(1 for _ in (self.folder / "received").iterdir())
 
 
+class Discard(Storescp):
+    """Takes slices and forgets them, which leaves the sender's own time."""
+
+    def command(self):
+        return ["storescp", "--ignore", "--fork", str(self.port)]
+
+
 class Orthanc(Server):
     name = ORTHANC
 
@@ -310,7 +317,7 @@ def run(kind, folder, folders, count, associations, nagle):
         memory.ended.set()
         memory.join()
         cpu = cpu_seconds(root) - cpu
-        if (received := server.received()) != count:
+        if kind is not Discard and (received := server.received()) != count:
             sys.exit(f"{server.name} received {received} of {count}")
     finally:
         server.stop()
@@ -355,18 +362,26 @@ def print_table(results, megabytes_each):
             ))  # fmt: skip
 
 
-def print_bound(results, disk):
-    """The disk's own speed, and the appliance's share of it at one association."""
+def print_bound(results, disk, sender):
+    """The disk's own speed, and the appliance's share of it at one association. A sender prepares
+    the next slice only after the answer, so that its own time comes on top of the disk's."""
     file, name, log = min(disk, key=sum)
     bounds = [1 / sum(steps) for steps in disk]
     print(
-        f"\nbound by this disk's fsync: {max(bounds):.0f} img/s"
-        f" ({all_of(bounds)}); file {file * 1e3:.3f} ms,"
-        f" folder {name * 1e3:.3f} ms, log {log * 1e3:.3f} ms"
+        f"\nbound by this disk's fsync: {max(bounds):.0f} img/s ({all_of(bounds)});"
+        f" file {file * 1e3:.3f} ms, folder {name * 1e3:.3f} ms, log {log * 1e3:.3f} ms"
     )
-    ours = results.get((OURS, 1, False))
-    if ours:
-        print(f"the appliance's share of it at 1 association: {best(ours) / max(bounds):.2f}")
+    alone = best(sender)
+    both = 1 / (1 / max(bounds) + 1 / alone)
+    print(
+        f"sender alone: {alone:.0f} img/s ({all_of(run['rate'] for run in sender)});"
+        f" disk and sender, one after the other: {both:.0f} img/s"
+    )
+    if ours := results.get((OURS, 1, False)):
+        print(
+            f"the appliance at 1 association: {best(ours) / max(bounds):.2f} of the disk's bound,"
+            f" {best(ours) / both:.2f} of disk and sender"
+        )
 
 
 def main():
@@ -386,10 +401,11 @@ def main():
     folders, total = write_slices(args.folder / "slices", args.count)
     each = total // args.count
     print(f"{args.count} slices of {each} bytes, {args.repeat} repetitions")
-    results, disk = {}, []
+    results, disk, sender = {}, [], []
     for repetition in range(args.repeat):
         os.sync()
         disk.append(disk_seconds(args.folder / "disk", each))
+        sender.append(run(Discard, args.folder, folders, args.count, 1, False))
         for associations, nagle in SENDERS:
             for kind in kinds:
                 result = run(kind, args.folder, folders, args.count, associations, nagle)
@@ -402,7 +418,7 @@ def main():
     shutil.rmtree(args.folder)
     print()
     print_table(results, each / MB)
-    print_bound(results, disk)
+    print_bound(results, disk, sender)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,15 @@
 )]
 
 mod bundle;
+mod crash;
 mod decode_worker;
 mod engine;
 mod explain;
+mod flow;
 mod fuzz_checkpoint;
 mod fuzz_dicom;
+mod hostile;
+mod interop;
 mod large_checkpoint;
 mod parity;
 mod programs;

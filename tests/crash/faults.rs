@@ -124,45 +124,33 @@ fn a_full_disk() {
     check_refusals(&campaign.crew);
 }
 
-/// System calls that fail now and then. libfiu stands between program and C library; renames go
-/// around that, straight to the kernel, where only a tracer can stop them. `write` is left alone:
-/// the asynchronous runtime wakes its threads by it, and a full disk makes it fail where it
-/// matters.
+/// System calls that fail now and then. libfiu stands between the program and its C library, which
+/// is what SQLite calls. The archive's own calls go to the kernel directly, where only a tracer can
+/// make them fail. `write` is left alone: the asynchronous runtime wakes its threads by it, and a
+/// full disk makes it fail where it matters.
 const FAILING: &[(&str, &str)] = &[
     ("fiu-run", "posix/io/rw/pwrite,probability=0.02"),
     ("fiu-run", "posix/io/sync/fsync,probability=0.05"),
-    ("fiu-run", "posix/io/sync/fdatasync,probability=0.05"),
-    ("fiu-run", "posix/io/oc/open,probability=0.05"),
+    ("strace", "fsync:error=EIO:when=40+7"),
     ("strace", "renameat2:error=EIO:when=3+5"),
+    ("strace", "openat:error=EMFILE:when=5+5"),
 ];
 
 #[test]
 fn failing_system_calls() {
-    let strace = ["-D", "-f", "-o", "/dev/null", "-e"];
-    if !optional("fiu-run", &["-x", "true"])
-        || !optional("strace", &[&strace[..4], &["true"]].concat())
-    {
+    let tools =
+        optional("fiu-run", &["-x", "true"]) && optional("strace", &["-o", "/dev/null", "true"]);
+    if !tools {
         return;
     }
     let mut campaign = Campaign::new("failing system calls", 2);
     let control = campaign.folder().join("fiu").into_os_string();
     for (tool, fault) in FAILING.iter().chain(FAILING) {
-        let words: Vec<OsString> = match *tool {
-            "fiu-run" => [tool, "-x", "-f"]
-                .map(OsString::from)
-                .into_iter()
-                .chain([control.clone()])
-                .collect(),
-            _ => {
-                let inject = format!("inject={fault}");
-                [&[*tool], &strace[..], &[&inject]]
-                    .concat()
-                    .into_iter()
-                    .map(OsString::from)
-                    .collect()
-            }
+        campaign.launch.wrap = if *tool == "fiu-run" {
+            vec!["fiu-run".into(), "-x".into(), "-f".into(), control.clone()]
+        } else {
+            tracer(fault, &campaign.data)
         };
-        campaign.launch.wrap = words;
         let stream = campaign.milliseconds(50, 300);
         campaign.life(stream, |daemon, line| {
             if *tool == "fiu-run" {
@@ -171,8 +159,8 @@ fn failing_system_calls() {
                 let enabled = enable.arg(daemon.pid().to_string()).status();
                 assert!(enabled.expect("fiu-ctrl").success(), "{fault}");
             }
-            let refused = || line.refused.load(Ordering::Relaxed) > 0;
-            until(&format!("{fault} makes itself felt"), refused);
+            let start = Instant::now(); let refused = || line.refused.load(Ordering::Relaxed) > 0;
+            until(&format!("{fault} makes itself felt"), || { if start.elapsed().as_secs() > 3 { panic!("{line:?}") } refused() });
         });
         campaign.check_new();
     }
@@ -180,6 +168,21 @@ fn failing_system_calls() {
     campaign.complete();
     campaign.count();
     check_refusals(&campaign.crew);
+}
+
+/// Words that run a program under a tracer that makes calls fail, each thread's own count of them;
+/// of the opening calls only those in the folder of images on their way, or nothing would start.
+fn tracer(fault: &str, data: &Path) -> Vec<OsString> {
+    let inject = format!("inject={fault}");
+    let words = ["strace", "-D", "-f", "-o", "/dev/null", "-e", &inject];
+    let mut words = words.map(OsString::from).to_vec();
+    if fault.starts_with("openat") {
+        words.extend(["-P".into(), data.join("archive/incoming").into()]);
+    } else {
+        let call = fault.split(':').next().unwrap_or_default();
+        words.extend(["-e".into(), format!("trace={call}").into()]);
+    }
+    words
 }
 
 /// The library that lies about the time.

@@ -20,6 +20,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -184,10 +185,16 @@ fn fail(program: impl AsRef<OsStr>, arguments: &[impl AsRef<OsStr>]) -> String {
     said
 }
 
-/// A port that nobody listens on at the moment.
+/// A port that nobody listens on now, below those that the kernel hands out to anybody who
+/// connects somewhere.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    // Tests run in several processes at once, which begin at different places.
+    let begin = std::process::id().wrapping_mul(61) % 6_000;
+    let begin = u16::try_from(begin).expect("below 6000");
+    let next = |_| 10_000 + (begin + TRIED.fetch_add(1, Ordering::Relaxed)) % 6_000;
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (0..1000).map(next).find(free).expect("a free port")
 }
 
 /// Asks until there is an answer, for half a minute.

@@ -1,4 +1,4 @@
-//! What the integration tests share: phantoms, and where things are.
+//! What the integration tests share: phantoms, a scanner, the running daemon, and where things are.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,7 +7,9 @@
     reason = "a test's own preparation fails by panicking"
 )]
 
+pub mod daemon;
 pub mod phantom;
+pub mod sender;
 
 use std::path::PathBuf;
 

@@ -2,6 +2,7 @@
 //! bounded parser, and one large window at a time in the whole process.
 
 use std::io::{self, Read};
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -11,14 +12,16 @@ use models::dicom::parse::{DataSet, DicomFile, Fault, ParseError, parse_bytes};
 
 use crate::store::instances::{SeriesFacts, StudyFacts};
 
-/// Bytes of the data set that are looked at, one window after the other until all facts were
-/// found. The first holds the header of nearly every MR image; the last one is small enough that
-/// its worst contents (nothing but empty elements) parse in less than 64 MB.
-const WINDOWS: [u64; 3] = [64 << 10, 1 << 20, 4 << 20];
+/// Bytes of a data set that are looked at: more than the header of nearly every MR image.
+const SMALL: u64 = 64 << 10;
+/// Bytes that are looked at where the small window does not reach all facts: behind the lists of
+/// some ten thousand references that stand in front of a presentation state's identity, and
+/// little enough that the worst contents (nothing but empty elements) cost some 25 MB.
+const LARGE: u64 = 2 << 20;
 /// What errors call it: the data set has no file yet, or one whose name tells nobody anything.
 const NAME: &str = "data set";
-/// Held while a window other than the first is in memory.
-static LARGE: Mutex<()> = Mutex::new(());
+/// Held while a large window is in memory: one in the whole process.
+static ALONE: Mutex<()> = Mutex::new(());
 /// Nothing behind this element is a fact: the one that sorts last of those below.
 const LAST_FACT: Tag = tags::REASON_FOR_THE_REQUESTED_PROCEDURE;
 /// Characters kept of a text.
@@ -57,18 +60,16 @@ impl From<io::Error> for HeaderError {
 pub(crate) fn read<R: Read>(
     transfer_syntax: &str,
     bytes: u64,
-    open: impl Fn() -> io::Result<R>,
+    open: impl Fn() -> io::Result<R> + Sync,
 ) -> Result<Header, HeaderError> {
-    let (first, done) = look(transfer_syntax, bytes, open()?, WINDOWS[0])?;
+    let (header, done) = look(transfer_syntax, bytes, open()?, SMALL)?;
     if done {
-        return Ok(first);
+        return Ok(header);
     }
-    let _alone = LARGE.lock().unwrap_or_else(PoisonError::into_inner);
-    let (second, done) = look(transfer_syntax, bytes, open()?, WINDOWS[1])?;
-    if done {
-        return Ok(second);
-    }
-    Ok(look(transfer_syntax, bytes, open()?, WINDOWS[2])?.0)
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // In a thread of its own, because the allocator keeps for each thread what it once needed.
+    let large = || Ok(look(transfer_syntax, bytes, open()?, LARGE)?.0);
+    std::thread::scope(|scope| scope.spawn(large).join().unwrap_or_else(|e| resume_unwind(e)))
 }
 
 /// Reads what the first `size` bytes say, and whether that is all there is to know.
@@ -79,11 +80,8 @@ fn look(
     size: u64,
 ) -> Result<(Header, bool), HeaderError> {
     let deflated = is_deflated(transfer_syntax);
-    let (mut window, prefix) = start_of_file(if deflated {
-        uids::EXPLICIT_VR_LITTLE_ENDIAN
-    } else {
-        transfer_syntax
-    });
+    let (mut window, prefix) =
+        start_of_file(if deflated { uids::EXPLICIT_VR_LITTLE_ENDIAN } else { transfer_syntax });
     if deflated {
         let inflated = flate2::read::DeflateDecoder::new(data).take(size).read_to_end(&mut window);
         // A stream that breaks off is a data set that is cut off.

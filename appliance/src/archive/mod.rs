@@ -237,9 +237,9 @@ impl Archive {
 
     /// Keeps others from finishing an instance of this UID meanwhile.
     fn alone(&self, sop_uid: &str) -> MutexGuard<'_, ()> {
-        let sum = sop_uid.bytes().fold(0_usize, |sum, byte| {
-            sum.wrapping_mul(31).wrapping_add(usize::from(byte))
-        });
+        let sum = sop_uid
+            .bytes()
+            .fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
         self.0.stripes[sum % STRIPES].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -262,9 +262,11 @@ impl Archive {
 }
 
 /// True for what may stand in a UID: digits and dots, 64 of them at most (PS3.5 9.1). Components
-/// with leading zeros are against the rules, but in use.
+/// with leading zeros are against the rules, but in use; dots alone are a path, not a UID.
 fn is_uid(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b == b'.' || b.is_ascii_digit())
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b == b'.' || b.is_ascii_digit())
+        && text.bytes().any(|b| b.is_ascii_digit())
 }
 
 fn check_uid(field: &'static str, found: &str) -> Result<(), ArchiveError> {

@@ -216,8 +216,11 @@ fn what_cannot_be_filed_is_refused_in_words() {
     );
     let deep = [
         &data[..data.len() - PIXELS],
-        &[0x40, 0, 0x75, 2, b'S', b'Q', 0, 0, 255, 255, 255, 255, 254, 255, 0, 224, 255, 255, 255, 255]
-            .repeat(100_000),
+        &[
+            0x40, 0, 0x75, 2, b'S', b'Q', 0, 0, 255, 255, 255, 255, 254, 255, 0, 224, 255, 255,
+            255, 255,
+        ]
+        .repeat(100_000),
     ]
     .concat();
     check_refused(
@@ -258,8 +261,9 @@ fn a_disk_that_fills_up_loses_nothing() {
     let archive =
         Archive::open(&small, Arc::clone(&bed.archive.0.store), Config::default()).unwrap();
     let big = |sop: &str| image("1.2", sop, &"x".repeat(60_000));
-    let outcomes: Vec<_> =
-        (0..40).map(|i| send(&archive, offer(&format!("1.{i}")), &big(&format!("1.{i}")))).collect();
+    let outcomes: Vec<_> = (0..40)
+        .map(|i| send(&archive, offer(&format!("1.{i}")), &big(&format!("1.{i}"))))
+        .collect();
     let stored = outcomes.iter().take_while(|outcome| outcome.is_ok()).count();
     assert!((5..20).contains(&stored), "{stored}");
     assert!(outcomes[stored..].iter().all(|o| matches!(o, Err(ArchiveError::Full))));
@@ -292,10 +296,7 @@ fn a_remnant_of_a_crash_is_adopted_or_makes_way() {
         "it was left by a power cut before it was acknowledged, and other content came under its \
          UID"
     );
-    assert_eq!(
-        aside[0].sha256,
-        hexadecimal(&Sha256::digest(image("1.2", "1.2.4", "half known")))
-    );
+    assert_eq!(aside[0].sha256, hexadecimal(&Sha256::digest(image("1.2", "1.2.4", "half known"))));
     assert_eq!(verify(&bed.archive, || false).unwrap(), []);
     // A row without its file: the next delivery brings it back.
     fs::remove_file(bed.path("1.2", "1.2.3")).unwrap();

@@ -52,10 +52,7 @@ impl Import<'_> {
 }
 
 /// What is in a folder, sorted; not more than the budget allows.
-fn entries(
-    folder: &Path,
-    budget: &mut usize,
-) -> std::io::Result<Vec<(PathBuf, fs::FileType)>> {
+fn entries(folder: &Path, budget: &mut usize) -> std::io::Result<Vec<(PathBuf, fs::FileType)>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder)?.take(*budget) {
         let entry = entry?;

@@ -181,9 +181,10 @@ impl<'a> Image<'a> {
 
     /// Adds a file, or a further extent of the one before (ECMA-119 6.5.1).
     fn add(&mut self, name: String, record: &Record<'_>, extent: Option<Extent>) {
-        let follows = self.files.last().is_some_and(|file| {
-            file.name == name && file.fault == Some(UNFINISHED)
-        });
+        let follows = self
+            .files
+            .last()
+            .is_some_and(|file| file.name == name && file.fault == Some(UNFINISHED));
         if !follows {
             self.files.push(Entry { name, ..Entry::default() });
         }

@@ -202,8 +202,7 @@ fn a_single_file_says_what_is_wrong_with_it() {
 fn zip_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in entries {
-        let options =
-            SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
         zip.start_file(*name, options).unwrap();
         zip.write_all(bytes).unwrap();
     }

@@ -155,6 +155,11 @@ impl Worker {
         self.asked
     }
 
+    /// False when it ended while it had nothing to do.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// True when it has this model loaded.
     #[must_use]
     pub fn serves(&self, model: &Model) -> bool {

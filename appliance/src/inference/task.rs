@@ -152,7 +152,7 @@ impl Analysis {
         }
         // The assistant is loaded before the first study needs it.
         if let Some(model) = assistant
-            && !self.worker.as_ref().is_some_and(|worker| worker.serves(model))
+            && !self.worker.as_mut().is_some_and(|worker| worker.serves(model) && worker.is_alive())
         {
             drop(self.worker(model, shutdown).await);
         }
@@ -236,7 +236,11 @@ impl Analysis {
         let ready = match self.worker(model, shutdown).await {
             Ok(worker) => worker.ready().clone(),
             Err(StartError::Stopped) => return Ended::Stopped,
-            Err(error) => return not_analysed(chain(&error)),
+            // These will not pass; the others may be a kill, or a machine out of memory.
+            Err(error @ (StartError::SelfTest { .. } | StartError::Rules(_))) => {
+                return not_analysed(chain(&error));
+            }
+            Err(error) => return Ended::Death(chain(&error)),
         };
         if let Some(reason) = outside(ready.envelope.as_ref(), &job.facts) {
             return not_analysed(reason);
@@ -313,11 +317,10 @@ impl Analysis {
         shutdown: &CancellationToken,
     ) -> Result<&Worker, StartError> {
         let device = self.device();
-        let fits = |worker: &Worker| {
-            // A worker on the CPU stays until the graphics card may be used again.
-            worker.serves(model) && (worker.asked() == device)
+        let fits = |worker: &mut Worker| {
+            worker.serves(model) && worker.asked() == device && worker.is_alive()
         };
-        if !self.worker.as_ref().is_some_and(fits) {
+        if !self.worker.as_mut().is_some_and(fits) {
             self.drop_worker_quietly().await;
             self.worker = Some(self.start(model, device, shutdown).await?);
         }

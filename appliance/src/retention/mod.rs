@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -132,7 +134,7 @@ fn finish(
     study_id: i64,
     pass: &mut Pass,
 ) -> Result<(), StoreError> {
-    match store.finish_eviction(study_id, |path| std::fs::remove_file(archive.join(path))) {
+    match store.finish_eviction(study_id, |path| fs::remove_file(archive.join(path))) {
         Ok(Some(evicted)) => pass.add(evicted),
         // A new image came, and the study stays.
         Ok(None) => {}
@@ -163,7 +165,7 @@ fn note(store: &Store, pass: &Pass) -> Result<(), StoreError> {
 ///
 /// When the database fails or a file cannot be deleted.
 pub fn recover(store: &Store, archive: &Path) -> Result<u64, EvictError> {
-    let delete = |path: &str| std::fs::remove_file(archive.join(path));
+    let delete = |path: &str| fs::remove_file(archive.join(path));
     let mut files = 0;
     for study in store.half_evicted()? {
         files += store.finish_eviction(study, delete)?.unwrap_or_default().files;
@@ -181,18 +183,26 @@ fn folder_name(study_uid: &str) -> String {
     hex::lower(&Sha256::digest(study_uid)[..16])
 }
 
-/// Deletes a folder of files; nothing happens when there is none.
+/// Deletes a folder of files; nothing happens when there is none. A file that somebody holds
+/// locked stays, and its folder: an import beside the daemon is about to index it.
 fn remove_folder(folder: &Path) -> io::Result<u64> {
-    let entries = match std::fs::read_dir(folder) {
+    let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         entries => entries?,
     };
-    let mut files = 0;
+    let (mut files, mut locked) = (0, false);
     for entry in entries {
-        std::fs::remove_file(entry?.path())?;
+        let path = entry?.path();
+        if flock(File::open(&path)?, FlockOperation::NonBlockingLockExclusive).is_err() {
+            locked = true;
+            continue;
+        }
+        fs::remove_file(path)?;
         files += 1;
     }
-    std::fs::remove_dir(folder)?;
+    if !locked {
+        fs::remove_dir(folder)?;
+    }
     Ok(files)
 }
 

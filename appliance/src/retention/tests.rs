@@ -215,6 +215,11 @@ fn a_power_cut_at_any_moment_is_recovered_from() {
     let folder = b.archive().join("studies").join(folder_name("1.3"));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("1.dcm"), "back").unwrap();
+    // An import that is about to index the file holds it locked.
+    let held = File::open(folder.join("1.dcm")).unwrap();
+    flock(&held, FlockOperation::LockExclusive).unwrap();
+    assert_eq!(recover(&b.store, &b.archive()).unwrap(), 0);
+    drop(held);
     assert_eq!(recover(&b.store, &b.archive()).unwrap(), 1);
     assert!(!folder.exists());
     assert_eq!(recover(&b.store, &b.archive()).unwrap(), 0);

@@ -21,8 +21,8 @@ use crate::store::events::Level;
 
 /// Longest command set; ours and those of all peers known are below 1 KiB.
 const MAX_COMMAND: usize = 64 << 10;
-/// Longest data set of an N-ACTION: commitment of about 30,000 instances.
-const MAX_ACTION: usize = 4 << 20;
+/// Longest data set of an N-ACTION: commitment of about 20,000 instances.
+const MAX_ACTION: usize = 2 << 20;
 /// A requester of storage commitment that keeps the association so long wants the report on it.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
 
@@ -260,10 +260,11 @@ impl<'a> Association<'a> {
 
     fn commit(&mut self, context: u8, data_set: &[u8]) -> Result<(), Refusal> {
         let syntax = self.contexts.get(&context).map(|c| c.transfer_syntax.as_str());
-        let request = commitment::parse(data_set, syntax.unwrap_or_default())?;
-        let (ip, calling, called) = (self.ip.to_string(), self.calling, self.called);
-        let store = &self.shared.store;
-        let id = block_in_place(|| commitment::accept(store, &request, (&ip, calling, called)))?;
+        let ip = self.ip.to_string();
+        let id = block_in_place(|| {
+            let request = commitment::parse(data_set, syntax.unwrap_or_default())?;
+            commitment::accept(&self.shared.store, &request, (self.calling, &ip, self.called))
+        })?;
         self.reports.push_back((context, id));
         Ok(())
     }

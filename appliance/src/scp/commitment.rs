@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use dicom_core::Tag;
@@ -27,7 +28,7 @@ use super::dimse::{self, Command, Value, WITH_DATA_SET, element, field};
 use super::negotiation::{Context, peer_max_pdu};
 use super::pdu::{self, Duplex, Ended, MAX_ASSOCIATE, MAX_PDU, Socket, Wire, p_data, split_pdv};
 use super::status::{self, Refusal};
-use super::{Destination, Shared};
+use super::{Destination, Shared, lock};
 use crate::archive::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use crate::fault::chain;
 use crate::store::commitments::{Commitment, Held};
@@ -48,6 +49,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 /// An item of a sequence (PS3.5 7.5).
 const ITEM: Tag = Tag(0xFFFE, 0xE000);
+/// Held while a request is parsed, because 2 MiB of empty elements take 40 MiB in memory.
+static PARSING: Mutex<()> = Mutex::new(());
 /// The presentation context we propose.
 const CONTEXT: u8 = 1;
 
@@ -79,6 +82,7 @@ pub(super) fn refuse(command: &Command, context: &Context) -> Option<Refusal> {
 /// Reads the data set of a request.
 pub(super) fn parse(data_set: &[u8], transfer_syntax: &str) -> Result<Request, Refusal> {
     let invalid = |comment: &str| Refusal::new(status::INVALID_ARGUMENT, comment);
+    let _alone = lock(&PARSING);
     // The parser reads files, so the data set gets the one meta element that matters to it.
     let mut bytes = b"DICM".to_vec();
     push(&mut bytes, true, tags::TRANSFER_SYNTAX_UID, b"UI", &padded(transfer_syntax));
@@ -103,13 +107,12 @@ pub(super) fn parse(data_set: &[u8], transfer_syntax: &str) -> Result<Request, R
     Ok(Request { transaction_uid, instances })
 }
 
-/// Keeps a request; the answer may follow.
+/// Keeps a request of `who`: its AE title and address, and the title of ours that it called.
 pub(super) fn accept(
     store: &Store,
     request: &Request,
-    (ip, calling, called): (&str, &str, &str),
+    who: (&str, &str, &str),
 ) -> Result<i64, Refusal> {
-    let who = (calling, ip, called);
     store.request_commitment(&request.transaction_uid, who, &request.instances, FIRST).map_err(
         |error| Refusal {
             detail: chain(&error),

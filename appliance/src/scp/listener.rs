@@ -208,6 +208,7 @@ impl Session {
         };
         let (wire, request, certified) = match opened {
             Ok(Ok(opened)) => opened,
+            _ if admitted.is_err() => return self.shared.count(|totals| totals.rejected += 1),
             Ok(Err(error)) => return self.note_broken(None, &error),
             // PS3.8 9.2: when ARTIM expires the connection is closed without a word.
             Err(_) => return self.note_broken(None, &Ended::Idle(within)),

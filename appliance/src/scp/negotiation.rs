@@ -26,6 +26,12 @@ pub(super) struct Context {
     pub(super) transfer_syntax: String,
 }
 
+impl Context {
+    pub(super) fn is_storage(&self) -> bool {
+        !is_service(&self.abstract_syntax)
+    }
+}
+
 /// What was agreed.
 #[derive(Debug)]
 pub(super) struct Agreement {
@@ -106,12 +112,8 @@ pub(super) fn peer_max_pdu(items: &[UserVariableItem]) -> usize {
 fn choose(proposed: &PresentationContextProposed, private: &[String]) -> Result<Context, Reason> {
     let abstract_syntax = trim(&proposed.abstract_syntax);
     let storage = abstract_syntax.starts_with(STORAGE_CLASSES)
-        || private.iter().any(|class| class == abstract_syntax);
-    let service = matches!(
-        abstract_syntax,
-        uids::VERIFICATION | uids::STORAGE_COMMITMENT_PUSH_MODEL
-    );
-    if !storage && !service {
+        || private.iter().any(|class| class == abstract_syntax && !is_service(class));
+    if !storage && !is_service(abstract_syntax) {
         return Err(Reason::AbstractSyntaxNotSupported);
     }
     let mut offered = proposed.transfer_syntaxes.iter().map(|uid| trim(uid));
@@ -129,6 +131,10 @@ fn choose(proposed: &PresentationContextProposed, private: &[String]) -> Result<
         abstract_syntax: abstract_syntax.to_owned(),
         transfer_syntax: transfer_syntax.to_owned(),
     })
+}
+
+fn is_service(abstract_syntax: &str) -> bool {
+    matches!(abstract_syntax, uids::VERIFICATION | uids::STORAGE_COMMITMENT_PUSH_MODEL)
 }
 
 fn is_little_endian(uid: &str) -> bool {

@@ -33,6 +33,9 @@ impl Reception {
     pub(super) fn new(command: &Command, context: &Context, calling: &str) -> Self {
         let refusal = if !command.has_data {
             Some(Refusal::new(CANNOT_UNDERSTAND, "C-STORE without a data set"))
+        } else if !context.is_storage() {
+            let comment = "the presentation context is not for storage";
+            Some(Refusal::new(CLASS_NOT_SUPPORTED, comment))
         } else if command.sop_class != context.abstract_syntax {
             let comment = "SOP class is not that of the presentation context";
             Some(Refusal::new(CLASS_NOT_SUPPORTED, comment))

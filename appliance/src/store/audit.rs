@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Store, StoreError};
 use crate::clock::Clock;
+use crate::hex;
 
 /// Who did what to which object.
 #[derive(Clone, Copy, Debug)]
@@ -134,7 +135,7 @@ impl Store {
                     return Ok(check);
                 }
                 check.rows = row.seq;
-                check.head = super::hexadecimal(&row.hash);
+                check.head = hex::lower(&row.hash);
                 prev = row.hash;
             }
         }

@@ -167,46 +167,32 @@ impl Store {
     /// # Errors
     ///
     /// When the database fails.
-    pub fn last_check_at(&self) -> Result<Option<i64>, StoreError> {
-        self.read(|db| moment(db, "integrity_check_at"))
+    pub fn last_full_check_at(&self) -> Result<Option<i64>, StoreError> {
+        self.read(|db| moment(db, "full_check_at"))
     }
 
-    /// Reads the whole database and checks it, which takes minutes for a large one. Returns what
-    /// is wrong, a line each; nothing when all is well, and then the time is remembered.
+    /// [`Store::integrity_check`], which takes minutes for a large database; when all is well, the
+    /// time is remembered.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub fn check_integrity(&self) -> Result<Vec<String>, StoreError> {
+    pub fn full_check(&self) -> Result<Vec<String>, StoreError> {
         let now = self.clock.now();
-        let findings = self.read(|db| Ok(integrity(db)?))?;
+        let findings = self.integrity_check()?;
         if findings.is_empty() {
-            self.write(|tx| set_property(tx, "integrity_check_at", &now.to_string()))?;
+            self.write(|tx| set_property(tx, "full_check_at", &now.to_string()))?;
         }
         Ok(findings)
     }
 
-    /// Notes that the appliance runs. True when it was not stopped in good order before, after
-    /// which the database deserves a check.
+    /// Version of the SQLite that is linked, as its makers write it.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub fn mark_running(&self) -> Result<bool, StoreError> {
-        self.write(|tx| {
-            let unclean = property(tx, "running")?.as_deref() == Some("yes");
-            set_property(tx, "running", "yes")?;
-            Ok(unclean)
-        })
-    }
-
-    /// Notes that the appliance stops in good order.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub fn mark_stopped(&self) -> Result<(), StoreError> {
-        self.write(|tx| set_property(tx, "running", "no"))
+    pub fn sqlite_version(&self) -> Result<String, StoreError> {
+        self.read(|db| Ok(db.query_row("SELECT sqlite_version()", [], |row| row.get(0))?))
     }
 }
 
@@ -434,20 +420,13 @@ fn stamp(at: i64) -> String {
 }
 
 /// A row of the table `property`.
-pub(in crate::store) fn property(
-    db: &Connection,
-    name: &str,
-) -> Result<Option<String>, StoreError> {
+fn property(db: &Connection, name: &str) -> Result<Option<String>, StoreError> {
     let mut query = db.prepare_cached("SELECT value FROM property WHERE name = ?")?;
     Ok(query.query_row([name], |row| row.get(0)).optional()?)
 }
 
 /// Sets a row of the table `property`.
-pub(in crate::store) fn set_property(
-    db: &Connection,
-    name: &str,
-    value: &str,
-) -> Result<(), StoreError> {
+fn set_property(db: &Connection, name: &str, value: &str) -> Result<(), StoreError> {
     db.prepare_cached("INSERT OR REPLACE INTO property (name, value) VALUES (?, ?)")?
         .execute((name, value))?;
     Ok(())

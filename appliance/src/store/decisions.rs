@@ -22,6 +22,7 @@ pub use statistics::{FindingStatistics, STATISTICS_WINDOW};
 
 /// Longest reason, in characters.
 pub const MAX_REASON: usize = 500;
+
 /// What a reader decides about a study.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior};
 
-use super::{Store, StoreError, lock};
+use super::{Store, StoreError, decisions, lock};
 
 /// What a data set says about its study. Texts are empty when absent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -278,9 +278,8 @@ fn upsert_study(tx: &Transaction<'_>, study: &StudyFacts, now: i64) -> Result<i6
                  max(coalesce(expected_instances, excluded.expected_instances),
                      coalesce(excluded.expected_instances, expected_instances)),
                last_at = excluded.last_at, released_at = NULL, evicted_at = NULL,
-               state = 'receiving',
-               queue = CASE queue WHEN 'done' THEN 'review' ELSE queue END, done_at = NULL
-             RETURNING id",
+               state = 'receiving'
+             RETURNING id, done_at IS NOT NULL",
             TEXTS.join(", "),
             (1..=17).map(|i| format!("?{i}, ")).collect::<String>(),
         )
@@ -292,7 +291,13 @@ fn upsert_study(tx: &Transaction<'_>, study: &StudyFacts, now: i64) -> Result<i6
         &study.body_part, &study.reason, &study.admitting, &study.uid, &study.field_strength_t,
         &study.expected_instances, &now,
     ];
-    Ok(tx.prepare_cached(sql)?.query_row(&values[..], |row| row.get(0))?)
+    let (id, done): (i64, bool) =
+        tx.prepare_cached(sql)?.query_row(&values[..], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if done {
+        // Done holds for the images that the reader saw.
+        decisions::recompute(tx, id)?;
+    }
+    Ok(id)
 }
 
 fn upsert_series(

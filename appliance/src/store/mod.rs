@@ -4,9 +4,21 @@
 //! (`journal_mode=WAL`, `synchronous=FULL`). [`Store::read`] never waits for a writer. What is
 //! stored is in the sub-modules, one per subject; they hold all the SQL there is.
 
+pub mod assembly;
 pub mod audit;
+pub mod backup;
+pub mod commitments;
+pub mod decisions;
 pub mod events;
+pub mod files;
 pub mod instances;
+pub mod jobs;
+pub mod models;
+pub mod properties;
+pub mod quarantine;
+pub mod retention;
+pub mod views;
+pub mod worklist;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -204,14 +216,4 @@ fn quick_check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(StoreError::Damaged { path: path.to_owned(), finding })
-}
-
-/// Bytes as lower-case hexadecimal digits.
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").unwrap_or_default();
-        text
-    })
 }

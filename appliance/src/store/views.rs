@@ -115,7 +115,7 @@ pub struct StoredResult {
     pub assessment: Option<String>,
 }
 
-/// What waits, what came in lately and what was set aside.
+/// What waits and what came in lately.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BoxView {
     /// Studies that images come in for.
@@ -128,8 +128,6 @@ pub struct BoxView {
     pub senders: Vec<Sender>,
     /// Files set aside that nobody has dealt with.
     pub quarantined: i64,
-    /// The latest of these.
-    pub quarantine: Vec<Quarantined>,
     /// The latest storage commitments, newest first.
     pub commitments: Vec<CommitmentView>,
 }
@@ -143,21 +141,6 @@ pub struct Sender {
     pub images: i64,
     /// The latest of them.
     pub last_at: i64,
-}
-
-/// A file that was set aside.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Quarantined {
-    /// `conflict` or `unreadable`.
-    pub kind: String,
-    /// SOP Instance UID, empty when unknown.
-    pub sop_uid: String,
-    /// Why.
-    pub reason: String,
-    /// Where from.
-    pub source: String,
-    /// When.
-    pub at: i64,
 }
 
 /// A storage commitment asked of us.
@@ -236,7 +219,7 @@ impl Store {
         })
     }
 
-    /// The state of the box as far as the database knows it; lists hold at most `limit` rows.
+    /// The state of the box as far as the database knows it; there are at most `limit` commitments.
     ///
     /// # Errors
     ///
@@ -260,7 +243,6 @@ impl Store {
             view.quarantined = db
                 .prepare_cached("SELECT count(*) FROM quarantine WHERE resolved_at IS NULL")?
                 .query_row([], |row| row.get(0))?;
-            view.quarantine = quarantine(db, limit)?;
             view.commitments = commitments(db, limit)?;
             Ok(view)
         })
@@ -355,7 +337,7 @@ fn result_view(row: &Row<'_>) -> Result<ResultView, rusqlite::Error> {
         hidden,
         context: row.get("context")?,
         outcome: row.get("outcome")?,
-        reason: row.get("reason")?,
+        reason: if hidden { String::new() } else { row.get("reason")? },
         acuity: if hidden { None } else { acuity_of(row.get("acuity")?)? },
         partial: row.get("partial")?,
         device: row.get("device")?,
@@ -373,23 +355,6 @@ fn senders(db: &Connection) -> Result<Vec<Sender>, StoreError> {
     )?;
     let rows = select.query_map([RECENT_IMAGES], |row| {
         Ok(Sender { source: row.get(0)?, images: row.get(1)?, last_at: row.get(2)? })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-fn quarantine(db: &Connection, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
-    let mut select = db.prepare_cached(
-        "SELECT kind, sop_uid, reason, source, at FROM quarantine
-         WHERE resolved_at IS NULL ORDER BY id DESC LIMIT ?",
-    )?;
-    let rows = select.query_map([limit.cast_signed()], |row| {
-        Ok(Quarantined {
-            kind: row.get(0)?,
-            sop_uid: row.get(1)?,
-            reason: row.get(2)?,
-            source: row.get(3)?,
-            at: row.get(4)?,
-        })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

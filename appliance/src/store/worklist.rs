@@ -187,10 +187,7 @@ fn ordered_ids(
 ) -> Result<Vec<i64>, StoreError> {
     let (filter, words) = filter(&query.search);
     let sql = order_sql(query.queue, filter);
-    // The sum with a time since 1970 must not overflow: SQLite would go on in floating point.
-    let cap = |acuity| {
-        due_at(&Facts { id: 0, acuity, first_at: 0, done_at: None }, caps).min(i64::MAX / 2)
-    };
+    let cap = |acuity| due_at(&Facts { id: 0, acuity, first_at: 0, done_at: None }, caps);
     let mut select = db.prepare_cached(&sql)?;
     let rows = select.query_map(
         named_params! {
@@ -234,8 +231,7 @@ fn order_sql(queue: Option<Queue>, filter: &str) -> String {
 /// The condition of a search and its parameter `:words`, a JSON list of patterns.
 fn filter(search: &str) -> (&'static str, Option<String>) {
     let patterns: Vec<String> = search
-        .split(|c: char| c.is_whitespace() || c == '^' || c == '\0')
-        .filter(|word| !word.is_empty())
+        .split_whitespace()
         .take(MAX_WORDS)
         .map(|word| {
             let literal = word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");

@@ -348,91 +348,114 @@ fn check_bad(from: &str, to: &str, expected: &str) {
     assert_eq!(error.to_string(), expected, "{to}");
 }
 
+const TOP_FIELDS: &str = "expected one of `format_version`, `version`, `date`, `approver`, \
+    `services`, `priority`, `model_referral`, `label`, `combination`";
+
+/// The same, with the line on which `from` stands.
+fn check_line(from: &str, to: &str, message: &str) {
+    let (before, _) = SHIPPED.split_once(from).unwrap();
+    let line = before.matches('\n').count() + 1;
+    check_bad(from, to, &format!("referral.toml, line {line}: {message}"));
+}
+
 #[test]
 fn a_bad_file_is_refused_with_its_line() {
-    let check = |from: &str, to: &str, message: &str| {
-        let (before, _) = SHIPPED.split_once(from).unwrap();
-        let line = before.matches('\n').count() + 1;
-        check_bad(from, to, &format!("referral.toml, line {line}: {message}"));
-    };
-    let fields = "expected one of `format_version`, `version`, `date`, `approver`, `services`, \
-                  `priority`, `model_referral`, `label`, `combination`";
-    check("format_version = 1", "format_version = 2", "format_version is 2; this program reads 1");
-    check("format_version = 1", "format_version = -1", "invalid value: integer `-1`, expected u32");
-    check(
+    check_line(
+        "format_version = 1",
+        "format_version = 2",
+        "format_version is 2; this program reads 1",
+    );
+    check_line(
+        "format_version = 1",
+        "format_version = -1",
+        "invalid value: integer `-1`, expected u32",
+    );
+    check_line(
         "version = \"1\"",
         "version = \" \"",
         "version is empty; give these rules a number or a name",
     );
-    check("date = \"2026-08-01\"", "date = \"1.8.2026\"", "date is \"1.8.2026\"; write YYYY-MM-DD");
-    check("approver = \"\"", "aprover = \"\"", &format!("unknown field `aprover`, {fields}"));
+    check_line(
+        "date = \"2026-08-01\"",
+        "date = \"1.8.2026\"",
+        "date is \"1.8.2026\"; write YYYY-MM-DD",
+    );
+    check_line(
+        "approver = \"\"",
+        "aprover = \"\"",
+        &format!("unknown field `aprover`, {TOP_FIELDS}"),
+    );
     check_bad("approver = \"\"", "", "referral.toml, line 1: missing field `approver`");
-    check("  \"stroke\",", "  \"\",", "a service has no name");
-    check(
+    check_line("  \"stroke\",", "  \"\",", "a service has no name");
+    check_line(
         "  \"stroke\",",
         "  \"neurology\",",
         "the service \"neurology\" stands twice in services",
     );
-    check(
+    check_line(
         "normal = \"none\"",
         "normal = \"normal\"",
         "unknown variant `normal`, expected one of `none`, `low`, `medium`, `high`",
     );
-    check(
+    check_line(
         "reason = \"Recommended by the model.\"",
         "reason = \"?\"",
         "the reason \"?\" is no sentence; end it with a full stop",
     );
-    check(
+    check_line(
         "urgency = \"routine\"\nreason",
         "urgency = \"now\"\nreason",
         "unknown variant `now`, expected one of `routine`, `soon`, `urgent`, `emergency`",
     );
-    check("[label.cyst_colloid_cyst]", "[label.cyst_arachnoid_cyst]", "duplicate key");
-    check(
+    check_line("[label.cyst_colloid_cyst]", "[label.cyst_arachnoid_cyst]", "duplicate key");
+}
+
+#[test]
+fn a_bad_rule_is_refused_with_its_line() {
+    check_line(
         "raise = { margin = 1.0, acuity = \"high\" }",
         "raise = { margin = 0, acuity = \"high\" }",
         "raise.margin is 0; it must be above 0 and at most 20",
     );
-    check(
+    check_line(
         "raise = { margin = 1.0, acuity = \"high\" }",
         "raise = { margin = nan, acuity = \"high\" }",
         "raise.margin is NaN; it must be above 0 and at most 20",
     );
-    check(
+    check_line(
         "raise = { margin = 1.0, acuity = \"high\" }",
         "raise = { margin = 1.0, acuity = \"medium\" }",
         "raise.acuity is medium; it must be above the label's own, medium",
     );
-    check(
+    check_line(
         "{ service = \"stroke\"",
         "{ service = \"strokes\"",
         "the service \"strokes\" is not in services; add it there or correct it",
     );
-    check(
+    check_line(
         "reason = \"Intracranial haemorrhage can grow within hours.\"",
         "reason = \"Bad\"",
         "the reason \"Bad\" is no sentence; end it with a full stop",
     );
-    check(
+    check_line(
         "labels = [\"structural_mass_effect\", \"structural_midline_shift\"]",
         "labels = [\"structural_mass_effect\"]",
         "a combination needs two or more labels, each once",
     );
-    check(
+    check_line(
         "labels = [\"structural_mass_effect\", \"structural_midline_shift\"]",
         "labels = [\"spine_syrinx\", \"spine_syrinx\"]",
         "a combination needs two or more labels, each once",
     );
-    check(
+    check_line(
         "labels = [\"structural_mass_effect\", \"structural_midline_shift\"]",
         "labels = [\"spine_syrinx\", \"mass\"]",
         "the combination names \"mass\", but there is no [label.mass]",
     );
-    check(
+    check_line(
         "[[combination]]",
         "[[combinations]]",
-        &format!("unknown field `combinations`, {fields}"),
+        &format!("unknown field `combinations`, {TOP_FIELDS}"),
     );
     check_bad(
         "[label.spine_syrinx]",

@@ -140,7 +140,7 @@ impl IntoResponse for Error {
     }
 }
 
-const INTERNAL: &str = "something inside the box failed, and nothing was changed; try again, and \
+pub(super) const INTERNAL: &str = "something inside the box failed, and nothing was changed; try again, and \
                         if it stays so, call support and open the system page";
 
 impl From<PathRejection> for Error {

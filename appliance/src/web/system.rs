@@ -105,13 +105,11 @@ fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
         },
         queues: Queue::ALL.map(|queue| (worklist::name(queue), counts.of(queue))).to_vec(),
         models: web.store.models()?.into_iter().map(|model| model_view(model, now)).collect(),
-        quarantine: view
-            .quarantine
-            .iter()
-            .map(|q| {
-                let text = format!("{}; image {}, from {}", q.reason, q.sop_uid, q.source);
-                line(q.at, "", q.kind.clone(), text)
-            })
+        quarantine: web
+            .store
+            .quarantined(ROWS)?
+            .into_iter()
+            .map(|q| line(q.at, "", q.kind, format!("{} ({}, {})", q.reason, q.source, q.path)))
             .collect(),
         commitments: view
             .commitments
@@ -238,6 +236,7 @@ pub(super) fn data(web: &Web) -> Result<Value, Error> {
         "status": status,
         "queues": web.store.queue_counts("")?,
         "store": web.store.box_view(ROWS)?,
+        "quarantine": web.store.quarantined(ROWS)?,
         "models": web.store.models()?,
         "events": web.store.events(ROWS)?,
     }))

@@ -25,6 +25,14 @@ pub(super) fn badge(acuity: Option<Acuity>) -> Badge {
     Badge { shape, word, class }
 }
 
+/// The badge of a study. While no analysis has ended, nobody can know an acuity yet.
+pub(super) fn study_badge(row: &Row) -> Badge {
+    match (row.acuity, row.inference_id) {
+        (None, None) => Badge { shape: "…", word: "NOT YET", class: "unknown" },
+        (acuity, _) => badge(acuity),
+    }
+}
+
 /// Patient's Name (PS3.5 6.2, PN): `Family^Given^Middle^Prefix^Suffix`, up to three groups by `=`.
 /// The first group leads, another script follows in brackets; the phonetic group is left out.
 pub(super) fn person(name: &str) -> String {

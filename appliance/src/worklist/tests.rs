@@ -15,15 +15,16 @@ const NOW: i64 = 1_800_000_000_000;
 /// expects the letters in reading order.
 fn check_order(studies: &str, expected: &str) {
     let mut placed: Vec<(Place, &str)> = Vec::new();
-    for (id, study) in studies.split_whitespace().enumerate() {
+    for (id, study) in (0..).zip(studies.split_whitespace()) {
         let [name, acuity, age] = study.split(':').collect::<Vec<_>>().try_into().unwrap();
         let done = age == "done";
         let hours: f64 = if done { 0.5 } else { age.parse().unwrap() };
+        let age_ms = Duration::from_secs_f64(hours * 3600.0).as_millis();
         let facts = Facts {
-            id: id as i64,
+            id,
             acuity: Acuity::from_word(acuity),
-            first_at: NOW - Duration::from_secs_f64(hours * 3600.0).as_millis() as i64,
-            done_at: done.then_some(NOW + id as i64),
+            first_at: NOW - i64::try_from(age_ms).unwrap(),
+            done_at: done.then_some(NOW + id),
         };
         placed.push((place(&facts, &AgeCaps::default(), NOW), name));
     }

@@ -92,12 +92,9 @@ fn texts_are_tamed() {
         assert_eq!(clean(text), expected);
     }
     assert_eq!(clean(&"é".repeat(2000)).chars().count(), 1024);
-    for (name, expected) in [
-        ("Doe^Jane^^", "Doe^Jane"),
-        ("=山田^太郎", "山田^太郎"),
-        ("=", ""),
-        ("Doe=x=y", "Doe"),
-    ] {
+    for (name, expected) in
+        [("Doe^Jane^^", "Doe^Jane"), ("=山田^太郎", "山田^太郎"), ("=", ""), ("Doe=x=y", "Doe")]
+    {
         assert_eq!(person(name), expected);
     }
 }
@@ -105,12 +102,12 @@ fn texts_are_tamed() {
 #[test]
 fn large_headers_are_read_in_a_larger_window() {
     let private = |bytes: usize| element(Tag(0x0019, 0x1010), "OB", &vec![1; bytes]);
-    for bytes in [0, 1000, 65_000, 70_000, 1 << 20, 3 << 20] {
+    for bytes in [0, 1000, 65_000, 70_000, 1 << 20] {
         let header = header(&around(&private(bytes)));
         assert_eq!((&*header.study.uid, header.cut_off), ("1.3", false), "{bytes}");
     }
-    // The bound: identity that lies behind 4 MiB is not found.
-    assert_eq!(header(&around(&private(4 << 20))).study.uid, "");
+    // The bound: identity that lies behind 2 MiB is not found.
+    assert_eq!(header(&around(&private(2 << 20))).study.uid, "");
 }
 
 #[test]
@@ -167,13 +164,10 @@ fn deflated_data_sets_are_inflated_within_the_window() {
     let data = deflate(&around(&element(Tag(0x0019, 0x1010), "OB", &vec![1; 100_000])));
     assert_eq!(deflated(&data).unwrap().study.uid, "1.3");
     assert_eq!(deflated(&data[..data.len() / 2]).unwrap().sop_class, "1.1");
-    // Zeros inflate to a thousand times their size, of which 4 MiB are looked at.
+    // Zeros inflate to a thousand times their size, of which 2 MiB are looked at.
     assert_eq!(deflated(&deflate(&vec![0; 300 << 20])).unwrap(), Header::default());
     let Err(HeaderError::Scan(error)) = deflated(&[0xFF; 64]) else { panic!("inflated") };
-    assert_eq!(
-        error.to_string(),
-        "data set: the deflated data set at byte 0 cannot be inflated"
-    );
+    assert_eq!(error.to_string(), "data set: the deflated data set at byte 0 cannot be inflated");
 }
 
 #[test]

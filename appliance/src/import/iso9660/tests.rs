@@ -115,10 +115,7 @@ fn trees_are_walked() {
         let inner = writer.directory(&[record(b"IM1.;1", file, 5, 0), record(b"IM2", file, 3, 0)]);
         vec![record(b"README.TXT;1", file, 4, 0), record(b"DICOM", inner.0, inner.1, 2)]
     };
-    check(
-        image(tree),
-        &[("README.TXT", Ok(4)), ("DICOM/IM1", Ok(5)), ("DICOM/IM2", Ok(3))],
-    );
+    check(image(tree), &[("README.TXT", Ok(4)), ("DICOM/IM1", Ok(5)), ("DICOM/IM2", Ok(3))]);
     // More records than a sector holds.
     let many = |writer: &mut Writer| {
         let file = writer.put(b"1");
@@ -207,9 +204,8 @@ fn overlapping_directories_end_at_the_budget() {
     // Every block of the second megabyte is a directory of a megabyte.
     let mut writer = Writer::default();
     let large = writer.put(&vec![0; 2 << 20]);
-    let folders: Vec<_> = (0..500)
-        .map(|i| record(format!("D{i}").as_bytes(), large + i, 1 << 20, 2))
-        .collect();
+    let folders: Vec<_> =
+        (0..500).map(|i| record(format!("D{i}").as_bytes(), large + i, 1 << 20, 2)).collect();
     let root = writer.directory(&folders);
     writer.descriptor(1, root);
     let found = entries(&writer.finish()).unwrap();

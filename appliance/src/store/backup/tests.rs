@@ -121,8 +121,8 @@ fn a_backup_beside_a_writer_is_one_consistent_state() {
         stop.store(true, Ordering::Relaxed);
         assert!(writer.join().unwrap() >= last);
     });
-    assert_eq!(store.check_integrity().unwrap(), [""; 0]);
-    assert_eq!(store.last_check_at().unwrap(), Some(START));
+    assert_eq!(store.full_check().unwrap(), [""; 0]);
+    assert_eq!(store.last_full_check_at().unwrap(), Some(START));
 }
 
 #[test]
@@ -265,20 +265,4 @@ fn a_backup_that_fails_leaves_nothing() {
     );
     assert_eq!(store.last_backup_at().unwrap(), None);
     assert_eq!(store.audit_rows(0, 1).unwrap(), []);
-}
-
-#[test]
-fn an_unclean_stop_is_noticed_at_the_next_start() {
-    let place = Place::new();
-    let check = |stop: bool, expected: bool| {
-        let store = place.store();
-        assert_eq!(store.mark_running().unwrap(), expected);
-        if stop {
-            store.mark_stopped().unwrap();
-        }
-    };
-    check(true, false);
-    check(false, false);
-    check(true, true);
-    check(true, false);
 }

@@ -156,12 +156,13 @@ fn a_result_puts_a_study_into_its_queue() {
 #[test]
 fn the_latest_generation_is_shown() {
     let b = Fixture::new();
-    b.result(1, 1, "m", "high", &[]);
     b.result(1, 2, "m", "low", &[]);
     b.check("review low model low reader -");
-    // A late result of an earlier generation changes nothing.
-    b.result(1, 1, "n", "high", &[]);
+    // Whatever comes late of an earlier one.
+    b.result(1, 1, "m", "high", &[]);
     b.check("review low model low reader -");
+    b.result(1, 3, "n", "medium", &[]);
+    b.check("review medium model medium reader -");
 }
 
 #[test]

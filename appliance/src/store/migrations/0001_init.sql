@@ -52,7 +52,7 @@ CREATE TABLE study (
     evicted_at     INTEGER                         -- images deleted, results kept
 ) STRICT;
 CREATE INDEX study_open ON study(state) WHERE state <> 'settled';
-CREATE INDEX study_queue ON study(queue, acuity, first_at);
+CREATE INDEX study_queue ON study(queue, acuity, first_at, done_at);
 CREATE INDEX study_first ON study(first_at);
 
 CREATE TABLE series (

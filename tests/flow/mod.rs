@@ -1,0 +1,249 @@
+//! From the scanner to the worklist with the shipped programs: complete, late and partial studies,
+//! models switched on and off, workers that die, a clinical context that is typed in.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tests::daemon::{Daemon, Launch};
+use tests::program;
+use tests::sender::{Association, Peer, slice};
+
+/// Longest wait for anything; a loaded machine is slow.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Pixels along an edge of the images sent.
+const SIDE: u16 = 64;
+
+/// A data folder, the daemon that runs on it, and a model.
+struct Clinic {
+    folder: TempDir,
+    launch: Launch,
+    daemon: Option<Daemon>,
+}
+
+impl Clinic {
+    fn new(settings: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut launch = Launch::new(folder.path());
+        launch.settings = format!(
+            "assembly.quiet_s = 2\nassembly.quiet_after_release_s = 1\nanalysis.device = \"cpu\"\n{settings}"
+        );
+        let mut clinic = Self { folder, launch, daemon: None };
+        clinic.start();
+        clinic
+    }
+
+    fn with_model(settings: &str) -> Self {
+        let clinic = Self::new(settings);
+        clinic.install(1);
+        clinic.appliance(&["model", "promote", "untrained-tiny-1"]);
+        clinic
+    }
+
+    fn start(&mut self) {
+        self.daemon = Some(self.launch.start().unwrap());
+    }
+
+    fn daemon(&self) -> &Daemon {
+        self.daemon.as_ref().unwrap()
+    }
+
+    fn bundle(&self, seed: u32) -> PathBuf {
+        self.folder.path().join(format!("bundle{seed}"))
+    }
+
+    fn install(&self, seed: u32) {
+        let bundle = self.bundle(seed);
+        let arguments = ["init", "--preset", "tiny", "--seed", &seed.to_string(), "--out"];
+        let made = Command::new(program("trainer")).args(arguments).arg(&bundle).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        self.appliance(&["model", "install", bundle.to_str().unwrap()]);
+    }
+
+    /// Runs a command of the program on the same data; returns what it says.
+    fn appliance(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(program("appliance"));
+        let output = command.args(arguments).arg("--data").arg(self.launch.data()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Sends images of a study, numbered from 1, and releases the association.
+    fn send(&self, study: u64, numbers: std::ops::RangeInclusive<u64>) {
+        let mut association = Association::open(&Peer::new(self.daemon().dicom)).unwrap();
+        for number in numbers {
+            let answer = association.store(&slice(7, study, 1, number, SIDE)).unwrap();
+            assert_eq!(answer.status, 0, "{}", answer.comment);
+        }
+        association.release().unwrap();
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let url = format!("http://{}/api/v1/{path}", self.daemon().web);
+        let body = ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap();
+        serde_json::from_str(&body).unwrap()
+    }
+
+    fn post(&self, path: &str, body: &Value) {
+        let url = format!("http://{}/api/v1/{path}", self.daemon().web);
+        let request = ureq::post(&url)
+            .header("Content-Type", "application/json")
+            .header("Sec-Fetch-Site", "same-origin");
+        request.send(body.to_string()).unwrap();
+    }
+
+    /// The first row of the worklist, once `ready` says so.
+    fn row(&self, ready: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        let mut last = Value::Null;
+        while started.elapsed() < PATIENCE {
+            last = self.get("worklist")["rows"][0].clone();
+            if ready(&last) {
+                return last;
+            }
+            sleep(Duration::from_millis(50));
+        }
+        panic!("the worklist stays at {last:#}\nlog:\n{}", self.launch.log());
+    }
+
+    fn settled(&self, generation: i64) -> Value {
+        self.row(|row| row["state"] == "settled" && row["generation"] == generation)
+    }
+
+    /// The process that holds the model, if it runs.
+    fn worker(&self) -> Option<i32> {
+        let pid = self.daemon().pid();
+        let children = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flat_map(|task| {
+            let path = task.unwrap().path().join("children");
+            let text = fs::read_to_string(path).unwrap_or_default();
+            text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        });
+        let is_worker = |pid: &String| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains("triage-worker")
+        };
+        children.into_iter().find(is_worker).map(|pid| pid.parse().unwrap())
+    }
+}
+
+fn kill(pid: i32) {
+    use rustix::process::{Pid, Signal, kill_process};
+    // It may have ended by itself.
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap_or_default();
+}
+
+#[test]
+fn late_images_open_a_study_again_and_both_results_are_kept() {
+    let clinic = Clinic::with_model("");
+    clinic.send(1, 1..=8);
+    let row = clinic.settled(1);
+    assert_eq!(row["instances"], 8);
+    assert!(row["acuity"].is_string(), "{row:#}");
+    let first = row["inference_id"].clone();
+    clinic.send(1, 9..=12);
+    let row = clinic.settled(2);
+    assert_eq!(row["instances"], 12);
+    assert_ne!(row["inference_id"], first);
+    let study = clinic.get(&format!("studies/{}", row["id"]));
+    let generations: Vec<_> =
+        study["study"]["results"].as_array().unwrap().iter().map(|r| r["generation"].clone()).collect();
+    assert_eq!(generations.len(), 2, "{study:#}");
+    assert!(generations.contains(&json!(1)) && generations.contains(&json!(2)));
+}
+
+#[test]
+fn without_a_model_a_study_says_so_and_a_promoted_model_analyses_it() {
+    let clinic = Clinic::new("");
+    clinic.send(1, 1..=8);
+    let row = clinic.settled(1);
+    assert_eq!(row["queue"], "not_analysed");
+    assert_eq!(row["not_analysed"], "no model is installed");
+    clinic.install(1);
+    clinic.appliance(&["model", "promote", "untrained-tiny-1"]);
+    let row = clinic.row(|row| row["acuity"].is_string());
+    assert_eq!(row["not_analysed"], Value::Null);
+    // A second model takes over, and is taken back.
+    clinic.install(2);
+    clinic.appliance(&["model", "promote", "untrained-tiny-2"]);
+    let other = clinic.row(|other| other["inference_id"] != row["inference_id"]);
+    assert!(other["acuity"].is_string());
+    let said = clinic.appliance(&["model", "rollback"]);
+    assert!(said.starts_with("assist"), "{said}");
+    clinic.row(|back| back["inference_id"] == row["inference_id"]);
+    assert!(clinic.appliance(&["verify"]).contains("in order"));
+}
+
+#[test]
+fn the_kill_switch_hides_what_the_model_said_and_survives_a_restart() {
+    let mut clinic = Clinic::with_model("");
+    clinic.send(1, 1..=8);
+    let row = clinic.settled(1);
+    assert!(row["acuity"].is_string());
+    clinic.appliance(&["model", "kill", "untrained-tiny-1"]);
+    let killed = |row: &Value| row["not_analysed"] == "the model's kill switch is on";
+    let row = clinic.row(killed);
+    assert_eq!((&row["acuity"], &row["queue"]), (&Value::Null, &json!("not_analysed")));
+    drop(clinic.daemon.take());
+    clinic.start();
+    clinic.row(killed);
+    clinic.appliance(&["model", "revive", "untrained-tiny-1"]);
+    clinic.row(|row| row["acuity"].is_string());
+}
+
+#[test]
+fn a_study_that_kills_the_worker_three_times_is_given_up() {
+    let clinic = Clinic::with_model("analysis.deaths = 3\n");
+    // The model is loaded before the first study needs it.
+    let started = Instant::now();
+    while clinic.worker().is_none() && started.elapsed() < PATIENCE {
+        sleep(Duration::from_millis(20));
+    }
+    clinic.send(1, 1..=8);
+    clinic.row(|row| {
+        if row["state"] == "triaging"
+            && let Some(worker) = clinic.worker()
+        {
+            kill(worker);
+        }
+        row["state"] == "settled"
+    });
+    let row = clinic.settled(1);
+    assert_eq!(row["queue"], "not_analysed");
+    let reason = row["not_analysed"].as_str().unwrap();
+    assert!(reason.starts_with("the analysis stopped 3 times, the last time because "), "{reason}");
+    // The next study is analysed: the box lives on.
+    clinic.send(2, 1..=8);
+    clinic.row(|row| row["acuity"].is_string());
+}
+
+#[test]
+fn a_daemon_that_dies_while_it_analyses_does_it_again_and_once() {
+    let mut clinic = Clinic::with_model("");
+    clinic.send(1, 1..=8);
+    clinic.row(|row| row["state"] == "triaging" || row["state"] == "settled");
+    clinic.daemon.take().unwrap().kill().unwrap();
+    clinic.start();
+    let row = clinic.settled(1);
+    assert!(row["acuity"].is_string());
+    let study = clinic.get(&format!("studies/{}", row["id"]));
+    assert_eq!(study["study"]["results"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_typed_context_scores_again_without_encoding_again() {
+    let clinic = Clinic::with_model("");
+    clinic.send(1, 1..=8);
+    let before = clinic.settled(1);
+    let path = format!("studies/{}", before["id"]);
+    clinic.post(&format!("{path}/context"), &json!({"context": "sudden severe headache"}));
+    let after = clinic.row(|row| row["inference_id"] != before["inference_id"]);
+    let result = clinic.get(&format!("{path}/results/{}", after["inference_id"]));
+    let text = result.to_string();
+    assert!(text.contains(r#""with_context":true"#), "{text}");
+    assert!(!text.contains("encode patches"), "it was encoded again: {text}");
+    assert!(text.contains("transformers and heads"), "{text}");
+}
