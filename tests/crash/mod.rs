@@ -42,6 +42,8 @@ pub(crate) struct Campaign {
     pub(crate) data: PathBuf,
     pub(crate) crew: Vec<Scanner>,
     pub(crate) random: Random,
+    /// Studies that were sent whole.
+    studies: u64,
     /// Receipts of each scanner that have been checked.
     checked: Vec<usize>,
 }
@@ -56,7 +58,15 @@ impl Campaign {
         launch.settings = SETTINGS.into();
         let crew = Scanner::crew(seed, scanners);
         let checked = vec![0; crew.len()];
-        Self { folder, data: launch.data(), launch, crew, random: Random(seed), checked }
+        Self {
+            folder,
+            data: launch.data(),
+            launch,
+            crew,
+            random: Random(seed),
+            studies: 0,
+            checked,
+        }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -126,6 +136,7 @@ impl Campaign {
         let daemon = self.launch.start().expect("a daemon that starts");
         let peer = Peer::new(daemon.dicom);
         let studies = Scanner::studies(&self.crew);
+        self.studies = studies;
         thread::scope(|scope| {
             for scanner in &mut self.crew {
                 let complete = || scanner.complete(&peer, studies).expect("a good connection");
@@ -140,7 +151,7 @@ impl Campaign {
     pub(crate) fn count(&mut self) -> Value {
         self.check_new();
         let held = audit(&self.data);
-        check_audit(&held, &self.data, self.receipts(), Scanner::studies(&self.crew));
+        check_audit(&held, &self.data, self.receipts(), self.studies);
         held
     }
 }
@@ -213,11 +224,12 @@ fn check_audit<'a>(
     let runs = rows(held, "inferences");
     assert_eq!(runs.iter().collect::<BTreeSet<_>>().len(), runs.len(), "triaged twice: {runs:?}");
 
-    let mut instances = BTreeMap::new();
+    let (mut instances, mut paths) = (BTreeMap::new(), BTreeSet::new());
     for row in rows(held, "instances") {
         let [uid, sha256, path] = row.try_into().expect("three columns");
         assert_eq!(hexadecimal(&stored_sha256(data, &path)), sha256, "{uid}");
         assert_eq!(instances.insert(uid, sha256), None, "an instance twice");
+        paths.insert(data.join("archive").join(path));
     }
     for receipt in receipts {
         let sha256 = hexadecimal(&receipt.sha256);
@@ -226,7 +238,7 @@ fn check_audit<'a>(
     assert_eq!(instances.len() as u64, studies * sender::STUDY, "instances");
     // All that a kill left half done was done in the end, and no second copies lie about.
     let files = files_below(&data.join("archive/studies"));
-    assert_eq!(files.len(), instances.len(), "files");
+    assert_eq!(files.into_iter().collect::<BTreeSet<_>>(), paths, "files");
     assert_eq!(files_below(&data.join("archive/incoming")), Vec::<PathBuf>::new());
 }
 

@@ -85,10 +85,9 @@ impl Scanner {
         (0..count).map(scanner).collect()
     }
 
-    /// The number of whole studies that the crew has begun.
+    /// Studies that the crew has begun, one perhaps with a slice that was not answered.
     pub(crate) fn studies(crew: &[Self]) -> u64 {
-        let furthest = crew.iter().map(|scanner| scanner.next.saturating_sub(scanner.step - 1));
-        furthest.max().unwrap_or(0).div_ceil(STUDY)
+        crew.iter().map(|scanner| scanner.next / STUDY + 1).max().unwrap_or(0)
     }
 
     /// Sends until it is enough, over as many associations as that takes.

@@ -2,16 +2,25 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use models::engine::golden;
 
 use super::{AppError, archive_config};
 use crate::archive::{self, Archive, ArchiveError};
 use crate::audit::message::Origin;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::doctor::gather::Known;
+use crate::doctor::{self, Sample, SelfTest};
+use crate::fault::chain;
 use crate::health::words;
-use crate::store::{Store, backup};
+use crate::store::models::Mode;
+use crate::store::{Store, StoreError, backup};
 use crate::triage::{Rules, RulesError};
 
+/// Files of the archive that the doctor reads.
+const SAMPLE: usize = 200;
 /// The database file in the data folder.
 pub(super) const DATABASE: &str = "appliance.sqlite";
 
@@ -115,4 +124,62 @@ pub fn verify(config: &Config) -> Result<(bool, String), AppError> {
         return Ok((true, format!("database, all files and {rows} of audit log are in order\n")));
     }
     Ok((false, findings.join("\n") + "\n"))
+}
+
+/// Looks at everything that may be wrong with this box; true when nothing is, and the page to read
+/// aloud.
+#[must_use]
+pub fn doctor(config: &Config) -> (bool, String) {
+    let opened = open_store(config);
+    let store = opened.as_ref().map(|store| &**store).map_err(|error| match error {
+        AppError::Store(error) => error,
+        // The folder cannot be made, which the page says by itself.
+        _ => &StoreError::NotOpened,
+    });
+    let sample = || {
+        let archive = match &opened {
+            Ok(store) => open_archive(config, Arc::clone(store)).map_err(|e| chain(&e))?,
+            Err(error) => return Err(chain(error)),
+        };
+        let looked = AtomicUsize::new(0);
+        let enough = || looked.fetch_add(1, Ordering::Relaxed) >= SAMPLE;
+        let bad = archive::verify(&archive, enough).map_err(|e| chain(&e))?;
+        let bad = bad.iter().map(|bad| format!("{}: {}", bad.path, bad.why)).collect();
+        Ok(Sample { files: looked.into_inner().min(SAMPLE), bad })
+    };
+    let settings = &config.settings;
+    let ports = [
+        ("DICOM", settings.dicom.port),
+        ("DICOM over TLS", settings.dicom.tls.port),
+        ("web pages", config.web_listen.port()),
+    ];
+    let known = Known {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        data: settings.data.folder.clone(),
+        store,
+        archive: Some(&sample),
+        ports: ports.map(|(name, port)| (name.to_owned(), port)).to_vec(),
+        ae_title: settings.dicom.ae_title.clone(),
+        model: store.ok().and_then(assistant),
+    };
+    let clock = SystemClock::new();
+    let own: &dyn Clock = store.map_or(&clock, Store::clock);
+    let checks = doctor::examine(&doctor::gather::gather(known, own));
+    let good = checks.iter().all(|check| check.verdict != doctor::Verdict::Problem);
+    (good, doctor::page(&checks))
+}
+
+/// The model that assists, and how its latest self-test went.
+fn assistant(store: &Store) -> Option<(String, SelfTest)> {
+    let models = store.models().ok()?;
+    let model = models.into_iter().find(|model| model.mode == Mode::Assist && model.in_force())?;
+    let test = model.self_test.and_then(|json| serde_json::from_str(&json).ok());
+    let test = test.map_or(SelfTest::Never, |test: golden::SelfTest| {
+        if test.passed {
+            return SelfTest::Passed;
+        }
+        let worst = test.worst.unwrap_or(f32::INFINITY);
+        SelfTest::Failed(format!("it differs by {worst:.4}, accepted is {:.4}", test.tolerance))
+    });
+    Some((model.name, test))
 }

@@ -8,8 +8,9 @@ use rustix::fs::{Advice, fadvise};
 use sha2::{Digest as _, Sha256};
 
 use super::header::{self, Header, HeaderError};
-use super::layout::{Folder, file_name, folder_name, hexadecimal};
+use super::layout::{Folder, file_name, folder_name};
 use super::{Archive, ArchiveError, Offer, Outcome, Stored, check_uid, meta};
+use crate::hex;
 use crate::store::events::Level;
 use crate::store::instances::{Arrival, Indexed};
 use crate::store::quarantine::{Aside, Kind};
@@ -246,7 +247,7 @@ impl Archive {
     /// Moves a file to the quarantine, durably, and says why in the index and in words.
     fn set_aside(&self, from: &Folder, name: &str, mut aside: Aside) -> Result<(), ArchiveError> {
         let quarantine = &self.0.layout.quarantine;
-        let new_name = format!("{}.dcm", hexadecimal(&aside.sha256));
+        let new_name = format!("{}.dcm", hex::lower(&aside.sha256));
         if !from.move_file(name, quarantine, &new_name)? {
             // The same content was set aside before.
             from.remove(name)?;

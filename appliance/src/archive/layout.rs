@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use sha2::{Digest as _, Sha256};
 
 use super::ArchiveError;
+use crate::hex;
 
 /// Folders remembered as durable; beyond it they are simply made sure of again.
 const REMEMBERED: usize = 65_536;
@@ -183,17 +184,11 @@ fn make_folder(parent: &Folder, name: &str) -> Result<(), ArchiveError> {
 }
 
 /// The name of a study's folder.
-pub(super) fn folder_name(study_uid: &str) -> String {
-    hexadecimal(&Sha256::digest(study_uid)[..16])
+pub(crate) fn folder_name(study_uid: &str) -> String {
+    hex::lower(&Sha256::digest(study_uid)[..16])
 }
 
 /// The name of an instance's file.
 pub(super) fn file_name(sop_uid: &str) -> String {
     format!("{}.dcm", folder_name(sop_uid))
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -31,6 +31,7 @@ use models::dicom::parse::ParseError;
 
 pub use incoming::Incoming;
 use layout::Layout;
+pub(crate) use layout::folder_name;
 pub use meta::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 pub use rebuild::{Bad, Reconciled, rebuild_index, reconcile, verify};
 

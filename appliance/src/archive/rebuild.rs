@@ -178,9 +178,6 @@ fn adopt(archive: &Archive, folder: &Folder, name: &str) -> Result<(), ArchiveEr
 pub fn verify(archive: &Archive, stop: impl Fn() -> bool) -> Result<Vec<Bad>, ArchiveError> {
     let mut bad = Vec::new();
     for study in archive.store().study_folders()? {
-        if stop() {
-            break;
-        }
         let files = archive.store().indexed_files(study.id)?;
         if files.is_empty() {
             continue;
@@ -188,6 +185,9 @@ pub fn verify(archive: &Archive, stop: impl Fn() -> bool) -> Result<Vec<Bad>, Ar
         let layout = &archive.0.layout;
         let folder = layout.existing_study(&folder_name(&study.uid));
         for file in files {
+            if stop() {
+                return Ok(bad);
+            }
             let name = file.path.rsplit('/').next().unwrap_or_default();
             let why = match folder.as_ref().map(|folder| digest_of(folder, name)) {
                 Ok(Ok((sha256, _))) if sha256[..] == file.sha256 => continue,

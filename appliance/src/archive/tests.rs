@@ -10,7 +10,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::ManualClock;
 use crate::fault::chain;
-use layout::{file_name, folder_name, hexadecimal};
+use crate::hex;
+use layout::{file_name, folder_name};
 use sha2::{Digest as _, Sha256};
 
 /// An element in explicit VR little endian.
@@ -145,7 +146,7 @@ fn the_same_again_is_acknowledged_and_other_content_kept_aside() {
         assert_eq!(store(&bed.archive, study, sop, content), outcome, "{study} {sop} {content}");
     }
     let kept: Vec<_> = bed.archive.store().quarantined(10).unwrap();
-    let second = hexadecimal(&Sha256::digest(image("1.2", "1.2.3", "second")));
+    let second = hex::lower(&Sha256::digest(image("1.2", "1.2.3", "second")));
     assert_eq!(kept.len(), 2);
     assert_eq!(kept[1].sha256, second);
     assert_eq!(kept[1].study_id, Some(1));
@@ -296,7 +297,7 @@ fn a_remnant_of_a_crash_is_adopted_or_makes_way() {
         "it was left by a power cut before it was acknowledged, and other content came under its \
          UID"
     );
-    assert_eq!(aside[0].sha256, hexadecimal(&Sha256::digest(image("1.2", "1.2.4", "half known"))));
+    assert_eq!(aside[0].sha256, hex::lower(&Sha256::digest(image("1.2", "1.2.4", "half known"))));
     assert_eq!(verify(&bed.archive, || false).unwrap(), []);
     // A row without its file: the next delivery brings it back.
     fs::remove_file(bed.path("1.2", "1.2.3")).unwrap();

@@ -181,8 +181,7 @@ fn participants(xml: &mut Xml, record: &Record, kind: Kind, origin: &Origin) {
     }
     xml.close("ActiveParticipant");
     if kind.event == IMPORT {
-        let medium =
-            [("UserID", record.object.clone()), ("UserIsRequestor", "false".to_owned())];
+        let medium = [("UserID", record.object.clone()), ("UserIsRequestor", "false".to_owned())];
         xml.open("ActiveParticipant", &medium);
         xml.code("RoleIDCode", SOURCE_MEDIA);
         xml.close("ActiveParticipant");

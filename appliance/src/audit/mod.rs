@@ -99,3 +99,6 @@ pub fn verdict(check: &AuditCheck) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

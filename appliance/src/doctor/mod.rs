@@ -110,7 +110,7 @@ pub struct Facts {
     pub fsync: Vec<Duration>,
     /// Its room.
     pub space: Option<Space>,
-    /// Of SQLite.
+    /// Version of SQLite.
     pub sqlite: String,
     /// Why the database cannot be used, or what its check found; empty when it is in order.
     pub database: Vec<String>,

@@ -217,7 +217,11 @@ fn throttled(reasons: ThrottleReasons) -> Vec<&'static str> {
         (ThrottleReasons::HW_SLOWDOWN, "slowed by the hardware"),
         (ThrottleReasons::SW_POWER_CAP, "at its power limit"),
     ];
-    named.into_iter().filter(|(reason, _)| reasons.contains(*reason)).map(|(_, word)| word).collect()
+    named
+        .into_iter()
+        .filter(|(reason, _)| reasons.contains(*reason))
+        .map(|(_, word)| word)
+        .collect()
 }
 
 fn absent(error: &NvmlError) -> String {
@@ -310,7 +314,10 @@ mod tests {
             NvmlError::DriverNotLoaded,
             "the NVIDIA driver is installed but its kernel module is not loaded",
         );
-        check(NvmlError::Timeout, "the NVIDIA driver cannot be asked (the provided timeout was reached)");
+        check(
+            NvmlError::Timeout,
+            "the NVIDIA driver cannot be asked (the provided timeout was reached)",
+        );
     }
 
     #[test]

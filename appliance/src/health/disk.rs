@@ -217,9 +217,6 @@ mod tests {
     fn a_real_folder_has_room() {
         let folder = tempfile::tempdir().unwrap();
         assert!(space(folder.path()).unwrap().free > 0);
-        assert_eq!(
-            space(&folder.path().join("none")).unwrap_err().kind(),
-            io::ErrorKind::NotFound
-        );
+        assert_eq!(space(&folder.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -31,8 +31,10 @@ fn gpu(celsius: f64, throttled: &[&'static str]) -> Nvidia {
 
 #[test]
 fn what_people_are_told() {
-    let disk = |used| move |r: &mut Readings| {
-        r.disk = Some(Space { used, free: 100 - used, inodes_used: 0, inodes_free: 0 });
+    let disk = |used| {
+        move |r: &mut Readings| {
+            r.disk = Some(Space { used, free: 100 - used, inodes_used: 0, inodes_free: 0 });
+        }
     };
     check(|_| {}, &[]);
     check(disk(80), &["the data disk is 80 % full, 20 bytes free"]);
@@ -49,8 +51,10 @@ fn what_people_are_told() {
     check(|r| r.disk = None, &["the data folder does not answer"]);
     check(
         |r| r.devices.nvidia = gpu(84.0, &["at its power limit"]),
-        &["the graphics device is hot and works more slowly",
-          "GTX 1 is slowed down: at its power limit"],
+        &[
+            "the graphics device is hot and works more slowly",
+            "GTX 1 is slowed down: at its power limit",
+        ],
     );
     check(
         |r| r.devices.nvidia = gpu(90.0, &[]),
@@ -104,7 +108,8 @@ fn numbers_in_words() {
     size(40_400_000_000, "40 GB");
     size(1_200_000_000_000, "1.2 TB");
     size(u64::MAX, "18446744 TB");
-    let span = |seconds, expected: &str| assert_eq!(words::span(Duration::from_secs(seconds)), expected);
+    let span =
+        |seconds, expected: &str| assert_eq!(words::span(Duration::from_secs(seconds)), expected);
     span(0, "0 seconds");
     span(1, "1 second");
     span(119, "119 seconds");

@@ -9,22 +9,23 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
+use crate::archive::folder_name;
 use crate::fault;
 use crate::health::disk::Excess;
 use crate::health::words;
-use crate::hex;
 use crate::store::events::Level;
 use crate::store::retention::{EvictError, Evicted, Standing};
 use crate::store::{Store, StoreError};
 
 /// There is no hub to send studies to yet, so none waits for one.
 const SYNCED: bool = true;
+/// Pause after a study was deleted, at most.
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// What is deleted when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,8 +120,11 @@ pub fn make_room(
         if pass.made(excess) || !go_on() {
             break;
         }
+        let started = Instant::now();
         if store.begin_eviction(standing.study_id, may)? {
             finish(store, archive, standing.study_id, &mut pass)?;
+            // Receiving waits while files are deleted, and a lock gives nobody a turn by itself.
+            std::thread::sleep(started.elapsed().min(LONGEST_PAUSE));
         }
     }
     pass.enough = pass.made(excess);
@@ -128,12 +132,7 @@ pub fn make_room(
     Ok(pass)
 }
 
-fn finish(
-    store: &Store,
-    archive: &Path,
-    study_id: i64,
-    pass: &mut Pass,
-) -> Result<(), StoreError> {
+fn finish(store: &Store, archive: &Path, study_id: i64, pass: &mut Pass) -> Result<(), StoreError> {
     match store.finish_eviction(study_id, |path| fs::remove_file(archive.join(path))) {
         Ok(Some(evicted)) => pass.add(evicted),
         // A new image came, and the study stays.
@@ -176,11 +175,6 @@ pub fn recover(store: &Store, archive: &Path) -> Result<u64, EvictError> {
             .map_err(|source| EvictError::File { path: folder, source })?;
     }
     Ok(files)
-}
-
-/// The folder of a study, as the archive names it.
-fn folder_name(study_uid: &str) -> String {
-    hex::lower(&Sha256::digest(study_uid)[..16])
 }
 
 /// Deletes a folder of files; nothing happens when there is none. A file that somebody holds
@@ -252,8 +246,9 @@ impl fmt::Display for Held {
         });
         let (files, bytes) = self.quarantine;
         let verb = if files == 1 { "is" } else { "are" };
-        let files = (files > 0)
-            .then(|| (bytes, format!("{} {verb} in quarantine", words::count(files, "file", "files"))));
+        let files = (files > 0).then(|| {
+            (bytes, format!("{} {verb} in quarantine", words::count(files, "file", "files")))
+        });
         let mut lines: Vec<_> = studies.chain(files).collect();
         lines.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
         let lines: Vec<_> =

@@ -32,9 +32,8 @@ impl Box {
         let sop_uid = format!("{study}.{image}");
         let folder = format!("studies/{}", folder_name(study));
         let path = format!("{folder}/{image}.dcm");
-        std::fs::create_dir_all(self.archive().join(folder)).unwrap();
-        std::fs::write(self.archive().join(&path), vec![0; usize::try_from(bytes).unwrap()])
-            .unwrap();
+        fs::create_dir_all(self.archive().join(folder)).unwrap();
+        fs::write(self.archive().join(&path), vec![0; usize::try_from(bytes).unwrap()]).unwrap();
         let arrival = Arrival {
             study: StudyFacts { uid: study.to_owned(), ..StudyFacts::default() },
             series: SeriesFacts { uid: format!("{study}.0"), ..SeriesFacts::default() },
@@ -70,9 +69,9 @@ impl Box {
 
     /// Names of the files in the archive.
     fn files(&self) -> BTreeSet<String> {
-        let folders = std::fs::read_dir(self.archive().join("studies")).unwrap();
+        let folders = fs::read_dir(self.archive().join("studies")).unwrap();
         folders
-            .flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap())
+            .flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap())
             .map(|file| file.unwrap().path().display().to_string())
             .collect()
     }
@@ -108,10 +107,7 @@ fn the_longest_read_go_first_and_only_as_many_as_needed() {
     b.receive("1.4", "1", 100);
     b.clock.advance(48 * HOUR);
     let pass = b.make_room(200);
-    assert_eq!(
-        pass,
-        Pass { studies: 2, files: 3, bytes: 250, enough: true, failed: Vec::new() }
-    );
+    assert_eq!(pass, Pass { studies: 2, files: 3, bytes: 250, enough: true, failed: Vec::new() });
     assert_eq!(b.files().len(), 2);
     let left: Vec<_> = b.store.standings().unwrap().iter().map(|s| s.study_id).collect();
     assert_eq!(left, [third, third + 1]);
@@ -201,7 +197,7 @@ fn a_power_cut_at_any_moment_is_recovered_from() {
         if deleted == 2 {
             return Err(io::Error::other("cut"));
         }
-        std::fs::remove_file(b.archive().join(path))
+        fs::remove_file(b.archive().join(path))
     });
     let path = format!("studies/{}/2.dcm", folder_name("1.3"));
     assert_eq!(
@@ -213,8 +209,8 @@ fn a_power_cut_at_any_moment_is_recovered_from() {
     assert_eq!((b.files().len(), b.rows("instance")), (1, 1));
     // After the COMMIT, when the disk brings deleted files back.
     let folder = b.archive().join("studies").join(folder_name("1.3"));
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("1.dcm"), "back").unwrap();
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("1.dcm"), "back").unwrap();
     // An import that is about to index the file holds it locked.
     let held = File::open(folder.join("1.dcm")).unwrap();
     flock(&held, FlockOperation::LockExclusive).unwrap();
@@ -246,8 +242,8 @@ fn a_file_that_cannot_be_deleted_is_said_and_the_others_go() {
     b.clock.advance(48 * HOUR);
     // A folder in the place of the file cannot be unlinked, even by root.
     let path = format!("studies/{}/1.dcm", folder_name("1.1"));
-    std::fs::remove_file(b.archive().join(&path)).unwrap();
-    std::fs::create_dir(b.archive().join(&path)).unwrap();
+    fs::remove_file(b.archive().join(&path)).unwrap();
+    fs::create_dir(b.archive().join(&path)).unwrap();
     let pass = b.make_room(15);
     assert_eq!((pass.studies, pass.enough), (1, false));
     assert_eq!(
@@ -258,7 +254,7 @@ fn a_file_that_cannot_be_deleted_is_said_and_the_others_go() {
         )]
     );
     // It is tried again.
-    std::fs::remove_dir(b.archive().join(&path)).unwrap();
+    fs::remove_dir(b.archive().join(&path)).unwrap();
     assert_eq!(b.make_room(0).studies, 1);
     assert_eq!(b.rows("instance"), 0);
 }
@@ -269,7 +265,6 @@ fn it_stops_when_told() {
     b.read("1.1", 10);
     b.clock.advance(48 * HOUR);
     let excess = Excess { bytes: 1, files: 0 };
-    let pass =
-        make_room(&Config::default(), &b.store, &b.archive(), excess, &|| false).unwrap();
+    let pass = make_room(&Config::default(), &b.store, &b.archive(), excess, &|| false).unwrap();
     assert_eq!((pass.studies, pass.enough), (0, false));
 }

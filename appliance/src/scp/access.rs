@@ -50,9 +50,7 @@ impl Rejection {
     pub(super) fn pdu(self) -> AssociationRJ {
         use AssociationRJServiceProviderPresentationReason as Presentation;
         use AssociationRJServiceUserReason as User;
-        use AssociationRJSource::{
-            ServiceProviderASCE, ServiceProviderPresentation, ServiceUser,
-        };
+        use AssociationRJSource::{ServiceProviderASCE, ServiceProviderPresentation, ServiceUser};
         let (result, source) = match self {
             Self::LimitExceeded => (
                 AssociationRJResult::Transient,
@@ -137,8 +135,10 @@ mod tests {
             };
             change(&mut request);
             assert_eq!(access.check(&request), expected);
-            assert_eq!(Access::default().check(&request).is_ok(), !matches!(expected, Err(
-                Rejection::Version | Rejection::ApplicationContext)));
+            assert_eq!(
+                Access::default().check(&request).is_ok(),
+                !matches!(expected, Err(Rejection::Version | Rejection::ApplicationContext))
+            );
         }
         check(|_| (), Ok(()));
         check(|r| r.protocol_version = 3, Ok(()));

@@ -54,7 +54,7 @@ enum Message {
 
 /// What is done with a data set.
 enum Body {
-    Instance(Reception),
+    Instance(Box<Reception>),
     Action(Vec<u8>),
     /// Nobody wants it; what the answer will be.
     Ignored(Option<Refusal>),
@@ -204,7 +204,7 @@ impl<'a> Association<'a> {
     fn body(&self, context: u8, command: &Command) -> Body {
         match (command.field, self.contexts.get(&context)) {
             (field::C_STORE_RQ, Some(context)) => {
-                Body::Instance(Reception::new(command, context, self.calling))
+                Body::Instance(Box::new(Reception::new(command, context, self.calling)))
             }
             (field::N_ACTION_RQ, Some(context)) => match commitment::refuse(command, context) {
                 None => Body::Action(Vec::new()),
@@ -236,7 +236,7 @@ impl<'a> Association<'a> {
             _ => {}
         }
         let outcome = match body {
-            Body::Instance(reception) => self.store(reception),
+            Body::Instance(reception) => self.store(*reception),
             Body::Action(data_set) => self.commit(context, &data_set),
             Body::Ignored(None) => Ok(()),
             Body::Ignored(Some(refusal)) => Err(refusal),

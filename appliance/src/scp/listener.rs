@@ -54,8 +54,9 @@ pub(super) fn bind(
     };
     let listening = match address {
         Some(address) => listen(address),
-        None => listen(Ipv6Addr::UNSPECIFIED.into())
-            .or_else(|_| listen(Ipv4Addr::UNSPECIFIED.into())),
+        None => {
+            listen(Ipv6Addr::UNSPECIFIED.into()).or_else(|_| listen(Ipv4Addr::UNSPECIFIED.into()))
+        }
     };
     listening.map_err(|source| ScpError::Listen { port, source })
 }
@@ -95,6 +96,9 @@ fn admit(shared: &Arc<Shared>, stream: TcpStream, ip: IpAddr, tls: Option<TlsAcc
             Ok(permit) => Err((rejection, permit)),
             Err(_) => {
                 shared.count(|totals| totals.rejected += 1);
+                let ip = ip.to_string();
+                let text = format!("connections of {ip} are dropped: too many are open");
+                shared.notes.say(&shared.store, (&ip, "dropped"), Level::Warning, &text);
                 return;
             }
         },

@@ -52,7 +52,9 @@ pub(super) fn agree(request: &AssociationRQ, private_classes: &[String]) -> Agre
     for proposed in &request.presentation_contexts {
         let result = match choose(proposed, private_classes) {
             // PS3.8 9.3.2.2 wants odd ids, each once.
-            _ if proposed.id % 2 == 0 || contexts.contains_key(&proposed.id) => Err(Reason::NoReason),
+            _ if proposed.id % 2 == 0 || contexts.contains_key(&proposed.id) => {
+                Err(Reason::NoReason)
+            }
             Ok(context) => {
                 let transfer_syntax = context.transfer_syntax.clone();
                 contexts.insert(proposed.id, context);

@@ -365,8 +365,7 @@ mod tests {
         #[track_caller]
         fn check(payload: &[u8]) {
             let error = split_pdv(payload).unwrap_err().to_string();
-            let expected =
-                "protocol error: a presentation data value does not fit its P-DATA PDU";
+            let expected = "protocol error: a presentation data value does not fit its P-DATA PDU";
             assert_eq!(error, expected);
         }
         check(&[]);

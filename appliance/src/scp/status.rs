@@ -64,10 +64,12 @@ impl From<&ArchiveError> for Refusal {
                 ..Self::new(CANNOT_UNDERSTAND, "data set cut off or corrupt")
             },
             // The sender must keep what it has and try again.
-            ArchiveError::Io { .. } | ArchiveError::Store(_) | ArchiveError::Misplaced { .. } => Self {
-                detail: chain(error),
-                ..Self::new(OUT_OF_RESOURCES, "cannot write to disk, keep the images")
-            },
+            ArchiveError::Io { .. } | ArchiveError::Store(_) | ArchiveError::Misplaced { .. } => {
+                Self {
+                    detail: chain(error),
+                    ..Self::new(OUT_OF_RESOURCES, "cannot write to disk, keep the images")
+                }
+            }
         }
     }
 }

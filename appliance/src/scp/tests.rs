@@ -47,11 +47,8 @@ fn receiver(change: impl FnOnce(&mut Config)) -> Receiver {
     let limits = archive::Config { max_instance_bytes: 4 << 20 };
     let archive = Archive::open(&folder.path().join("archive"), Arc::clone(&store), limits);
     let archive = Arc::new(archive.unwrap());
-    let mut config = Config {
-        address: Some(Ipv4Addr::LOCALHOST.into()),
-        port: Some(0),
-        ..Config::default()
-    };
+    let mut config =
+        Config { address: Some(Ipv4Addr::LOCALHOST.into()), port: Some(0), ..Config::default() };
     change(&mut config);
     let runtime = Runtime::new().unwrap();
     let guard = runtime.enter();

@@ -85,9 +85,10 @@ pub(super) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, TlsError> {
         None => builder.with_no_client_auth(),
         Some(path) => {
             let roots = Arc::new(authorities(path)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
-                .build()
-                .map_err(|error| TlsError::Authorities { path: path.clone(), source: error.into() })?;
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(roots, provider).build().map_err(
+                    |error| TlsError::Authorities { path: path.clone(), source: error.into() },
+                )?;
             builder.with_client_cert_verifier(verifier)
         }
     };
@@ -125,9 +126,10 @@ pub(super) fn is_allowed(tls: &Tls, chain: Option<&[CertificateDer<'_>]>) -> boo
 fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
-        roots
-            .add(certificate)
-            .map_err(|error| TlsError::Authorities { path: path.to_owned(), source: error.into() })?;
+        roots.add(certificate).map_err(|error| TlsError::Authorities {
+            path: path.to_owned(),
+            source: error.into(),
+        })?;
     }
     Ok(roots)
 }
@@ -143,6 +145,9 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path)
-        .map_err(|source| TlsError::Pem { what: "private key", path: path.to_owned(), source })
+    PrivateKeyDer::from_pem_file(path).map_err(|source| TlsError::Pem {
+        what: "private key",
+        path: path.to_owned(),
+        source,
+    })
 }

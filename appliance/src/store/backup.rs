@@ -53,8 +53,10 @@ pub enum BackupError {
         source: io::Error,
     },
     /// A backup must not be what fills the disk.
-    #[error("a backup of {needed} bytes into {path} would take more than half of the {free} bytes \
-             that are free there; delete or move files, then back up again")]
+    #[error(
+        "a backup of {needed} bytes into {path} would take more than half of the {free} bytes \
+             that are free there; delete or move files, then back up again"
+    )]
     NoRoom {
         /// The folder.
         path: PathBuf,
@@ -72,8 +74,10 @@ pub enum BackupError {
         finding: String,
     },
     /// Written by a program that knows more than this one.
-    #[error("the backup {path} has schema version {found}, this program knows {known}; install \
-             the program that wrote it, or use an older backup")]
+    #[error(
+        "the backup {path} has schema version {found}, this program knows {known}; install \
+             the program that wrote it, or use an older backup"
+    )]
     Newer {
         /// The copy.
         path: PathBuf,
@@ -146,8 +150,7 @@ impl Store {
         self.write(|tx| {
             set_property(tx, "backup_at", &now.to_string())?;
             let detail = &json!({ "bytes": bytes });
-            let entry =
-                Entry { actor: "appliance", action: "store.backup", object: &name, detail };
+            let entry = Entry { actor: "appliance", action: "store.backup", object: &name, detail };
             audit::append(tx, self.clock(), &entry)
         })?;
         Ok(path)
@@ -330,9 +333,7 @@ fn check_backup(path: &Path) -> Result<(), BackupError> {
     let path = path.to_owned();
     match found {
         _ if !ours => Err(BackupError::Foreign { path }),
-        found if found > STEPS.len() => {
-            Err(BackupError::Newer { path, found, known: STEPS.len() })
-        }
+        found if found > STEPS.len() => Err(BackupError::Newer { path, found, known: STEPS.len() }),
         _ => Ok(()),
     }
 }

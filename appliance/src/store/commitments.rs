@@ -133,7 +133,8 @@ impl Store {
                  WHERE sop_uid = ? AND evicted_at IS NULL",
             )?;
             let mut held = |(class, instance): &(String, String)| {
-                let kept: Option<String> = query.query_row([instance], |row| row.get(0)).optional()?;
+                let kept: Option<String> =
+                    query.query_row([instance], |row| row.get(0)).optional()?;
                 Ok(match kept {
                     None => Held::No,
                     Some(kept) if kept == *class => Held::Yes,

@@ -74,6 +74,9 @@ pub enum StoreError {
         /// First line of SQLite's answer.
         finding: String,
     },
+    /// Nobody got so far.
+    #[error("the database was not opened")]
+    NotOpened,
     /// A statement failed.
     #[error("the database failed")]
     Sqlite(#[from] rusqlite::Error),

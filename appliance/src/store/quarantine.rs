@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Store, StoreError, hexadecimal};
+use super::{Store, StoreError};
+use crate::hex;
 
 /// Why something is kept aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +116,7 @@ impl Store {
                     id: row.get(0)?,
                     kind: row.get(1)?,
                     study_id: row.get(2)?,
-                    sha256: hexadecimal(&row.get::<_, Vec<u8>>(3)?),
+                    sha256: hex::lower(&row.get::<_, Vec<u8>>(3)?),
                     bytes: row.get(4)?,
                     path: row.get(5)?,
                     reason: row.get(6)?,

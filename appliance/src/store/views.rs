@@ -270,8 +270,7 @@ impl Store {
             let object = format!("study {study_id}");
             // The text itself may name the patient, and the log leaves the box.
             let detail = json!({ "characters": typed.map(|text| text.chars().count()) });
-            let entry =
-                Entry { actor, action: "study.context", object: &object, detail: &detail };
+            let entry = Entry { actor, action: "study.context", object: &object, detail: &detail };
             audit::append(tx, self.clock(), &entry)?;
             Ok(true)
         })

@@ -24,11 +24,16 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(super) struct Listener {
     listener: TcpListener,
     free: Arc<Semaphore>,
+    idle: Duration,
 }
 
 impl Listener {
     pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener, free: Arc::new(Semaphore::new(CONNECTIONS)) }
+        Self::with_limits(listener, CONNECTIONS, IDLE)
+    }
+
+    fn with_limits(listener: TcpListener, connections: usize, idle: Duration) -> Self {
+        Self { listener, free: Arc::new(Semaphore::new(connections)), idle }
     }
 }
 
@@ -44,7 +49,8 @@ impl axum::serve::Listener for Listener {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was refused");
         }
-        (Connection { stream, idle: Box::pin(sleep(IDLE)), _permit: permit }, peer)
+        let deadline = Box::pin(sleep(self.idle));
+        (Connection { stream, idle: self.idle, deadline, _permit: permit }, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -55,7 +61,8 @@ impl axum::serve::Listener for Listener {
 /// A connection that ends when it is idle for too long.
 pub(super) struct Connection {
     stream: TcpStream,
-    idle: Pin<Box<Sleep>>,
+    idle: Duration,
+    deadline: Pin<Box<Sleep>>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -69,7 +76,7 @@ impl Connection {
         if polled.is_ready() {
             return polled;
         }
-        ready!(self.idle.as_mut().poll(context));
+        ready!(self.deadline.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -79,7 +86,8 @@ impl Connection {
         polled: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if polled.is_ready() {
-            self.idle.as_mut().reset(Instant::now() + IDLE);
+            let deadline = Instant::now() + self.idle;
+            self.deadline.as_mut().reset(deadline);
         }
         self.timed(context, polled)
     }
@@ -126,5 +134,53 @@ impl AsyncWrite for Connection {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+    /// One connection at a time, 200 ms of patience.
+    async fn server() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = Listener::with_limits(listener, 1, Duration::from_millis(200));
+        let router = Router::new().route("/", get(|| async { "here" }));
+        tokio::spawn(axum::serve(listener, router).into_future());
+        address
+    }
+
+    #[tokio::test]
+    async fn peers_that_ask_nothing_do_not_keep_others_out() {
+        let address = server().await;
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let (mut answer, mut trickling) =
+            (String::new(), TcpStream::connect(address).await.unwrap());
+        let mut next = TcpStream::connect(address).await.unwrap();
+        next.write_all(REQUEST).await.unwrap();
+        silent.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, "");
+        // A header that never ends, one byte at a time: whoever reads on as long as bytes come
+        // never answers the next peer.
+        let trickle = async {
+            while trickling.write_all(b"G").await.is_ok() {
+                sleep(Duration::from_millis(20)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = trickle => {}
+            () = sleep(Duration::from_secs(5)) => {}
+            read = next.read_to_string(&mut answer) => { read.unwrap(); }
+        }
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        assert!(answer.ends_with("here"), "{answer}");
     }
 }

@@ -16,7 +16,7 @@ use crate::store::models::{Mode, Model};
 const NOW: i64 = 1_795_480_260_000;
 const FINDING: &str = "structural_mass_effect";
 
-struct Box {
+struct Site {
     web: Web,
     clock: Arc<ManualClock>,
     status: watch::Sender<Status>,
@@ -39,7 +39,7 @@ impl Answer {
     }
 }
 
-impl Box {
+impl Site {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(NOW));
@@ -218,7 +218,7 @@ fn refused(answer: &Answer, status: u16, expected: &str) {
 
 #[tokio::test]
 async fn an_empty_box_says_what_to_type_into_the_scanner() {
-    let answer = Box::new().get("/").await;
+    let answer = Site::new().get("/").await;
     check(&answer, 200, "AE title PRIMA Address 192.168.1.20 Port 11112");
     assert!(answer.text.contains(r#"<meta http-equiv="refresh" content="20">"#));
     assert!(answer.text.contains("No model is in use"));
@@ -226,7 +226,7 @@ async fn an_empty_box_says_what_to_type_into_the_scanner() {
 
 #[tokio::test]
 async fn a_study_is_on_the_list_from_its_first_image() {
-    let appliance = Box::new();
+    let appliance = Site::new();
     appliance.study("Otieno^Grace", true);
     appliance.clock.advance(Duration::from_secs(300));
     let arriving = "… Acuity NOT YET Otieno, Grace receiving: 1 image so far 5 min ago";
@@ -244,7 +244,7 @@ async fn a_study_is_on_the_list_from_its_first_image() {
 
 #[tokio::test]
 async fn an_urgent_study_shows_what_it_is_and_where_it_should_go() {
-    let appliance = Box::new();
+    let appliance = Site::new();
     appliance.study("Otieno^Grace", false);
     appliance.analyse(None);
     appliance.clock.advance(Duration::from_secs(2 * 3600));
@@ -255,7 +255,7 @@ async fn an_urgent_study_shows_what_it_is_and_where_it_should_go() {
 
 #[tokio::test]
 async fn a_study_that_was_not_analysed_says_why() {
-    let appliance = Box::new();
+    let appliance = Site::new();
     appliance.study("A", false);
     appliance.analyse(Some("it shows KNEE"));
     let answer = appliance.get("/?queue=not_analysed").await;
@@ -267,7 +267,7 @@ async fn a_study_that_was_not_analysed_says_why() {
 
 #[tokio::test]
 async fn the_study_page_explains_the_result() {
-    let appliance = Box::new();
+    let appliance = Site::new();
     appliance.study("Otieno^Grace", false);
     appliance.analyse(None);
     let answer = appliance.get("/study/1").await;
@@ -292,11 +292,10 @@ async fn the_study_page_explains_the_result() {
 
 #[tokio::test]
 async fn decisions_are_taken_shown_audited_and_taken_back() {
-    let appliance = Box::new();
+    let appliance = Site::new();
     appliance.study("A", false);
     appliance.analyse(None);
-    let answer =
-        appliance.form("/study/1/decide", &format!("kind=agree&finding={FINDING}")).await;
+    let answer = appliance.form("/study/1/decide", &format!("kind=agree&finding={FINDING}")).await;
     assert_eq!((answer.status.as_u16(), answer.location()), (303, "/study/1"));
     let page = appliance.get("/study/1").await;
     check(&page, 200, "right 1 of 1 times here: PPV 100 % (95 % interval 21 to 100 %)");
@@ -317,19 +316,25 @@ async fn decisions_are_taken_shown_audited_and_taken_back() {
     ] {
         check(&page, 200, expected);
     }
-    check(&appliance.get("/?queue=done").await, 200, "READER'S ACUITY");
+    check(&appliance.get("/?queue=done").await, 200, "SET BY READER");
     let actions: Vec<_> = appliance.audit().into_iter().skip(2).collect();
     let by = |action: &str| ("web: Dr Ó".to_owned(), action.to_owned());
     assert_eq!(
         actions,
-        ["decision.agree", "decision.undo", "decision.disagree", "decision.reprioritise", "study.done"]
-            .map(by)
+        [
+            "decision.agree",
+            "decision.undo",
+            "decision.disagree",
+            "decision.reprioritise",
+            "study.done"
+        ]
+        .map(by)
     );
 }
 
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_in_words() {
-    let appliance = Box::new();
+    let appliance = Site::new();
     appliance.study("A", false);
     appliance.analyse(None);
     let get = async |path: &str, status: u16, expected: &str| {
@@ -339,8 +344,12 @@ async fn what_makes_no_sense_is_refused_in_words() {
     get("/assets/x.js", 404, "There is no page /assets/x.js.").await;
     get("/study/99", 404, "There is no study 99.").await;
     get("/study/x", 400, "The number in the address is not a number.").await;
-    get("/?queue=x", 400, "There is no queue &#34;x&#34;; there are urgent, review, not_analysed, done.")
-        .await;
+    get(
+        "/?queue=x",
+        400,
+        "There is no queue &#34;x&#34;; there are urgent, review, not_analysed, done.",
+    )
+    .await;
     get("/api/v1/nope", 404, "there is no page /api/v1/nope").await;
     get("/api/v1/studies/99", 404, "there is no study 99").await;
     get("/api/v1/studies/1/results/9", 404, "study 1 has no result 9 that can be shown").await;
@@ -356,7 +365,8 @@ async fn what_makes_no_sense_is_refused_in_words() {
     form("/study/1/undo", "decision=7", 404, "There is no decision 7.").await;
     form("/study/99/context", "context=x", 404, "There is no study 99.").await;
     let long = format!("context={}", "x".repeat(4001));
-    form("/study/1/context", &long, 400, "The context has 4001 characters; 4000 are the most.").await;
+    form("/study/1/context", &long, 400, "The context has 4001 characters; 4000 are the most.")
+        .await;
     let huge = format!("context={}", "x".repeat(BODY_LIMIT));
     form("/study/1/context", &huge, 400, "The text is too long; 64 KiB are the most.").await;
     let json = async |path: &str, body: &str, status: u16, expected: &str| {
@@ -374,7 +384,7 @@ async fn what_makes_no_sense_is_refused_in_words() {
 
 #[tokio::test]
 async fn foreign_names_and_foreign_pages_are_refused() {
-    let appliance = Box::new();
+    let appliance = Site::new();
     appliance.study("A", true);
     let send = async |host: &str, headers: &[(&str, &str)]| {
         let mut request = Request::post("/study/1/decide")
@@ -391,7 +401,8 @@ async fn foreign_names_and_foreign_pages_are_refused() {
                    program, send the header `Origin: http://HOST` with the host you address.";
     let ip = "192.168.1.20:8042";
     refused(&send(ip, &[]).await, 403, foreign);
-    for origin in ["http://evil.example", "null", "http://192.168.1.20", "ftp://192.168.1.20:8042"] {
+    for origin in ["http://evil.example", "null", "http://192.168.1.20", "ftp://192.168.1.20:8042"]
+    {
         refused(&send(ip, &[("origin", origin)]).await, 403, foreign);
         let both = [("origin", origin), ("sec-fetch-site", "same-origin")];
         refused(&send(ip, &both).await, 403, foreign);
@@ -416,14 +427,16 @@ async fn foreign_names_and_foreign_pages_are_refused() {
 
 #[tokio::test]
 async fn hostile_texts_are_only_texts() {
-    let appliance = Box::new();
+    let appliance = Site::new();
     let hostile = "<script>alert(1)</script>^\"'><img src=x>";
     appliance.study(hostile, false);
     appliance.analyse(Some("<b>why</b>"));
     appliance.form("/study/1/decide", "kind=reopen&text=<i>now</i>").await;
     appliance.web.store.note(crate::store::events::Level::Error, "receive", "<u>AE</u>").unwrap();
     let search = "/?search=%3Cscript%3E%22";
-    for path in ["/", "/study/1", "/system", search, "/%3Cscript%3E", "/who?back=%22%3E%3Cscript%3E"] {
+    for path in
+        ["/", "/study/1", "/system", search, "/%3Cscript%3E", "/who?back=%22%3E%3Cscript%3E"]
+    {
         let page = appliance.get(path).await.text;
         for tag in ["<script", "<img", "<b>", "<i>", "<u>"] {
             assert!(!page.contains(tag), "{tag} in {path}");
@@ -435,7 +448,7 @@ async fn hostile_texts_are_only_texts() {
 
 #[tokio::test]
 async fn every_answer_has_the_headers() {
-    let appliance = Box::new();
+    let appliance = Site::new();
     for path in ["/", "/nope", "/assets/style.css", "/api/v1/system", "/healthz"] {
         let headers = appliance.get(path).await.headers;
         let mut text = String::new();
@@ -455,7 +468,7 @@ async fn every_answer_has_the_headers() {
 
 #[tokio::test]
 async fn the_list_is_paged_and_searched() {
-    let appliance = Box::new();
+    let appliance = Site::new();
     for i in 0..120 {
         appliance.study(&format!("Name{i:03}"), true);
         appliance.clock.advance(Duration::from_secs(1));
@@ -473,14 +486,15 @@ async fn the_list_is_paged_and_searched() {
     assert!(!found.text.contains("Latest arrivals"));
     check(&appliance.get("/?search=nobody").await, 200, "No study fits");
     let api = appliance.get("/api/v1/worklist?queue=review&offset=7&limit=2").await.json();
-    let names: Vec<_> = api["rows"].as_array().unwrap().iter().map(|r| &r["patient_name"]).collect();
+    let names: Vec<_> =
+        api["rows"].as_array().unwrap().iter().map(|r| &r["patient_name"]).collect();
     assert_eq!(names, ["Name007", "Name008"]);
     assert_eq!(api["counts"]["review"], 120);
 }
 
 #[tokio::test]
 async fn a_context_is_kept_and_scored_again() {
-    let appliance = Box::new();
+    let appliance = Site::new();
     appliance.study("A", false);
     appliance.analyse(None);
     let model = appliance.web.store.find_model("tiny").unwrap();
@@ -499,7 +513,7 @@ async fn a_context_is_kept_and_scored_again() {
 
 #[tokio::test]
 async fn a_killed_model_says_nothing() {
-    let appliance = Box::new();
+    let appliance = Site::new();
     appliance.study("A", false);
     appliance.analyse(None);
     let digest = "ab".repeat(32);
@@ -519,7 +533,7 @@ async fn a_killed_model_says_nothing() {
 
 #[tokio::test]
 async fn programs_get_the_same() {
-    let appliance = Box::new();
+    let appliance = Site::new();
     appliance.study("A", false);
     appliance.analyse(None);
     let study = appliance.get("/api/v1/studies/1").await.json();
@@ -547,31 +561,28 @@ async fn programs_get_the_same() {
 
 #[tokio::test]
 async fn supervision_restarts_what_hangs_and_nothing_else() {
-    let appliance = Box::new();
-    let check = |name: &str, verdict| Check {
-        name: name.to_owned(),
-        verdict,
-        said: "said so".to_owned(),
-    };
-    let checks = vec![check("clock", Verdict::Good), check("disk", Verdict::Problem)];
+    let appliance = Site::new();
+    let line =
+        |name: &str, verdict| Check { name: name.to_owned(), verdict, said: "said so".to_owned() };
+    let checks = vec![line("clock", Verdict::Good), line("disk", Verdict::Problem)];
     appliance.status.send_modify(|status| status.checks = checks);
     let healthy = appliance.get("/healthz").await;
     let body = r#"{"database":true,"healthy":true,"problems":["disk"],"tasks":true}"#;
     assert_eq!((healthy.status.as_u16(), healthy.text.as_str()), (200, body));
     let system = appliance.get("/system").await;
-    super::tests::check(&system, 200, "1 problem to deal with. Checks PROBLEM disk said so OK clock");
+    check(&system, 200, "1 problem to deal with. Checks PROBLEM disk said so OK clock");
     appliance.clock.advance(Duration::from_secs(61));
     let hung = appliance.get("/healthz").await;
     let body = r#"{"database":true,"healthy":false,"problems":["disk"],"tasks":false}"#;
     assert_eq!((hung.status.as_u16(), hung.text.as_str()), (503, body));
     let said = "PROBLEM appliance the box has not looked at itself for 1 min; what stands below is \
                 old. Restart it";
-    super::tests::check(&appliance.get("/system").await, 200, said);
+    check(&appliance.get("/system").await, 200, said);
 }
 
 #[tokio::test]
 async fn readers_say_who_they_are() {
-    let appliance = Box::new();
+    let appliance = Site::new();
     let answer = appliance.form("/who", "name=+Dr+%C3%93%0A&back=/study/1").await;
     assert_eq!((answer.status.as_u16(), answer.location()), (303, "/study/1"));
     assert_eq!(
@@ -592,7 +603,7 @@ async fn a_panic_is_one_failed_page() {
     let failed = Router::new()
         .route("/api/panic", get(|| async { Err::<(), _>(panics()) }))
         .layer(CatchPanicLayer::custom(error::panicked))
-        .layer(from_fn_with_state(Box::new().web, error::render));
+        .layer(from_fn_with_state(Site::new().web, error::render));
     let request = Request::get("/api/panic").body(Body::empty()).unwrap();
     let response = failed.oneshot(request).await.unwrap();
     assert_eq!(response.status().as_u16(), 500);

@@ -126,7 +126,8 @@ pub(super) fn clock(text: &str) -> String {
 
 /// Box time as `2026-11-24 00:31 UTC`.
 pub(super) fn utc(at: i64) -> String {
-    let text = Timestamp::from_millisecond(at).map(|t| t.strftime("%Y-%m-%d %H:%M UTC").to_string());
+    let text =
+        Timestamp::from_millisecond(at).map(|t| t.strftime("%Y-%m-%d %H:%M UTC").to_string());
     // Beyond the year 9999.
     text.unwrap_or_else(|_| "at an unknown time".to_owned())
 }
@@ -196,7 +197,7 @@ pub(super) fn marks(row: &Row, now: i64) -> Vec<(&'static str, String)> {
         marks.push(("LATE IMAGES", "images came after the study was complete".to_owned()));
     }
     if let Some(acuity) = row.overridden_acuity {
-        marks.push(("READER'S ACUITY", format!("a reader set {}", badge(Some(acuity)).word)));
+        marks.push(("SET BY READER", format!("a reader set {}", badge(Some(acuity)).word)));
     }
     marks
 }

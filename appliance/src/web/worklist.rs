@@ -192,14 +192,9 @@ fn read(
     let total = usize::try_from(total(&counts, &query, open)).unwrap_or_default();
     // In reading order those that are done come after all that are open.
     query.limit = PAGE.min(total.saturating_sub(query.offset));
-    let rows: Vec<RowView> = web
-        .store
-        .worklist(&query, &web.caps)?
-        .iter()
-        .map(|row| RowView::new(row, now))
-        .collect();
-    let arrivals =
-        if open && query.offset == 0 { latest(web, now)? } else { Vec::new() };
+    let rows: Vec<RowView> =
+        web.store.worklist(&query, &web.caps)?.iter().map(|row| RowView::new(row, now)).collect();
+    let arrivals = if open && query.offset == 0 { latest(web, now)? } else { Vec::new() };
     let queue = query.queue.map_or("", Queue::word);
     Ok(Page {
         tabs: tabs(wanted, &query, &counts, open),
@@ -214,8 +209,7 @@ fn read(
             from: query.offset + 1,
             to: query.offset + rows.len(),
             total,
-            back: (query.offset > 0)
-                .then(|| wanted.link(queue, query.offset.saturating_sub(PAGE))),
+            back: (query.offset > 0).then(|| wanted.link(queue, query.offset.saturating_sub(PAGE))),
             next: (query.offset + rows.len() < total)
                 .then(|| wanted.link(queue, query.offset + rows.len())),
         },

@@ -67,6 +67,8 @@ fn a_flood_of_idle_connections_shuts_nobody_out() {
         let snapshot = receiver.scp.snapshot();
         snapshot.rejected + snapshot.broken == 500 && snapshot.open == 0
     });
+    let event = "connections of 127.0.0.1 are dropped: too many are open".to_owned();
+    assert!(receiver.events().contains(&event), "{:?}", receiver.events());
     receiver.associate().release();
     drop(flood);
 }
@@ -157,10 +159,16 @@ fn tls_settings_that_cannot_work() {
     }
     check(|_| (), "box.pem holds no certificate");
     let missing = |tls: &mut Tls| tls.certificate = "/nowhere/box.pem".into();
-    check(missing, "/nowhere/box.pem has no certificate that can be read (PEM)\n  because: \
-                    I/O error: No such file or directory (os error 2)");
+    check(
+        missing,
+        "/nowhere/box.pem has no certificate that can be read (PEM)\n  because: \
+                    I/O error: No such file or directory (os error 2)",
+    );
     let listed = |tls: &mut Tls| tls.fingerprints = vec![[7; 32]];
-    check(listed, "fingerprints are listed without authorities; peers would not show a certificate");
+    check(
+        listed,
+        "fingerprints are listed without authorities; peers would not show a certificate",
+    );
     let authorities = |tls: &mut Tls| tls.authorities = Some(tls.key.clone());
     check(authorities, "box.key holds no certificate");
 }

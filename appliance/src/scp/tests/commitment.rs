@@ -140,10 +140,7 @@ fn a_report_on_an_association_of_ours() {
             peer.send(&bytes);
             let (event, file) = report(&mut peer, 1);
             assert_eq!(event, 1);
-            assert_eq!(
-                items(&file, tags::REFERENCED_SOP_SEQUENCE),
-                [("1.2.9".to_owned(), None)]
-            );
+            assert_eq!(items(&file, tags::REFERENCED_SOP_SEQUENCE), [("1.2.9".to_owned(), None)]);
             assert_eq!(peer.pdu().0, pdu::RELEASE_RQ);
             peer.send(&pdu::release(pdu::RELEASE_RP));
         });
@@ -176,7 +173,8 @@ fn reports_that_cannot_be_delivered() {
 fn requests_that_are_refused() {
     #[track_caller]
     fn check(data_set: &[u8], comment: &str) {
-        let error = super::super::commitment::parse(data_set, uids::EXPLICIT_VR_LITTLE_ENDIAN).unwrap_err();
+        let error =
+            super::super::commitment::parse(data_set, uids::EXPLICIT_VR_LITTLE_ENDIAN).unwrap_err();
         assert_eq!((error.status, &*error.comment), (0x0115, comment));
     }
     check(b"", "no Transaction UID");

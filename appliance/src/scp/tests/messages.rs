@@ -154,18 +154,15 @@ fn what_breaks_the_protocol_is_aborted() {
         assert_eq!(peer.store("1.2.3.4.5", &image("1.2.3.4.5", 10)), 0);
         peer.send(bytes);
         assert_eq!(peer.aborted(), reason as u8);
-        let expected = format!(
-            "an association of \"SCANNER1\" (127.0.0.1) broke: protocol error: {event}"
-        );
+        let expected =
+            format!("an association of \"SCANNER1\" (127.0.0.1) broke: protocol error: {event}");
         assert_eq!(receiver.events(), [expected]);
         // What was acknowledged stays, what was begun goes.
         assert!(receiver.stored("1.2.3.4.5").is_some());
         assert_eq!(receiver.files("incoming"), [""; 0].map(PathBuf::from));
     }
     use pdu::AbortReason;
-    use pdu::AbortReason::{
-        InvalidParameter, UnexpectedParameter, UnexpectedPdu, UnrecognizedPdu,
-    };
+    use pdu::AbortReason::{InvalidParameter, UnexpectedParameter, UnexpectedPdu, UnrecognizedPdu};
     let store = store_rq(1, MR, "1.2.9");
     let not_accepted = |id| format!("presentation context {id} was not accepted");
     check(&p_data(&[(7, 3, &store)]), InvalidParameter, &not_accepted(7));
@@ -190,8 +187,11 @@ fn what_breaks_the_protocol_is_aborted() {
     let what = "PDU of type 4 with 131073 bytes, the limit is 131072";
     check(&[4, 0, 0, 2, 0, 1], InvalidParameter, what);
     let what = "PDU of type 4 with 4294967295 bytes, the limit is 131072";
-    check(&[&p_data(&[(1, 3, &store)]), &[4, 0, 255, 255, 255, 255][..]].concat(),
-        InvalidParameter, what);
+    check(
+        &[&p_data(&[(1, 3, &store)]), &[4, 0, 255, 255, 255, 255][..]].concat(),
+        InvalidParameter,
+        what,
+    );
     let what = "PDU of type 5 in the middle of an association";
     let release = pdu::release(pdu::RELEASE_RQ);
     check(&[&p_data(&[(1, 3, &store), (1, 0, b"x")]), &release[..]].concat(), UnexpectedPdu, what);
@@ -215,7 +215,11 @@ fn what_is_no_association_request_is_aborted() {
     use pdu::AbortReason::{InvalidParameter, UnexpectedPdu};
     let echo = p_data(&[(1, 3, &echo_rq(1))]);
     check(&echo, UnexpectedPdu, "PDU of type 4 before an association");
-    check(b"GET / HTTP/1.1\r\n\r\n", InvalidParameter, "PDU of type 71 with 1411395632 bytes, the limit is 1024");
+    check(
+        b"GET / HTTP/1.1\r\n\r\n",
+        InvalidParameter,
+        "PDU of type 71 with 1411395360 bytes, the limit is 1024",
+    );
     let what = "PDU of type 1 with 524289 bytes, the limit is 524288";
     check(&[1, 0, 0, 8, 0, 1], InvalidParameter, what);
     let unreadable = "an association request that cannot be read";

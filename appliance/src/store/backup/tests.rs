@@ -16,10 +16,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            clock: Arc::new(ManualClock::new(START)),
-        }
+        Self { folder: tempfile::tempdir().unwrap(), clock: Arc::new(ManualClock::new(START)) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -179,7 +176,7 @@ fn an_interrupted_restore_is_finished() {
     let backup = store.backup(&place.path("backup")).unwrap();
     drop(store);
     let database = place.path("a.sqlite");
-    assert_eq!(finish_restore(&database).unwrap(), [PathBuf::new(); 0]);
+    assert_eq!(finish_restore(&database).unwrap(), Vec::<PathBuf>::new());
     // Cut after each of the renames.
     for moved in 0..=3 {
         std::fs::write(&database, "old").unwrap();
