@@ -31,8 +31,8 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
-    /// No TOML.
-    #[error("{file} is not valid TOML")]
+    /// No TOML, or a value of the wrong kind inside a list.
+    #[error("{file} cannot be understood as settings")]
     Syntax {
         /// The file.
         file: String,
@@ -41,7 +41,9 @@ pub enum ConfigError {
         source: Box<toml::de::Error>,
     },
     /// A key that does not exist.
-    #[error("{file}: {key} is no setting{hint}; `appliance check-config` without a file prints all")]
+    #[error(
+        "{file}: {key} is no setting{hint}; `appliance check-config` without a file prints all"
+    )]
     Unknown {
         /// The file.
         file: String,
@@ -61,6 +63,15 @@ pub enum ConfigError {
         found: String,
         /// What it may be.
         expected: String,
+    },
+    /// Waiting limits that contradict each other.
+    #[error("{file}: worklist.max_wait_*_min contradict each other")]
+    AgeCaps {
+        /// The file.
+        file: String,
+        /// How.
+        #[source]
+        source: AgeCapsError,
     },
 }
 
@@ -248,7 +259,8 @@ impl Config {
     }
 
     fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
-        let syntax = |source| ConfigError::Syntax { file: file.to_owned(), source: Box::new(source) };
+        let syntax =
+            |source| ConfigError::Syntax { file: file.to_owned(), source: Box::new(source) };
         let own: Table = text.parse().map_err(syntax)?;
         let mut all: Table = BUILT_IN.parse().map_err(syntax)?;
         overlay(&mut all, own, "", file)?;
@@ -295,7 +307,12 @@ fn overlay(all: &mut Table, own: Table, table: &str, file: &str) -> Result<(), C
             (known, value) => {
                 let expected = format!("{}, such as {known}", article(known));
                 let found = format!("{} ({value})", article(&value));
-                return Err(ConfigError::Value { file: file.to_owned(), key: name, found, expected });
+                return Err(ConfigError::Value {
+                    file: file.to_owned(),
+                    key: name,
+                    found,
+                    expected,
+                });
             }
         }
     }
@@ -341,12 +358,13 @@ fn distance(a: &str, b: &str) -> usize {
 
 impl Settings {
     fn check(self, file: &str) -> Result<Config, ConfigError> {
-        let refuse = |key: &str, found: &dyn std::fmt::Display, expected: &str| ConfigError::Value {
-            file: file.to_owned(),
-            key: key.to_owned(),
-            found: found.to_string(),
-            expected: expected.to_owned(),
-        };
+        let refuse =
+            |key: &str, found: &dyn std::fmt::Display, expected: &str| ConfigError::Value {
+                file: file.to_owned(),
+                key: key.to_owned(),
+                found: found.to_string(),
+                expected: expected.to_owned(),
+            };
         let ae = |key: &str, title: &str| {
             let fits = !title.trim().is_empty()
                 && title.len() <= 16
@@ -415,9 +433,9 @@ impl Settings {
             none: minutes(self.worklist.max_wait_none_min),
             not_analysed: minutes(self.worklist.max_wait_not_analysed_min),
         };
-        age_caps.check().map_err(|error: AgeCapsError| {
-            refuse("worklist.max_wait_*", &error, "limits that rise as acuity falls")
-        })?;
+        age_caps
+            .check()
+            .map_err(|source| ConfigError::AgeCaps { file: file.to_owned(), source })?;
         Ok(Config { settings: self, networks, device, age_caps, web_listen })
     }
 }

@@ -112,7 +112,7 @@ impl Launch {
 
 /// A port that nobody listens on now. Zero cannot be configured, it means "no such port"; and
 /// the kernel hands out those above 32768 to anybody who connects somewhere.
-fn free_port() -> io::Result<u16> {
+pub fn free_port() -> io::Result<u16> {
     static TRIED: AtomicU32 = AtomicU32::new(0);
     // Tests run in several processes at once, which begin at different places.
     let begin = std::process::id().wrapping_mul(61);

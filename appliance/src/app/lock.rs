@@ -52,7 +52,10 @@ pub fn drain(data: &Path, limit: Duration) -> Result<String, AppError> {
     let file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok("no appliance has run here".to_owned());
+            return Ok(format!(
+                "no appliance has run on {}; is it the right folder?",
+                data.display()
+            ));
         }
         Err(error) => return Err(folder(error)),
     };
@@ -63,7 +66,7 @@ pub fn drain(data: &Path, limit: Duration) -> Result<String, AppError> {
     let number = pid(&path);
     let asked = Pid::from_raw(number).map(|pid| kill_process(pid, Signal::TERM));
     if !matches!(asked, Some(Ok(()))) {
-        return Err(AppError::StillRunning { pid: number, seconds: 0 });
+        return Err(AppError::NotAsked { pid: number });
     }
     let started = Instant::now();
     while started.elapsed() < limit {

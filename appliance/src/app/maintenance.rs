@@ -31,9 +31,12 @@ pub(super) const DATABASE: &str = "appliance.sqlite";
 /// When the folder cannot be made or the database not be opened.
 pub fn open_store(config: &Config) -> Result<Arc<Store>, AppError> {
     let path = config.settings.data.folder.clone();
-    std::fs::create_dir_all(&path).map_err(|source| AppError::Folder { path, source })?;
+    std::fs::create_dir_all(&path)
+        .map_err(|source| AppError::Folder { path: path.clone(), source })?;
     let clock = Arc::new(SystemClock::new());
-    let store = Store::open(&config.settings.data.folder.join(DATABASE), clock.clone())?;
+    let database = path.join(DATABASE);
+    backup::finish_restore(&database)?;
+    let store = Store::open(&database, clock.clone())?;
     clock.resume(store.last_seen()?);
     Ok(Arc::new(store))
 }

@@ -28,6 +28,7 @@ use crate::scp::{self, Scp, ScpError};
 use crate::store::audit::Entry;
 use crate::store::backup::{self, BackupError};
 use crate::store::events::Level;
+use crate::store::models::Mode;
 use crate::store::retention::EvictError;
 use crate::store::{Store, StoreError};
 use crate::triage::RulesError;
@@ -46,7 +47,10 @@ const STOP_LIMIT: Duration = Duration::from_secs(15);
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The data folder cannot be used.
-    #[error("the data folder {path} cannot be used; it must be a folder this user may write to")]
+    #[error(
+        "the data folder {path} cannot be used; name a folder that this user may write to with \
+         --data or data.folder"
+    )]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -63,12 +67,24 @@ pub enum AppError {
         pid: i32,
     },
     /// It was asked to stop and did not.
-    #[error("process {pid} did not stop within {seconds} s; it may be waiting for a broken disk")]
+    #[error(
+        "the appliance (process {pid}) did not stop within {seconds} s; it may be waiting for a \
+         broken disk"
+    )]
     StillRunning {
         /// The process.
         pid: i32,
         /// Time it was given.
         seconds: u64,
+    },
+    /// The signal was not delivered.
+    #[error(
+        "the appliance (process {pid}) cannot be asked to stop; do it as the user it runs as, or as \
+         root"
+    )]
+    NotAsked {
+        /// The process.
+        pid: i32,
     },
     /// The database cannot be used.
     #[error("the database cannot be used")]
@@ -80,7 +96,10 @@ pub enum AppError {
     #[error("nothing can be received")]
     Scp(#[from] ScpError),
     /// The web address is taken.
-    #[error("the web pages cannot be shown on {address}; is another program using that port?")]
+    #[error(
+        "the web pages cannot be shown on {address}; it must be an address of this box, with a port \
+         that no other program uses: change web.listen"
+    )]
     Web {
         /// The address.
         address: SocketAddr,
@@ -91,8 +110,8 @@ pub enum AppError {
     /// The rules are wrong.
     #[error("the referral rules cannot be used")]
     Rules(#[from] RulesError),
-    /// A backup could not be made or put back.
-    #[error("the backup failed")]
+    /// A backup could not be put back.
+    #[error("the database was not restored")]
     Backup(#[from] BackupError),
     /// Images that were being deleted when the power failed cannot be.
     #[error("images of evicted studies cannot be deleted")]
@@ -208,7 +227,13 @@ impl App {
             ip => ip,
         };
         text += &format!("Web    http://{}/\n", SocketAddr::new(host, web.port()));
-        text += &format!("Data   {}\nready\n", self.config.settings.data.folder.display());
+        text += &format!("Data   {}\n", self.config.settings.data.folder.display());
+        if let Ok(models) = self.store.models()
+            && !models.iter().any(|model| model.mode == Mode::Assist && model.in_force())
+        {
+            text += "Model  none in use: studies are listed by age; see `appliance model --help`\n";
+        }
+        text += "ready\n";
         text
     }
 

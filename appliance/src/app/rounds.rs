@@ -28,6 +28,11 @@ use crate::web::{Check, ModelNow, Receive, Status, Verdict};
 
 /// Time between two looks at the box.
 const HEALTH: Duration = Duration::from_secs(5);
+/// Time between two questions whether the database is to be checked.
+const CHECK: Duration = Duration::from_secs(3600);
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+/// What may not be deleted is added up this often.
+const HELD: i64 = 600_000;
 /// Time between two looks for storage commitments that are due.
 const DELIVER: Duration = Duration::from_secs(2);
 
@@ -53,9 +58,21 @@ impl Rounds {
         let (sender, receiver) = watch::channel(Status::default());
         let rounds = self.clone();
         let started_at = self.store.clock().now();
-        let mut look = Look { sensors: Sensors::default(), decision: Decision::default() };
+        let mut look = Look {
+            sensors: Sensors::default(),
+            decision: Decision::default(),
+            held: None,
+            stop: shutdown.clone(),
+        };
         every(tasks, shutdown, HEALTH, move || {
             sender.send_replace(rounds.look(&mut look, started_at));
+        });
+        let rounds = self.clone();
+        every(tasks, shutdown, CHECK, move || {
+            let last = rounds.store.last_full_check_at().ok().flatten();
+            if backup::due(rounds.store.clock().now(), last, WEEK) {
+                rounds.check_database();
+            }
         });
 
         let (scp, until) = (Arc::clone(&self.scp), shutdown.clone());
@@ -106,14 +123,20 @@ impl Rounds {
             Err(error) => self.note(Level::Error, "store", &chain(&error)),
         }
         if self.unclean {
-            match self.store.integrity_check() {
-                Ok(findings) if findings.is_empty() => {}
-                Ok(findings) => {
-                    let text = format!("the database is damaged: {}", findings.join("; "));
-                    self.note(Level::Error, "store", &text);
-                }
-                Err(error) => self.note(Level::Error, "store", &chain(&error)),
+            self.check_database();
+        }
+    }
+
+    /// Reads the whole database.
+    fn check_database(&self) {
+        match self.store.full_check() {
+            Ok(findings) if findings.is_empty() => {}
+            Ok(findings) => {
+                let advice = "put a backup back with `appliance restore`";
+                let text = format!("the database is damaged: {}; {advice}", findings.join("; "));
+                self.note(Level::Error, "store", &text);
             }
+            Err(error) => self.note(Level::Error, "store", &chain(&error)),
         }
     }
 
@@ -131,12 +154,12 @@ impl Rounds {
         let clock = self.store.clock();
         let health = health::sample(&config, data, clock, &mut look.sensors, before);
         look.decision = health.decision;
-        self.act(&config, &health, before);
+        self.act(&config, &health, before, look);
         if let Err(error) = self.store.note_time() {
             tracing::error!(error = %chain(&error), "the time is not written down");
         }
         let backup = self.back_up();
-        self.status(&health, backup, started_at)
+        self.status(&health, look, backup, started_at)
     }
 
     fn health_config(&self) -> health::Config {
@@ -157,7 +180,7 @@ impl Rounds {
         }
     }
 
-    fn act(&self, config: &health::Config, health: &Health, before: Decision) {
+    fn act(&self, config: &health::Config, health: &Health, before: Decision, look: &Look) {
         let now = health.decision;
         self.archive.set_full(now.disk == DiskLevel::Full);
         self.hot.store(now.thermal == Thermal::Pause, Ordering::Relaxed);
@@ -171,7 +194,8 @@ impl Rounds {
         let Some(space) = &health.readings.disk else { return };
         let excess = space.excess(&config.disk);
         let (retention, root) = (retention::Config::default(), self.archive.root());
-        if let Err(error) = retention::make_room(&retention, &self.store, root, excess, &|| true) {
+        let go_on = || !look.stop.is_cancelled();
+        if let Err(error) = retention::make_room(&retention, &self.store, root, excess, &go_on) {
             self.note(Level::Error, "disk", &chain(&error));
         }
     }
@@ -194,10 +218,16 @@ impl Rounds {
         }
     }
 
-    fn status(&self, health: &Health, backup: Check, started_at: i64) -> Status {
+    fn status(
+        &self,
+        health: &Health,
+        look: &mut Look,
+        backup: Check,
+        started_at: i64,
+    ) -> Status {
         let snapshot = self.scp.snapshot();
         let (dicom, bound) = (&self.config.settings.dicom, self.scp.addresses());
-        let mut checks = vec![self.disk_check(health), self.analysis_check(), backup];
+        let mut checks = vec![self.disk_check(health, look), self.analysis_check(), backup];
         checks.push(Check {
             name: "receive".to_owned(),
             verdict: Verdict::Good,
@@ -236,17 +266,23 @@ impl Rounds {
         }
     }
 
-    fn disk_check(&self, health: &Health) -> Check {
+    fn disk_check(&self, health: &Health, look: &mut Look) -> Check {
         let (verdict, mut said) = match (&health.readings.disk, health.decision.disk) {
             (None, _) => (Verdict::Problem, "the data folder does not answer".to_owned()),
             (Some(space), DiskLevel::Normal) => (Verdict::Good, space.to_string()),
             (Some(space), DiskLevel::Tight) => (Verdict::Notice, space.to_string()),
             (Some(space), _) => (Verdict::Problem, space.to_string()),
         };
-        if health.decision.disk >= DiskLevel::Evicting
-            && let Ok(held) = retention::held(&retention::Config::default(), &self.store)
-        {
-            said = format!("{said}; what may not be deleted: {held}");
+        if health.decision.disk >= DiskLevel::Evicting {
+            let now = health.readings.own;
+            if look.held.as_ref().is_none_or(|(at, _)| now - at > HELD)
+                && let Ok(held) = retention::held(&retention::Config::default(), &self.store)
+            {
+                look.held = Some((now, held.to_string()));
+            }
+            if let Some((_, held)) = &look.held {
+                said = format!("{said}; what may not be deleted: {held}");
+            }
         }
         Check { name: "disk".to_owned(), verdict, said }
     }
@@ -287,6 +323,9 @@ impl Rounds {
 struct Look {
     sensors: Sensors,
     decision: Decision,
+    /// When what may not be deleted was last added up, and what it was.
+    held: Option<(i64, String)>,
+    stop: CancellationToken,
 }
 
 fn models_intended_use(folder: &std::path::Path) -> String {

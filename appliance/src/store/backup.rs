@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::backup::Backup;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use serde_json::json;
 
 use super::audit::{self, Entry};
+use super::properties::{property, set_property};
 use super::{STEPS, Store, StoreError, connect};
 use crate::clock::Clock;
 
@@ -418,19 +419,6 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 fn stamp(at: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(at).unwrap_or_default();
     time.strftime("%Y%m%dT%H%M%SZ").to_string()
-}
-
-/// A row of the table `property`.
-fn property(db: &Connection, name: &str) -> Result<Option<String>, StoreError> {
-    let mut query = db.prepare_cached("SELECT value FROM property WHERE name = ?")?;
-    Ok(query.query_row([name], |row| row.get(0)).optional()?)
-}
-
-/// Sets a row of the table `property`.
-fn set_property(db: &Connection, name: &str, value: &str) -> Result<(), StoreError> {
-    db.prepare_cached("INSERT OR REPLACE INTO property (name, value) VALUES (?, ?)")?
-        .execute((name, value))?;
-    Ok(())
 }
 
 fn moment(db: &Connection, name: &str) -> Result<Option<i64>, StoreError> {

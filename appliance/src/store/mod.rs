@@ -105,8 +105,9 @@ impl StoreError {
 pub struct Store {
     path: PathBuf,
     clock: Arc<dyn Clock>,
-    writer: Mutex<Connection>,
+    /// Before the writer, which closes last and then empties the write-ahead log.
     readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Connection>,
     arrivals: instances::Arrivals,
 }
 

@@ -20,7 +20,7 @@ impl Store {
     /// When the database fails.
     pub fn last_seen(&self) -> Result<i64, StoreError> {
         self.read(|db| {
-            let noted = get(db, BOX_TIME)?.and_then(|text| text.parse().ok()).unwrap_or(0);
+            let noted = property(db, BOX_TIME)?.and_then(|text| text.parse().ok()).unwrap_or(0);
             let newest: i64 = db.query_row(
                 "SELECT max(coalesce((SELECT received_at FROM instance ORDER BY id DESC LIMIT 1), 0),
                             coalesce((SELECT finished_at FROM inference ORDER BY id DESC LIMIT 1), 0),
@@ -40,7 +40,7 @@ impl Store {
     /// When the database fails.
     pub fn note_time(&self) -> Result<(), StoreError> {
         let now = self.clock.now().to_string();
-        self.write(|tx| set(tx, BOX_TIME, &now))
+        self.write(|tx| set_property(tx, BOX_TIME, &now))
     }
 
     /// Marks the daemon as running; `true` when the run before did not stop in good order.
@@ -50,10 +50,10 @@ impl Store {
     /// When the database fails.
     pub fn begin_run(&self) -> Result<bool, StoreError> {
         self.write(|tx| {
-            let unclean = get(tx, RUNNING)?.is_some();
-            set(tx, RUNNING, "yes")?;
-            if get(tx, EPOCH)?.is_none() {
-                set(tx, EPOCH, &uuid::Uuid::new_v4().to_string())?;
+            let unclean = property(tx, RUNNING)?.is_some();
+            set_property(tx, RUNNING, "yes")?;
+            if property(tx, EPOCH)?.is_none() {
+                set_property(tx, EPOCH, &uuid::Uuid::new_v4().to_string())?;
             }
             Ok(unclean)
         })
@@ -67,7 +67,7 @@ impl Store {
     pub fn end_run(&self) -> Result<(), StoreError> {
         let now = self.clock.now().to_string();
         self.write(|tx| {
-            set(tx, BOX_TIME, &now)?;
+            set_property(tx, BOX_TIME, &now)?;
             tx.execute("DELETE FROM property WHERE name = ?", [RUNNING])?;
             Ok(())
         })?;
@@ -91,12 +91,18 @@ impl Store {
     }
 }
 
-fn get(db: &Connection, name: &str) -> Result<Option<String>, StoreError> {
+/// A row of the table `property`.
+pub(in crate::store) fn property(db: &Connection, name: &str) -> Result<Option<String>, StoreError> {
     let mut query = db.prepare_cached("SELECT value FROM property WHERE name = ?")?;
     Ok(query.query_row([name], |row| row.get(0)).optional()?)
 }
 
-fn set(db: &Connection, name: &str, value: &str) -> Result<(), StoreError> {
+/// Sets a row of the table `property`.
+pub(in crate::store) fn set_property(
+    db: &Connection,
+    name: &str,
+    value: &str,
+) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO property (name, value) VALUES (?, ?)
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",

@@ -13,7 +13,7 @@ const DEFAULT_MODEL: &str = "models/bundles/default";
 
 pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done; 2 the study was not analysed, or a check found a \
     problem; 64 wrong usage; 65 input cannot be read; 70 internal error; 73 a result cannot be \
-    written; 75 try again later; 78 settings, the model bundle or the device cannot be used.";
+    written; 75 an appliance is running on the data folder; 78 settings, the model bundle or the device cannot be used.";
 
 /// Triage of brain MRI studies. Research use; not a medical device.
 #[derive(Parser)]
@@ -115,7 +115,7 @@ pub(crate) enum ModelCommand {
     },
     /// What is installed.
     List,
-    /// Let a model order the worklist, instead of the present one.
+    /// Let a model order the worklist, instead of the present one; releases its kill switch.
     Promote {
         /// Name, or the first digits of the digest.
         model: String,
@@ -127,7 +127,7 @@ pub(crate) enum ModelCommand {
         /// Name, or the first digits of the digest.
         model: String,
     },
-    /// Do not use a model.
+    /// Do not use a model for new studies; what it said stays.
     Off {
         /// Name, or the first digits of the digest.
         model: String,

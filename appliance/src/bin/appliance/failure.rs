@@ -25,7 +25,7 @@ use models::weights::bundle::BundleError;
 pub(crate) enum Failure {
     #[error("the settings cannot be used")]
     Config(#[from] ConfigError),
-    #[error("the appliance stopped")]
+    #[error(transparent)]
     App(#[from] AppError),
     #[error("the database cannot be used")]
     Store(#[from] StoreError),

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use appliance::app::{App, open_archive, open_store, origin, rules};
 use appliance::audit::{Framing, export};
+use appliance::import::{self as take_in, Report};
+use appliance::model_install;
 use appliance::store::Store;
 use appliance::store::audit::Entry;
 use appliance::store::models::{Mode, Model};
 use appliance::worklist::simulate::{SimulationConfig, simulate};
-use appliance::import::{self as take_in, Report};
-use appliance::model_install;
 use serde_json::json;
 
 use crate::arguments::{ModelCommand, Place, Simulate};
@@ -64,6 +64,9 @@ fn render(report: &Report) -> String {
         "{} new, {} known already, {} kept aside (other content under a known UID)\n",
         report.stored, report.duplicate, report.quarantined
     );
+    if report.stored + report.duplicate + report.quarantined == 0 {
+        text += "no image was found; give the folder that the DICOM files are in\n";
+    }
     for (name, why) in &report.skipped {
         text += &format!("skipped {name}: {why}\n");
     }
@@ -88,7 +91,8 @@ pub(crate) fn model(command: &ModelCommand, place: &Place) -> Result<(), Failure
                 |worst| format!("largest difference {worst:.6}, accepted {:.6}", test.tolerance),
             );
             print(&format!("self-test passed: {worst}\n"))?;
-            installed.model
+            // One that was installed before may be in use.
+            store.find_model(&installed.model.digest)?
         }
         ModelCommand::List => return list(&store),
         ModelCommand::Promote { model } => store.set_model_mode(model, Mode::Assist, ACTOR)?,
@@ -99,10 +103,16 @@ pub(crate) fn model(command: &ModelCommand, place: &Place) -> Result<(), Failure
         ModelCommand::Revive { model } => store.kill_model(model, false, ACTOR)?,
     };
     print(&line(&changed))?;
-    if matches!(command, ModelCommand::Install { .. }) {
-        print(&format!("to use it: appliance model promote {}\n", changed.name))?;
+    match command {
+        ModelCommand::Install { .. } if changed.mode == Mode::Off => {
+            print(&format!("to use it: appliance model promote {}\n", changed.name))
+        }
+        ModelCommand::Kill { .. } => print(&format!(
+            "it is used no more, and what it said is hidden; to undo: appliance model revive {}\n",
+            changed.name
+        )),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn list(store: &Store) -> Result<(), Failure> {
@@ -116,12 +126,7 @@ fn list(store: &Store) -> Result<(), Failure> {
 fn line(model: &Model) -> String {
     let digest = model.digest.get(..12).unwrap_or(&model.digest);
     let killed = if model.killed_at.is_some() { ", kill switch on" } else { "" };
-    format!(
-        "{:<8} {digest}  {}{killed}: {}\n",
-        model.mode.word(),
-        model.name,
-        model.provenance
-    )
+    format!("{:<8} {digest}  {}{killed}: {}\n", model.mode.word(), model.name, model.provenance)
 }
 
 /// Waiting times under three orders of reading.
