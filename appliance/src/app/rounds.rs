@@ -19,12 +19,12 @@ use crate::health::disk::{self, DiskLevel};
 use crate::health::{self, Decision, Health, words};
 use crate::import::watch::{WatchConfig, WatchState, scan_once};
 use crate::inference::task;
-use crate::retention;
-use crate::scp::Scp;
+use crate::scp::{self, Scp};
 use crate::store::events::Level;
 use crate::store::models::Mode;
 use crate::store::{Store, backup};
 use crate::web::{Check, ModelNow, Receive, Status, Verdict};
+use crate::{retention, web};
 
 /// Time between two looks at the box.
 const HEALTH: Duration = Duration::from_secs(5);
@@ -259,7 +259,7 @@ impl Rounds {
                 addresses: super::own_addresses().iter().map(ToString::to_string).collect(),
                 port: bound.plain.map_or(0, |address| address.port()),
                 tls_port: bound.tls.map(|address| address.port()),
-                associations: Vec::new(),
+                associations: snapshot.associations.values().map(association).collect(),
             },
             model: self.model_now(),
             checks,
@@ -316,6 +316,15 @@ impl Rounds {
             statement: model.provenance,
             intended_use: intended,
         })
+    }
+}
+
+fn association(open: &scp::OpenAssociation) -> web::Association {
+    web::Association {
+        calling: open.calling.clone(),
+        peer: open.peer.to_string(),
+        since: open.since,
+        images: open.stored,
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::task::block_in_place;
 
-use super::Shared;
+use super::{OpenAssociation, Shared};
 use super::commitment::{self, Report};
 use super::dimse::{self, Command, NO_DATA_SET, Value, element, field};
 use super::negotiation::Context;
@@ -29,6 +29,8 @@ const REPORT_AFTER: Duration = Duration::from_secs(1);
 /// An association that was accepted.
 pub(super) struct Association<'a> {
     shared: &'a Shared,
+    /// Its place among those open.
+    number: u64,
     ip: IpAddr,
     calling: &'a str,
     called: &'a str,
@@ -43,6 +45,12 @@ pub(super) struct Association<'a> {
     reports: VecDeque<(u8, i64)>,
     /// A report was sent and is not answered yet.
     reporting: bool,
+}
+
+impl Drop for Association<'_> {
+    fn drop(&mut self) {
+        self.shared.count(|totals| drop(totals.associations.remove(&self.number)));
+    }
 }
 
 /// What was received of a message.
@@ -67,8 +75,16 @@ impl<'a> Association<'a> {
         (calling, called): (&'a str, &'a str),
         (contexts, max_pdu): (BTreeMap<u8, Context>, usize),
     ) -> Self {
+        let since = shared.store.clock().now();
+        let mut number = 0;
+        shared.count(|totals| {
+            number = totals.associations.last_key_value().map_or(0, |(last, _)| last + 1);
+            let open = OpenAssociation { calling: calling.to_owned(), peer: ip, since, stored: 0 };
+            totals.associations.insert(number, open);
+        });
         Self {
             shared,
+            number,
             ip,
             calling,
             called,
@@ -254,6 +270,9 @@ impl<'a> Association<'a> {
         let stored = reception.finish(&self.shared.archive, &mut self.buffer);
         self.shared.count_instance(self.calling, stored.is_ok().then_some(bytes));
         self.studies.extend(stored?.study_id);
+        self.shared.count(|totals| {
+            totals.associations.entry(self.number).and_modify(|open| open.stored += 1);
+        });
         self.shared.arrivals.notify_one();
         Ok(())
     }

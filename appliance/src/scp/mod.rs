@@ -168,6 +168,21 @@ pub struct Snapshot {
     pub bytes: u64,
     /// By calling AE title.
     pub sources: BTreeMap<String, Source>,
+    /// Accepted and not ended yet, oldest first.
+    pub associations: BTreeMap<u64, OpenAssociation>,
+}
+
+/// An association that goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenAssociation {
+    /// Calling AE title.
+    pub calling: String,
+    /// Address of the peer.
+    pub peer: IpAddr,
+    /// When it was accepted, box time in milliseconds.
+    pub since: i64,
+    /// Instances answered with success.
+    pub stored: u64,
 }
 
 /// What came from one AE title since the start.
