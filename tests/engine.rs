@@ -44,7 +44,12 @@ fn patches(thin_axis: usize, count: usize, seed: u32) -> SeriesPatches {
 
 fn tiny(folder: &TempDir) -> PathBuf {
     let out = folder.path().join("tiny");
-    let options = InitOptions { preset: "tiny", sizes: PrimaConfig::tiny(), seed: 3, context_dimension: None };
+    let options = InitOptions {
+        preset: "tiny",
+        sizes: PrimaConfig::tiny(),
+        seed: 3,
+        context_dimension: None,
+    };
     write_untrained(&options, &out, &device(DeviceChoice::Cpu).unwrap(), &mut |_, _| {}).unwrap();
     out
 }

@@ -32,6 +32,7 @@ const DOORS: &[(&str, &[&str])] = &[
             "appliance/src/scp/",
             "appliance/src/scu/",
             "appliance/src/archive/",
+            "appliance/src/import/",
             "appliance/src/results/",
             "tests/",
         ],
@@ -52,14 +53,34 @@ const DOORS: &[(&str, &[&str])] = &[
 const MODULE_ORDER: &[(&str, &[&str])] = &[
     (
         "models/src/",
-        &["dims", "labels", "study", "dicom", "volume", "tokens", "nn", "weights", "engine", "explain"],
+        &[
+            "dims", "labels", "study", "dicom", "volume", "tokens", "nn", "weights", "engine",
+            "explain",
+        ],
     ),
     (
         "appliance/src/",
         &[
-            "clock", "fault", "hex", "triage", "worklist", "store", "archive", "import", "scp",
-            "assembly", "inference", "console", "model_install", "health", "retention", "audit",
-            "doctor", "web", "config", "app",
+            "clock",
+            "fault",
+            "hex",
+            "triage",
+            "worklist",
+            "store",
+            "archive",
+            "import",
+            "scp",
+            "assembly",
+            "inference",
+            "console",
+            "model_install",
+            "health",
+            "retention",
+            "audit",
+            "doctor",
+            "web",
+            "config",
+            "app",
         ],
     ),
 ];
@@ -78,7 +99,8 @@ const EMPTY_WORDS: &[&str] = &["util", "utils", "helper", "helpers", "common", "
 const LONGEST_FILE: usize = 600;
 
 /// Longer files: path, reason.
-const LONG_FILES: &[(&str, &str)] = &[];
+const LONG_FILES: &[(&str, &str)] =
+    &[("appliance/src/web/tests.rs", "one clinic, and every route and message beside it")];
 
 /// Beginnings of paths that exist on one machine only. Split, so that this file passes.
 const MACHINE_PATHS: &[&str] = &[
@@ -339,7 +361,8 @@ fn forbidden_words(sources: &[Source]) -> Vec<String> {
         let path = &source.path;
         let mut complain = |number, word| complaints.push(format!("{path}:{number}: {word}"));
         let in_names = |text: &str, list: &[&'static str]| -> Option<&'static str> {
-            let text = format!("_{}_", snake(text));
+            // A library's name is not ours to choose.
+            let text = format!("_{}_", snake(text).replace("tokio_util", "tokio"));
             list.iter().find(|word| text.contains(&format!("_{word}_"))).copied()
         };
         for list in [REPLACED_WORDS, EMPTY_WORDS] {

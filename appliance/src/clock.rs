@@ -70,7 +70,10 @@ impl Clock for SystemClock {
         self.start.load(Ordering::Relaxed) + self.elapsed()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the wall clock"
+    )]
     fn wall(&self) -> i64 {
         // A clock before 1970 counts as 1970.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -365,33 +365,11 @@ impl Settings {
                 found: found.to_string(),
                 expected: expected.to_owned(),
             };
-        let ae = |key: &str, title: &str| {
-            let fits = !title.trim().is_empty()
-                && title.len() <= 16
-                && title.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'\\');
-            let expected = "1 to 16 ASCII characters without a backslash";
-            if fits { Ok(()) } else { Err(refuse(key, &format!("{title:?}"), expected)) }
-        };
         let within = |key: &str, value: u64, low: u64, high: u64| {
             let expected = format!("a number from {low} to {high}");
             if (low..=high).contains(&value) { Ok(()) } else { Err(refuse(key, &value, &expected)) }
         };
-        let dicom = &self.dicom;
-        ae("dicom.ae_title", &dicom.ae_title)?;
-        for (key, titles) in [
-            ("dicom.called_ae_titles", &dicom.called_ae_titles),
-            ("dicom.calling_ae_titles", &dicom.calling_ae_titles),
-        ] {
-            titles.iter().filter(|t| *t != "*").try_for_each(|title| ae(key, title))?;
-        }
-        dicom.peers.iter().try_for_each(|peer| ae("dicom.peers.ae_title", &peer.ae_title))?;
-        within("dicom.max_associations", dicom.max_associations as u64, 1, 1000)?;
-        let per_peer = dicom.max_associations_per_peer as u64;
-        within("dicom.max_associations_per_peer", per_peer, 1, 1000)?;
-        within("dicom.handshake_limit_s", dicom.handshake_limit_s, 1, 600)?;
-        within("dicom.idle_limit_s", dicom.idle_limit_s, 1, 3600)?;
-        within("dicom.association_limit_s", dicom.association_limit_s, 10, 7 * 24 * 3600)?;
-        within("dicom.max_instance_mib", dicom.max_instance_mib, 1, 4095)?;
+        self.check_dicom(&refuse, &within)?;
         within("assembly.quiet_s", self.assembly.quiet_s, 1, 3600)?;
         within("assembly.partial_after_s", self.assembly.partial_after_s, 1, 7 * 24 * 3600)?;
         within("analysis.start_limit_s", self.analysis.start_limit_s, 5, 3600)?;
@@ -399,13 +377,20 @@ impl Settings {
         within("analysis.deaths", u64::from(self.analysis.deaths), 1, 20)?;
         within("import.poll_s", self.import.poll_s, 1, 3600)?;
         within("backup.every_h", self.backup.every_h, 1, 24 * 30)?;
+        if self.analysis.gpu_slow_c >= self.analysis.gpu_pause_c {
+            let expected = "less than analysis.gpu_pause_c";
+            return Err(refuse("analysis.gpu_slow_c", &self.analysis.gpu_slow_c, expected));
+        }
+        if self.data.folder.as_os_str().is_empty() {
+            return Err(refuse("data.folder", &"\"\"", "the name of a folder"));
+        }
         let disk = &self.disk;
         let marks = [disk.tight_percent, disk.evict_percent, disk.full_percent];
         if !(marks.is_sorted_by(|a, b| a < b) && marks[0] >= 10 && marks[2] <= 99) {
             let expected = "rising marks from 10 to 99: tight, evict, full";
             return Err(refuse("disk.*_percent", &format!("{marks:?}"), expected));
         }
-        let networks: Result<Vec<IpNet>, _> = (dicom.networks.iter())
+        let networks: Result<Vec<IpNet>, _> = (self.dicom.networks.iter())
             .map(|text| {
                 let one = text.parse().map(|ip: std::net::IpAddr| ip.into());
                 text.parse().or(one).map_err(|_| {
@@ -437,6 +422,61 @@ impl Settings {
             .check()
             .map_err(|source| ConfigError::AgeCaps { file: file.to_owned(), source })?;
         Ok(Config { settings: self, networks, device, age_caps, web_listen })
+    }
+
+    /// `[dicom]`, and what of it would otherwise show only when the daemon starts.
+    fn check_dicom(
+        &self,
+        refuse: &impl Fn(&str, &dyn std::fmt::Display, &str) -> ConfigError,
+        within: &impl Fn(&str, u64, u64, u64) -> Result<(), ConfigError>,
+    ) -> Result<(), ConfigError> {
+        let ae = |key: &str, title: &str| {
+            let fits = !title.trim().is_empty()
+                && title.len() <= 16
+                && title.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'\\');
+            let expected = "1 to 16 ASCII characters without a backslash";
+            if fits { Ok(()) } else { Err(refuse(key, &format!("{title:?}"), expected)) }
+        };
+        let dicom = &self.dicom;
+        ae("dicom.ae_title", &dicom.ae_title)?;
+        for (key, titles) in [
+            ("dicom.called_ae_titles", &dicom.called_ae_titles),
+            ("dicom.calling_ae_titles", &dicom.calling_ae_titles),
+        ] {
+            titles.iter().filter(|t| *t != "*").try_for_each(|title| ae(key, title))?;
+        }
+        dicom.peers.iter().try_for_each(|peer| ae("dicom.peers.ae_title", &peer.ae_title))?;
+        within("dicom.max_associations", dicom.max_associations as u64, 1, 1000)?;
+        let per_peer = dicom.max_associations_per_peer as u64;
+        within("dicom.max_associations_per_peer", per_peer, 1, 1000)?;
+        within("dicom.handshake_limit_s", dicom.handshake_limit_s, 1, 600)?;
+        within("dicom.idle_limit_s", dicom.idle_limit_s, 1, 3600)?;
+        within("dicom.association_limit_s", dicom.association_limit_s, 10, 7 * 24 * 3600)?;
+        within("dicom.max_instance_mib", dicom.max_instance_mib, 1, 4095)?;
+        let tls = &dicom.tls;
+        for (key, path) in [
+            ("dicom.tls.certificate_file", &tls.certificate_file),
+            ("dicom.tls.key_file", &tls.key_file),
+        ] {
+            if tls.port != 0 && path.as_os_str().is_empty() {
+                return Err(refuse(key, &"\"\"", "a PEM file, because dicom.tls.port is set"));
+            }
+        }
+        if dicom.port == tls.port {
+            let expected = "a port that is not dicom.port; 0 in only one of them";
+            return Err(refuse("dicom.tls.port", &tls.port, expected));
+        }
+        for peer in &dicom.peers {
+            if peer.host.is_empty() || peer.port == 0 {
+                let found = format!("{:?}, port {}", peer.host, peer.port);
+                return Err(refuse("dicom.peers.host", &found, "a host and its port"));
+            }
+            if peer.tls && tls.client_ca_file.as_os_str().is_empty() {
+                let expected = "false, or an authority in dicom.tls.client_ca_file";
+                return Err(refuse("dicom.peers.tls", &true, expected));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -498,6 +538,34 @@ mod tests {
             "[disk]\nevict_percent = 96",
             "site.toml: disk.*_percent is [80, 96, 95], expected rising marks from 10 to 99: \
              tight, evict, full",
+        );
+        check(
+            "dicom.tls.port = 2762",
+            "site.toml: dicom.tls.certificate_file is \"\", expected a PEM file, because \
+             dicom.tls.port is set",
+        );
+        check(
+            "dicom.port = 0",
+            "site.toml: dicom.tls.port is 0, expected a port that is not dicom.port; 0 in only \
+             one of them",
+        );
+        check(
+            "[[dicom.peers]]\nae_title='MR1'\nhost=''\nport=104",
+            "site.toml: dicom.peers.host is \"\", port 104, expected a host and its port",
+        );
+        check(
+            "[[dicom.peers]]\nae_title='MR1'\nhost='h'\nport=104\ntls=true",
+            "site.toml: dicom.peers.tls is true, expected false, or an authority in \
+             dicom.tls.client_ca_file",
+        );
+        check(
+            "analysis.gpu_slow_c = 95",
+            "site.toml: analysis.gpu_slow_c is 95, expected less than analysis.gpu_pause_c",
+        );
+        check("data.folder = ''", "site.toml: data.folder is \"\", expected the name of a folder");
+        check(
+            "worklist.max_wait_high_min = 500",
+            "site.toml: worklist.max_wait_*_min contradict each other",
         );
         check(
             "[web]\nlisten = 'everywhere'",

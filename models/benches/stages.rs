@@ -46,7 +46,12 @@ fn stages(c: &mut Criterion) {
     group.finish();
 
     let folder = scratch.path().join("bundle");
-    let options = InitOptions { preset: "tiny", sizes: PrimaConfig::tiny(), seed: 1, context_dimension: None };
+    let options = InitOptions {
+        preset: "tiny",
+        sizes: PrimaConfig::tiny(),
+        seed: 1,
+        context_dimension: None,
+    };
     let cpu = device(DeviceChoice::Cpu).unwrap();
     write_untrained(&options, &folder, &cpu, &mut |_, _| {}).unwrap();
     let bundle = Bundle::open(&folder).unwrap();

@@ -67,7 +67,8 @@ impl Clinic {
     /// Runs a command of the program on the same data; returns what it says.
     fn appliance(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(program("appliance"));
-        let output = command.args(arguments).arg("--data").arg(self.launch.data()).output().unwrap();
+        let output =
+            command.args(arguments).arg("--data").arg(self.launch.data()).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
@@ -149,8 +150,12 @@ fn late_images_open_a_study_again_and_both_results_are_kept() {
     assert_eq!(row["instances"], 12);
     assert_ne!(row["inference_id"], first);
     let study = clinic.get(&format!("studies/{}", row["id"]));
-    let generations: Vec<_> =
-        study["study"]["results"].as_array().unwrap().iter().map(|r| r["generation"].clone()).collect();
+    let generations: Vec<_> = study["study"]["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["generation"].clone())
+        .collect();
     assert_eq!(generations.len(), 2, "{study:#}");
     assert!(generations.contains(&json!(1)) && generations.contains(&json!(2)));
 }

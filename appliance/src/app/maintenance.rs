@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use models::engine::golden;
+use serde_json::json;
 
 use super::{AppError, archive_config};
 use crate::archive::{self, Archive, ArchiveError};
@@ -15,6 +16,7 @@ use crate::doctor::gather::Known;
 use crate::doctor::{self, Sample, SelfTest};
 use crate::fault::chain;
 use crate::health::words;
+use crate::store::audit::Entry;
 use crate::store::models::Mode;
 use crate::store::{Store, StoreError, backup};
 use crate::triage::{Rules, RulesError};
@@ -39,6 +41,19 @@ pub fn open_store(config: &Config) -> Result<Arc<Store>, AppError> {
     let store = Store::open(&database, clock.clone())?;
     clock.resume(store.last_seen()?);
     Ok(Arc::new(store))
+}
+
+/// The database of the settings' data folder, which must be there.
+///
+/// # Errors
+///
+/// When there is none, or it cannot be opened.
+pub fn open_existing_store(config: &Config) -> Result<Arc<Store>, AppError> {
+    let path = &config.settings.data.folder;
+    if !path.join(DATABASE).is_file() {
+        return Err(AppError::NoDatabase { path: path.clone() });
+    }
+    open_store(config)
 }
 
 /// The archive of the settings' data folder.
@@ -90,8 +105,16 @@ pub fn restore(config: &Config, copy: &Path) -> Result<String, AppError> {
 ///
 /// When the database or the archive cannot be read.
 pub fn rebuild_index(config: &Config) -> Result<String, AppError> {
-    let archive = open_archive(config, open_store(config)?)?;
-    Ok(render(&archive::rebuild_index(&archive)?))
+    let store = open_store(config)?;
+    let archive = open_archive(config, Arc::clone(&store))?;
+    let found = archive::rebuild_index(&archive)?;
+    store.audit(&Entry {
+        actor: "command line",
+        action: "store.rebuild",
+        object: "index",
+        detail: &json!({ "indexed": found.indexed, "unreadable": found.unreadable.len() }),
+    })?;
+    Ok(render(&found))
 }
 
 fn render(found: &archive::Reconciled) -> String {
@@ -112,7 +135,7 @@ fn render(found: &archive::Reconciled) -> String {
 ///
 /// When the database or the archive cannot be read at all.
 pub fn verify(config: &Config) -> Result<(bool, String), AppError> {
-    let store = open_store(config)?;
+    let store = open_existing_store(config)?;
     let mut findings: Vec<String> =
         store.integrity_check()?.into_iter().map(|f| format!("database: {f}")).collect();
     let audit = store.verify_audit()?;
@@ -120,11 +143,17 @@ pub fn verify(config: &Config) -> Result<(bool, String), AppError> {
         findings.push(format!("audit log: row {row} is missing or was changed"));
     }
     let archive = open_archive(config, store)?;
-    let bad = archive::verify(&archive, || false)?;
+    let files = AtomicUsize::new(0);
+    let count = || {
+        files.fetch_add(1, Ordering::Relaxed);
+        false
+    };
+    let bad = archive::verify(&archive, count)?;
     findings.extend(bad.iter().map(|bad| format!("{}: {}", bad.path, bad.why)));
     if findings.is_empty() {
         let rows = words::count(u64::try_from(audit.rows).unwrap_or(0), "row", "rows");
-        return Ok((true, format!("database, all files and {rows} of audit log are in order\n")));
+        let files = words::count(files.into_inner() as u64, "file", "files");
+        return Ok((true, format!("database, {files} and {rows} of audit log are in order\n")));
     }
     Ok((false, findings.join("\n") + "\n"))
 }
@@ -133,10 +162,10 @@ pub fn verify(config: &Config) -> Result<(bool, String), AppError> {
 /// aloud.
 #[must_use]
 pub fn doctor(config: &Config) -> (bool, String) {
-    let opened = open_store(config);
+    let opened = open_existing_store(config);
     let store = opened.as_ref().map(|store| &**store).map_err(|error| match error {
         AppError::Store(error) => error,
-        // The folder cannot be made, which the page says by itself.
+        // There is none, which is no error before the first start.
         _ => &StoreError::NotOpened,
     });
     let sample = || {
@@ -161,7 +190,9 @@ pub fn doctor(config: &Config) -> (bool, String) {
         data: settings.data.folder.clone(),
         store,
         archive: Some(&sample),
-        ports: ports.map(|(name, port)| (name.to_owned(), port)).to_vec(),
+        ports: (ports.into_iter().filter(|(_, port)| *port != 0))
+            .map(|(name, port)| (name.to_owned(), port))
+            .collect(),
         ae_title: settings.dicom.ae_title.clone(),
         model: store.ok().and_then(assistant),
     };

@@ -37,7 +37,8 @@ use crate::{assembly, fault, retention};
 
 pub use lock::{Lock, drain, lock};
 pub use maintenance::{
-    doctor, open_archive, open_store, origin, rebuild_index, restore, rules, verify,
+    doctor, open_archive, open_existing_store, open_store, origin, rebuild_index, restore, rules,
+    verify,
 };
 
 /// Longest wait for tasks at the end.
@@ -59,7 +60,9 @@ pub enum AppError {
         source: std::io::Error,
     },
     /// Two daemons would spoil each other's work.
-    #[error("an appliance is running on {path} already (process {pid}); stop it with `appliance drain`")]
+    #[error(
+        "an appliance is running on {path} already (process {pid}); stop it with `appliance drain`"
+    )]
     Running {
         /// The data folder.
         path: PathBuf,
@@ -85,6 +88,14 @@ pub enum AppError {
     NotAsked {
         /// The process.
         pid: i32,
+    },
+    /// Probably another folder is meant.
+    #[error(
+        "no appliance has stored anything in {path}; name its folder with --data or in data.folder"
+    )]
+    NoDatabase {
+        /// The folder.
+        path: PathBuf,
     },
     /// The database cannot be used.
     #[error("the database cannot be used")]
@@ -134,6 +145,7 @@ impl AppError {
         matches!(
             self,
             Self::Folder { .. }
+                | Self::NoDatabase { .. }
                 | Self::Scp(_)
                 | Self::Web { .. }
                 | Self::Rules(_)
@@ -179,11 +191,11 @@ impl App {
         let archive = Arc::new(open_archive(&config, Arc::clone(&store))?);
         retention::recover(&store, archive.root())?;
         let scp = scp_config(&config)?;
-        let scp = Scp::bind(scp, Arc::clone(&archive), Arc::clone(&store), Arc::new(Notify::new()))?;
+        let scp =
+            Scp::bind(scp, Arc::clone(&archive), Arc::clone(&store), Arc::new(Notify::new()))?;
         let address = config.web_listen;
-        let web = TcpListener::bind(address)
-            .await
-            .map_err(|source| AppError::Web { address, source })?;
+        let web =
+            TcpListener::bind(address).await.map_err(|source| AppError::Web { address, source })?;
         let (status, analysis_status) = watch::channel(task::Status::default());
         let hot = Arc::new(AtomicBool::new(false));
         let analysis = Analysis::new(
@@ -216,7 +228,8 @@ impl App {
         let bound = self.scp.addresses();
         let mut text = String::new();
         if let Some(plain) = bound.plain {
-            text += &format!("DICOM  AE title {}, port {}, at {at}\n", dicom.ae_title, plain.port());
+            text +=
+                &format!("DICOM  AE title {}, port {}, at {at}\n", dicom.ae_title, plain.port());
         }
         if let Some(tls) = bound.tls {
             text += &format!("DICOM  over TLS: AE title {}, port {}\n", dicom.ae_title, tls.port());
@@ -406,6 +419,7 @@ fn own_addresses() -> Vec<IpAddr> {
     };
     // Documentation addresses (RFC 5737, RFC 3849): never a real neighbour.
     let found = [towards("0.0.0.0:0", "192.0.2.1:9"), towards("[::]:0", "[2001:db8::1]:9")];
-    let found: Vec<IpAddr> = found.into_iter().flatten().filter(|ip| !ip.is_unspecified()).collect();
+    let found: Vec<IpAddr> =
+        found.into_iter().flatten().filter(|ip| !ip.is_unspecified()).collect();
     if found.is_empty() { vec![IpAddr::from([127, 0, 0, 1])] } else { found }
 }

@@ -218,13 +218,7 @@ impl Rounds {
         }
     }
 
-    fn status(
-        &self,
-        health: &Health,
-        look: &mut Look,
-        backup: Check,
-        started_at: i64,
-    ) -> Status {
+    fn status(&self, health: &Health, look: &mut Look, backup: Check, started_at: i64) -> Status {
         let snapshot = self.scp.snapshot();
         let (dicom, bound) = (&self.config.settings.dicom, self.scp.addresses());
         let mut checks = vec![self.disk_check(health, look), self.analysis_check(), backup];
@@ -344,9 +338,8 @@ fn models_intended_use(folder: &std::path::Path) -> String {
 
 fn temperature_check(health: &Health, hottest: f64) -> Check {
     let gpus = health.readings.devices.nvidia.gpus.iter();
-    let mut parts: Vec<String> = gpus
-        .filter_map(|gpu| Some(format!("{} {:.0} °C", gpu.name, gpu.celsius?)))
-        .collect();
+    let mut parts: Vec<String> =
+        gpus.filter_map(|gpu| Some(format!("{} {:.0} °C", gpu.name, gpu.celsius?))).collect();
     if hottest.is_finite() {
         parts.push(format!("hottest sensor {hottest:.0} °C"));
     }

@@ -125,6 +125,7 @@ impl Incoming {
         let sha256: [u8; 32] = std::mem::take(&mut self.digest).finalize().into();
         let archive = self.archive.clone();
         let _alone = archive.alone(&header.sop_uid);
+        let mut damaged = false;
         if let Some(known) = archive.store().instance(&header.sop_uid)? {
             if known.sha256 != sha256 {
                 self.sync()?;
@@ -133,29 +134,50 @@ impl Incoming {
                 self.part.moved = true;
                 return Ok(Stored { study_id: None, outcome: Outcome::Quarantined });
             }
-            // The row says that the file was durable; it may have been lost since.
-            if archive.root().join(&known.path).exists() {
+            if self.is_whole(&header, sha256) {
                 let study_id = Some(known.study_id);
                 return Ok(Stored { study_id, outcome: Outcome::Duplicate });
             }
+            damaged = true;
         }
         self.sync()?;
         let name = file_name(&header.sop_uid);
-        let folder = archive.0.layout.study(&folder_name(&header.study.uid))?;
+        let study = folder_name(&header.study.uid);
+        let folder = archive.0.layout.study(&study)?;
         while !self.part.move_to(&folder, &name)? {
-            // A crash between rename and COMMIT left this file, so it was never acknowledged.
             let (found, bytes) = digest_of(&folder, &name)?;
             if found == sha256 {
                 break;
             }
-            let reason = "it was left by a power cut before it was acknowledged, and other \
-                          content came under its UID"
-                .to_owned();
+            let reason = if damaged {
+                "its content changed on the disk, and it was sent again"
+            } else {
+                // A crash between rename and COMMIT left it, so it was never acknowledged.
+                "it was left by a power cut before it was acknowledged, and other content came \
+                 under its UID"
+            };
+            let reason = reason.to_owned();
             let aside = Aside { bytes, reason, ..self.aside(&header, found) };
             archive.set_aside(&folder, &name, aside)?;
         }
-        folder.sync()?;
+        archive.0.layout.sync_study(&study, &folder)?;
+        if damaged {
+            let source = &self.offer.source;
+            let text = format!(
+                "A stored image was missing or damaged on the disk; {source} sent it again and it \
+                 is whole now. The disk may be failing: run `appliance doctor`."
+            );
+            archive.note("healed", Level::Error, source, &text);
+        }
         self.index(header, sha256, &folder, &name)
+    }
+
+    /// A row says that a file was durable; it may have been lost or damaged since.
+    fn is_whole(&self, header: &Header, sha256: [u8; 32]) -> bool {
+        let layout = &self.archive.0.layout;
+        let folder = layout.existing_study(&folder_name(&header.study.uid));
+        let found = folder.and_then(|folder| digest_of(&folder, &file_name(&header.sop_uid)));
+        found.is_ok_and(|(found, _)| found == sha256)
     }
 
     /// The rows. That the UID was free was seen before; another process may have been faster.

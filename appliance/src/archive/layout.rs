@@ -1,12 +1,13 @@
 //! Where files lie. Every name is made here from a digest; nothing a peer says becomes part of a
 //! path.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use sha2::{Digest as _, Sha256};
@@ -34,7 +35,30 @@ pub(super) struct Layout {
     pub(super) incoming: Folder,
     pub(super) quarantine: Folder,
     /// Study folders whose entry in `studies` is on the disk.
-    durable: Mutex<HashSet<String>>,
+    durable: Mutex<HashMap<String, Arc<SharedSync>>>,
+}
+
+/// One fsync of a folder for all who wait for one: what was renamed before it began is durable
+/// when it ends.
+#[derive(Debug, Default)]
+struct SharedSync {
+    asked: AtomicU64,
+    /// Requests that a finished fsync covers.
+    covered: Mutex<u64>,
+}
+
+impl SharedSync {
+    fn sync(&self, folder: &Folder) -> Result<(), ArchiveError> {
+        let ticket = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut covered = self.covered.lock().unwrap_or_else(PoisonError::into_inner);
+        if *covered >= ticket {
+            return Ok(());
+        }
+        let begins_after = self.asked.load(Ordering::SeqCst);
+        folder.sync()?;
+        *covered = begins_after;
+        Ok(())
+    }
 }
 
 impl Layout {
@@ -81,21 +105,30 @@ impl Layout {
     /// The folder of a study. A new one is in its parent durably before this returns: fsync of a
     /// file's own folder says nothing about the folders above it.
     pub(super) fn study(&self, name: &str) -> Result<Folder, ArchiveError> {
-        let durable = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        if durable().contains(name)
+        if self.durable().contains_key(name)
             && let Ok(folder) = self.existing_study(name)
         {
             return Ok(folder);
         }
         make_folder(&self.studies, name)?;
         self.studies.sync()?;
-        let mut durable = durable();
+        let mut durable = self.durable();
         if durable.len() >= REMEMBERED {
             durable.clear();
         }
-        durable.insert(name.to_owned());
+        durable.insert(name.to_owned(), Arc::default());
         drop(durable);
         self.existing_study(name)
+    }
+
+    /// Makes renames into a study's folder durable, together with others who ask for the same.
+    pub(super) fn sync_study(&self, name: &str, folder: &Folder) -> Result<(), ArchiveError> {
+        let shared = self.durable().get(name).cloned();
+        shared.map_or_else(|| folder.sync(), |shared| shared.sync(folder))
+    }
+
+    fn durable(&self) -> MutexGuard<'_, HashMap<String, Arc<SharedSync>>> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The folder of a study, to look into.

@@ -192,7 +192,8 @@ pub fn verify(archive: &Archive, stop: impl Fn() -> bool) -> Result<Vec<Bad>, Ar
             let why = match folder.as_ref().map(|folder| digest_of(folder, name)) {
                 Ok(Ok((sha256, _))) if sha256[..] == file.sha256 => continue,
                 Ok(Ok((_, bytes))) => format!(
-                    "its contents changed: {bytes} bytes of data set, {} were stored",
+                    "its content is no longer what was received ({bytes} bytes of data set, {} \
+                     were stored); send the study again",
                     file.bytes
                 ),
                 Ok(Err(error)) => chain(&error),

@@ -399,7 +399,10 @@ fn changed_files_are_found() {
     assert_eq!(bad.len(), 1);
     assert_eq!(
         bad[0].why,
-        format!("its contents changed: {bytes} bytes of data set, {bytes} were stored")
+        format!(
+            "its content is no longer what was received ({bytes} bytes of data set, {bytes} were \
+             stored); send the study again"
+        )
     );
     assert_eq!(verify(&bed.archive, || true).unwrap(), []);
 }

@@ -319,7 +319,7 @@ fn port_check(what: &str, port: u16, state: &PortState) -> Check {
         }
         PortState::Busy(Some((program, process))) => problem(
             &name,
-            format!("{program} (process {process}) has it, so that {what} is not heard"),
+            format!("{program} (process {process}) has it, and {what} cannot be reached"),
             format!("stop {program}, or give the appliance another port"),
         ),
         PortState::Busy(None) => notice(

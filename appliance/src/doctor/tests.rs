@@ -199,7 +199,7 @@ fn network() {
     port(
         busy("Orthanc"),
         Problem,
-        "Orthanc (process 123) has it, so that DICOM is not heard",
+        "Orthanc (process 123) has it, and DICOM cannot be reached",
         "stop Orthanc, or give the appliance another port",
     );
     port(
@@ -351,7 +351,7 @@ fn the_whole_page() {
         "\
 1 problem, 1 notice.
 
-PROBLEM  port 11112: Orthanc (process 123) has it, so that DICOM is not heard
+PROBLEM  port 11112: Orthanc (process 123) has it, and DICOM cannot be reached
          -> stop Orthanc, or give the appliance another port
 Notice   backup: none was made yet
          -> leave the appliance on over night

@@ -41,7 +41,9 @@ pub enum StartError {
         words: String,
     },
     /// It took too long.
-    #[error("the model was not ready after {seconds} s; a larger [analysis] start_limit_s may help")]
+    #[error(
+        "the model was not ready after {seconds} s; a larger [analysis] start_limit_s may help"
+    )]
     Slow {
         /// The limit.
         seconds: u64,

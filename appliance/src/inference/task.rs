@@ -163,9 +163,8 @@ impl Analysis {
     fn say(&self, doing: &str, study_id: Option<i64>) {
         let device = self.worker.as_ref().map(|worker| worker.ready().device.to_string());
         self.status.send_if_modified(|status| {
-            let changed = status.doing != doing
-                || status.study_id != study_id
-                || status.device != device;
+            let changed =
+                status.doing != doing || status.study_id != study_id || status.device != device;
             doing.clone_into(&mut status.doing);
             status.study_id = study_id;
             status.device = device;
@@ -182,8 +181,7 @@ impl Analysis {
         } else {
             "no model is switched on"
         };
-        let finished =
-            Finished { not_analysed: Some(reason.to_owned()), ..Finished::default() };
+        let finished = Finished { not_analysed: Some(reason.to_owned()), ..Finished::default() };
         block_in_place(|| self.store.finish_job(job, None, &finished))
     }
 

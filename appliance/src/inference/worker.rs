@@ -41,17 +41,14 @@ pub enum WorkerError {
 /// # Errors
 ///
 /// When the model cannot be used on this device or the daemon is gone.
-pub fn serve(
-    bundle: &Path,
-    device: DeviceChoice,
-    decoder: &Decoder,
-) -> Result<(), WorkerError> {
+pub fn serve(bundle: &Path, device: DeviceChoice, decoder: &Decoder) -> Result<(), WorkerError> {
     let started = Instant::now();
     let engine = Engine::open(Bundle::open(bundle)?, device, Precision::Full)?;
     let self_test = engine.self_test()?;
     let manifest = engine.bundle().manifest();
-    let names =
-        |heads: &[HeadEntry]| -> Vec<String> { heads.iter().map(|head| head.name.clone()).collect() };
+    let names = |heads: &[HeadEntry]| -> Vec<String> {
+        heads.iter().map(|head| head.name.clone()).collect()
+    };
     let mut out = io::stdout().lock();
     let ready = Ready {
         device: engine.choice(),
@@ -97,8 +94,7 @@ fn orders() -> mpsc::Receiver<String> {
 }
 
 fn say(out: &mut impl Write, answer: &Answer) -> Result<(), WorkerError> {
-    let mut line =
-        serde_json::to_vec(answer).map_err(|error| WorkerError::Daemon(error.into()))?;
+    let mut line = serde_json::to_vec(answer).map_err(|error| WorkerError::Daemon(error.into()))?;
     line.push(b'\n');
     out.write_all(&line).and_then(|()| out.flush()).map_err(WorkerError::Daemon)
 }

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use tokio::task::block_in_place;
 
-use super::{OpenAssociation, Shared};
 use super::commitment::{self, Report};
 use super::dimse::{self, Command, NO_DATA_SET, Value, element, field};
 use super::negotiation::Context;
 use super::pdu::{self, AbortReason, Ended, Pdv, Wire, p_data, split_pdv};
 use super::status::{self, Refusal};
 use super::storage::Reception;
+use super::{OpenAssociation, Shared};
 use crate::store::events::Level;
 
 /// Longest command set; ours and those of all peers known are below 1 KiB.

@@ -170,7 +170,14 @@ pub(in crate::store) fn append(
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute((
-        row.seq, row.at, row.wall_at, row.actor, row.action, row.object, row.detail, row.prev,
+        row.seq,
+        row.at,
+        row.wall_at,
+        row.actor,
+        row.action,
+        row.object,
+        row.detail,
+        row.prev,
         row.hash,
     ))?;
     Ok(())

@@ -363,7 +363,10 @@ const RESULTS: &str = "
                    LEFT JOIN model ON model.digest = inference.model_digest
     WHERE inference.study_id = ? AND model.killed_at IS NULL
           AND (inference.mode = 'assist' OR model.mode = 'assist')
-    ORDER BY inference.generation DESC, coalesce(model.mode, '') = 'assist' DESC,
+    ORDER BY inference.generation DESC,
+             (inference.model_digest = '' AND NOT EXISTS
+                (SELECT 1 FROM model WHERE mode = 'assist' AND killed_at IS NULL)) DESC,
+             coalesce(model.mode, '') = 'assist' DESC,
              inference.model_digest <> '' DESC,
              inference.context = coalesce(typed_context,
                  trim(study.reason || char(10) || admitting, char(10))) DESC,

@@ -214,8 +214,7 @@ impl Store {
     pub fn note_release(&self, studies: &[i64]) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.write(|tx| {
-            let mut update =
-                tx.prepare_cached("UPDATE study SET released_at = ? WHERE id = ?")?;
+            let mut update = tx.prepare_cached("UPDATE study SET released_at = ? WHERE id = ?")?;
             for study in studies {
                 update.execute((now, study))?;
             }
@@ -259,9 +258,23 @@ fn insert(tx: &Transaction<'_>, arrival: &Arrival, now: i64) -> Result<Indexed, 
 /// brings one that was done back to the list.
 fn upsert_study(tx: &Transaction<'_>, study: &StudyFacts, now: i64) -> Result<i64, StoreError> {
     const TEXTS: [&str; 17] = [
-        "patient_id", "patient_name", "birth_date", "sex", "age", "accession", "study_date",
-        "study_time", "description", "referring_physician", "institution", "station",
-        "manufacturer", "body_part", "reason", "admitting", "uid",
+        "patient_id",
+        "patient_name",
+        "birth_date",
+        "sex",
+        "age",
+        "accession",
+        "study_date",
+        "study_time",
+        "description",
+        "referring_physician",
+        "institution",
+        "station",
+        "manufacturer",
+        "body_part",
+        "reason",
+        "admitting",
+        "uid",
     ];
     static SQL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     let sql = SQL.get_or_init(|| {
@@ -285,11 +298,26 @@ fn upsert_study(tx: &Transaction<'_>, study: &StudyFacts, now: i64) -> Result<i6
         )
     });
     let values: [&dyn rusqlite::ToSql; 20] = [
-        &study.patient_id, &study.patient_name, &study.birth_date, &study.sex, &study.age,
-        &study.accession, &study.study_date, &study.study_time, &study.description,
-        &study.referring_physician, &study.institution, &study.station, &study.manufacturer,
-        &study.body_part, &study.reason, &study.admitting, &study.uid, &study.field_strength_t,
-        &study.expected_instances, &now,
+        &study.patient_id,
+        &study.patient_name,
+        &study.birth_date,
+        &study.sex,
+        &study.age,
+        &study.accession,
+        &study.study_date,
+        &study.study_time,
+        &study.description,
+        &study.referring_physician,
+        &study.institution,
+        &study.station,
+        &study.manufacturer,
+        &study.body_part,
+        &study.reason,
+        &study.admitting,
+        &study.uid,
+        &study.field_strength_t,
+        &study.expected_instances,
+        &now,
     ];
     let (id, done): (i64, bool) =
         tx.prepare_cached(sql)?.query_row(&values[..], |row| Ok((row.get(0)?, row.get(1)?)))?;

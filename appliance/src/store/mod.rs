@@ -56,8 +56,10 @@ pub enum StoreError {
         source: rusqlite::Error,
     },
     /// The file was written by a newer program, or a migration failed.
-    #[error("the database {path} cannot be brought to this program's version; install the newer \
-             program again, or restore a backup")]
+    #[error(
+        "the database {path} cannot be brought to this program's version; install the newer \
+             program again, or restore a backup"
+    )]
     Migrate {
         /// The file.
         path: PathBuf,
@@ -66,8 +68,10 @@ pub enum StoreError {
         source: rusqlite_migration::Error,
     },
     /// `quick_check` found damage.
-    #[error("the database {path} is damaged ({finding}); restore the last backup with \
-             `appliance restore`, or rebuild the index with `appliance rebuild-index`")]
+    #[error(
+        "the database {path} is damaged ({finding}); restore the last backup with \
+             `appliance restore`, or rebuild the index with `appliance rebuild-index`"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -122,7 +126,8 @@ impl Store {
         if found < OLDEST_SQLITE {
             return Err(StoreError::OldSqlite { found });
         }
-        let mut writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        let mut writer =
+            connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         quick_check(&writer, path)?;
         Migrations::from_slice(STEPS)
             .to_latest(&mut writer)
@@ -194,7 +199,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let open = || -> Result<Connection, rusqlite::Error> {
-        let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let connection =
+            Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.execute_batch(
@@ -204,7 +210,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
         if flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
             connection.execute_batch(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-                 PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 67108864;",
+                 PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;",
             )?;
         }
         Ok(connection)

@@ -76,7 +76,9 @@ impl Model {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelSwitchError {
     /// No such model.
-    #[error("no installed model is called {name:?} or has a digest that begins so; see `appliance model list`")]
+    #[error(
+        "no installed model is called {name:?} or has a digest that begins so; see `appliance model list`"
+    )]
     Unknown {
         /// What was asked for.
         name: String,
@@ -88,6 +90,12 @@ pub enum ModelSwitchError {
         name: String,
         /// Models that fit.
         count: usize,
+    },
+    /// A kill switch is released on purpose or not at all.
+    #[error("the kill switch of {name} is on; release it first with `appliance model revive`")]
+    Killed {
+        /// The model.
+        name: String,
     },
     /// Nothing to roll back to.
     #[error("there is no earlier model to go back to")]
@@ -177,19 +185,19 @@ impl Store {
         actor: &str,
     ) -> Result<Model, ModelSwitchError> {
         let model = self.find_model(name)?;
+        if mode == Mode::Assist && model.killed_at.is_some() {
+            return Err(ModelSwitchError::Killed { name: model.name });
+        }
         let now = self.clock.now();
         self.write(|tx| {
             if mode == Mode::Assist {
                 tx.execute("UPDATE model SET mode = 'off' WHERE mode = 'assist'", [])?;
                 tx.execute(
-                    "UPDATE model SET promoted_at = ?, killed_at = NULL WHERE digest = ?",
+                    "UPDATE model SET promoted_at = ? WHERE digest = ?",
                     (now, &model.digest),
                 )?;
             }
-            tx.execute(
-                "UPDATE model SET mode = ? WHERE digest = ?",
-                (mode.word(), &model.digest),
-            )?;
+            tx.execute("UPDATE model SET mode = ? WHERE digest = ?", (mode.word(), &model.digest))?;
             decisions::recompute_open(tx)?;
             let detail = json!({"from": model.mode.word(), "to": mode.word()});
             self.model_audit(tx, actor, "model.mode", &model, &detail)

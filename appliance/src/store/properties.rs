@@ -92,7 +92,10 @@ impl Store {
 }
 
 /// A row of the table `property`.
-pub(in crate::store) fn property(db: &Connection, name: &str) -> Result<Option<String>, StoreError> {
+pub(in crate::store) fn property(
+    db: &Connection,
+    name: &str,
+) -> Result<Option<String>, StoreError> {
     let mut query = db.prepare_cached("SELECT value FROM property WHERE name = ?")?;
     Ok(query.query_row([name], |row| row.get(0)).optional()?)
 }

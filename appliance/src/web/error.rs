@@ -93,9 +93,11 @@ impl Error {
                 (StatusCode::BAD_REQUEST, "bad_request")
             }
             Self::Decision(DecisionError::AlreadyUndone(_) | DecisionError::NoFinding { .. })
-            | Self::Model(ModelSwitchError::Ambiguous { .. } | ModelSwitchError::NoEarlier) => {
-                (StatusCode::CONFLICT, "conflict")
-            }
+            | Self::Model(
+                ModelSwitchError::Ambiguous { .. }
+                | ModelSwitchError::NoEarlier
+                | ModelSwitchError::Killed { .. },
+            ) => (StatusCode::CONFLICT, "conflict"),
             Self::Decision(DecisionError::Store(error))
             | Self::Model(ModelSwitchError::Store(error))
             | Self::Store(error)

@@ -152,7 +152,8 @@ mod tests {
             assert!(series.voxels.iter().all(|v| (0.0..=1.0).contains(v)));
         }
         // Bits, not values: a sum of squares would hide a difference.
-        let fold = |bits: u64, v: &f32| (bits ^ u64::from(v.to_bits())).wrapping_mul(0x100_0000_01b3);
+        let fold =
+            |bits: u64, v: &f32| (bits ^ u64::from(v.to_bits())).wrapping_mul(0x100_0000_01b3);
         let voxels = study.series.iter().flat_map(|s| &s.voxels);
         assert_eq!(voxels.fold(0xcbf2_9ce4_8422_2325, fold), BITS);
     }

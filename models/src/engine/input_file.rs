@@ -74,8 +74,8 @@ pub fn save(input: &StudyInput, path: &Path) -> Result<(), InputFileError> {
 /// When it cannot be read or is something else.
 pub fn load(path: &Path) -> Result<StudyInput, InputFileError> {
     let content = |what: String| InputFileError::Content { path: path.to_owned(), what };
-    let bytes = fs::read(path)
-        .map_err(|source| InputFileError::Io { path: path.to_owned(), source })?;
+    let bytes =
+        fs::read(path).map_err(|source| InputFileError::Io { path: path.to_owned(), source })?;
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| content(e.to_string()))?;
     let texts = metadata.metadata().as_ref().and_then(|fields| fields.get(TEXTS));
     let texts = texts.ok_or_else(|| content("it has no texts".to_owned()))?;

@@ -10,8 +10,8 @@ use half::f16;
 use safetensors::Dtype;
 
 use super::manifest::{
-    ContextHeads, FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST, Manifest, NETWORK, PriorityEntry,
-    Provenance, ProvenanceKind, TOKENIZER,
+    ContextHeads, FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST, Manifest, NETWORK,
+    PriorityEntry, Provenance, ProvenanceKind, TOKENIZER,
 };
 use super::safetensors_writer::{SafetensorsWriteError, TensorSink, TensorSpec, write_safetensors};
 use crate::labels::DIAGNOSES;

@@ -79,10 +79,12 @@ impl Failure {
     /// Codes of sysexits.h; [`EXIT_CODES`] is their documentation.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Study(InferenceError::Study(_)) | Self::Import(_) => 65,
+            Self::Study(InferenceError::Study(_)) | Self::Import(_) | Self::Restore(_) => 65,
             Self::Study(InferenceError::Engine(error)) => engine_exit_code(error),
             Self::Explain(ExplainError::Engine(error)) => engine_exit_code(error),
-            Self::Explain(ExplainError::Series { .. }) | Self::Switch(_) | Self::Simulation(_) => 64,
+            Self::Explain(ExplainError::Series { .. }) | Self::Switch(_) | Self::Simulation(_) => {
+                64
+            }
             Self::Model { .. }
             | Self::Engine(_)
             | Self::Config(_)
@@ -95,7 +97,6 @@ impl Failure {
             Self::App(_)
             | Self::Store(_)
             | Self::Archive(_)
-            | Self::Restore(_)
             | Self::Export(_)
             | Self::Explain(_)
             | Self::Decoder(_)

@@ -22,13 +22,18 @@ use models::engine::{DeviceChoice, DeviceReport, probe};
 
 use arguments::{Arguments, Command};
 use failure::Failure;
-use operate::{audit_export, backup, doctor, import, model, rebuild_index, restore, serve, simulate_queue, verify};
+use operate::{
+    audit_export, backup, doctor, import, model, rebuild_index, restore, serve, simulate_queue,
+    verify,
+};
 use triage::triage;
 
 /// Longest wait for a daemon to finish.
 const DRAIN_LIMIT: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
+    // Whatever this program writes holds patients' data: nobody else's business.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

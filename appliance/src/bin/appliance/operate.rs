@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use appliance::app::{App, open_archive, open_store, origin, rules};
+use appliance::app::{App, open_archive, open_existing_store, open_store, origin, rules};
 use appliance::audit::{Framing, export};
 use appliance::import::{self as take_in, Report};
 use appliance::model_install;
@@ -151,7 +151,7 @@ pub(crate) fn simulate_queue(arguments: &Simulate) -> Result<(), Failure> {
 pub(crate) fn backup(place: &Place) -> Result<(), Failure> {
     let config = place.load()?;
     let folder = config.settings.data.folder.join("backup");
-    let written = open_store(&config)?.backup(&folder)?;
+    let written = open_existing_store(&config)?.backup(&folder)?;
     print(&format!("{}\n", written.display()))
 }
 
@@ -182,7 +182,7 @@ pub(crate) fn verify(place: &Place) -> Result<ExitCode, Failure> {
 /// The audit log as DICOM audit messages.
 pub(crate) fn audit_export(place: &Place) -> Result<(), Failure> {
     let config = place.load()?;
-    let store = open_store(&config)?;
+    let store = open_existing_store(&config)?;
     let origin = origin(&config);
     let mut out = std::io::stdout().lock();
     export(&store, 0, &origin, Framing::Plain, &mut out)?;
