@@ -73,6 +73,19 @@ impl Campaign {
         self.folder.path()
     }
 
+    /// Puts a small model in place, so that analyses are killed as well.
+    fn install_model(&self) {
+        let bundle = self.folder().join("bundle");
+        let run = |program: &str, words: &[&str]| {
+            let output = Command::new(tests::program(program)).args(words).output().expect(program);
+            assert!(output.status.success(), "{program} {words:?}: {output:?}");
+        };
+        let (bundle, data) = (bundle.to_str().expect("UTF-8"), self.data.to_str().expect("UTF-8"));
+        run("trainer", &["init", "--preset", "tiny", "--out", bundle]);
+        run("appliance", &["model", "install", bundle, "--data", data]);
+        run("appliance", &["model", "promote", "untrained-tiny-1", "--data", data]);
+    }
+
     /// Starts the daemon and streams to it for the time given, then kills it. Meanwhile is called
     /// when the scanners have begun. Returns how many connections broke before the kill.
     pub(crate) fn life(
@@ -281,6 +294,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 /// A campaign of so many kills at random moments.
 fn kills(count: usize) {
     let mut campaign = Campaign::new("kills", 2);
+    campaign.install_model();
     let start = Instant::now();
     for kill in 1..=count {
         if kill % 8 == 0 {
@@ -299,8 +313,10 @@ fn kills(count: usize) {
     let held = campaign.count();
     let acknowledged = campaign.receipts().count();
     let triaged = rows(&held, "inferences").len();
+    let by_model = rows(&held, "inferences").iter().filter(|row| row[2] != "").count();
     println!(
-        "{count} kills in {:.0?}: {acknowledged} instances acknowledged, {triaged} triages",
+        "{count} kills in {:.0?}: {acknowledged} instances acknowledged, {triaged} triages, \
+         {by_model} of them by the model",
         start.elapsed()
     );
     assert!(acknowledged > 2 * count, "the scanners hardly got anything through");

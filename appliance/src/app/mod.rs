@@ -191,8 +191,7 @@ impl App {
         let archive = Arc::new(open_archive(&config, Arc::clone(&store))?);
         retention::recover(&store, archive.root())?;
         let scp = scp_config(&config)?;
-        let scp =
-            Scp::bind(scp, Arc::clone(&archive), Arc::clone(&store), Arc::new(Notify::new()))?;
+        let scp = Scp::bind(scp, Arc::clone(&archive), Arc::clone(&store))?;
         let address = config.web_listen;
         let web =
             TcpListener::bind(address).await.map_err(|source| AppError::Web { address, source })?;

@@ -151,7 +151,6 @@ impl<'a> Association<'a> {
                 store.commitment_due_now(*id).unwrap_or_default();
             }
         });
-        self.shared.arrivals.notify_one();
     }
 
     async fn fragment(&mut self, wire: &mut Wire, pdv: Pdv<'_>) -> Result<(), Ended> {
@@ -273,7 +272,6 @@ impl<'a> Association<'a> {
         self.shared.count(|totals| {
             totals.associations.entry(self.number).and_modify(|open| open.stored += 1);
         });
-        self.shared.arrivals.notify_one();
         Ok(())
     }
 

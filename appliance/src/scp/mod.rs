@@ -25,7 +25,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
@@ -209,8 +208,6 @@ struct Shared {
     config: Config,
     archive: Arc<Archive>,
     store: Arc<Store>,
-    /// Rung after each store and release, so that assembly looks.
-    arrivals: Arc<Notify>,
     connector: Option<TlsConnector>,
     admission: Admission,
     notes: Notes,
@@ -256,7 +253,6 @@ impl Scp {
         config: Config,
         archive: Arc<Archive>,
         store: Arc<Store>,
-        arrivals: Arc<Notify>,
     ) -> Result<Self, ScpError> {
         let mut listeners = Vec::new();
         let mut addresses = Addresses::default();
@@ -278,7 +274,6 @@ impl Scp {
             config,
             archive,
             store,
-            arrivals,
             connector,
             admission,
             notes: Notes::default(),

@@ -52,7 +52,7 @@ fn receiver(change: impl FnOnce(&mut Config)) -> Receiver {
     change(&mut config);
     let runtime = Runtime::new().unwrap();
     let guard = runtime.enter();
-    let scp = Scp::bind(config, Arc::clone(&archive), Arc::clone(&store), Arc::default()).unwrap();
+    let scp = Scp::bind(config, Arc::clone(&archive), Arc::clone(&store)).unwrap();
     drop(guard);
     let scp = Arc::new(scp);
     let shutdown = CancellationToken::new();
@@ -105,7 +105,7 @@ impl Receiver {
     }
 
     /// Waits for what the receiver does on its own after the peer has gone.
-    fn eventually(&self, what: &str, condition: impl Fn() -> bool) {
+    fn eventually(&self, what: &str, mut condition: impl FnMut() -> bool) {
         let begun = std::time::Instant::now();
         while !condition() {
             assert!(begun.elapsed() < Duration::from_secs(10), "{what}: {:?}", self.events());
