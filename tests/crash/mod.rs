@@ -313,7 +313,7 @@ fn kills(count: usize) {
     let held = campaign.count();
     let acknowledged = campaign.receipts().count();
     let triaged = rows(&held, "inferences").len();
-    let by_model = rows(&held, "inferences").iter().filter(|row| row[2] != "").count();
+    let by_model = rows(&held, "inferences").iter().filter(|row| !row[2].is_empty()).count();
     println!(
         "{count} kills in {:.0?}: {acknowledged} instances acknowledged, {triaged} triages, \
          {by_model} of them by the model",

@@ -112,6 +112,10 @@ impl Launch {
 
 /// A port that nobody listens on now. Zero cannot be configured, it means "no such port"; and
 /// the kernel hands out those above 32768 to anybody who connects somewhere.
+///
+/// # Errors
+///
+/// When no port can be had.
 pub fn free_port() -> io::Result<u16> {
     static TRIED: AtomicU32 = AtomicU32::new(0);
     // Tests run in several processes at once, which begin at different places.

@@ -148,7 +148,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Proposes what [`slice`] makes, and C-ECHO.
+    /// Proposes what [`slice()`] makes, and C-ECHO.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
         let context = |class: &str, syntax: &str| (class.to_owned(), syntax.to_owned());

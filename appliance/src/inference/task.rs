@@ -253,7 +253,7 @@ impl Analysis {
         let Some(worker) = self.worker.as_mut() else { return Ended::Stopped };
         let reply = worker.carry_out(&order, limit, in_force, shutdown).await;
         match reply {
-            Reply::Done(result) => self.finish(*result, &ready),
+            Reply::Done(result) => self.finish(&result, &ready),
             Reply::Failed(reason) => not_analysed(reason),
             Reply::Died(reason) => {
                 self.drop_worker(&ready, &reason).await;
@@ -278,10 +278,10 @@ impl Analysis {
         }
     }
 
-    fn finish(&self, result: TriageResult, ready: &Ready) -> Ended {
+    fn finish(&self, result: &TriageResult, ready: &Ready) -> Ended {
         let mut finished = Finished {
             device: ready.device.to_string(),
-            result: serde_json::to_string(&result).ok(),
+            result: serde_json::to_string(result).ok(),
             ..Finished::default()
         };
         let names: Vec<&str> = result.series.iter().map(|series| series.name.as_str()).collect();

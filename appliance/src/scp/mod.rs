@@ -1,7 +1,7 @@
 //! Receives: C-ECHO, C-STORE and Storage Commitment Push Model as SCP (PS3.4 A, B, J).
 //!
-//! The way of an image: [`listener`] admits a connection, [`negotiation`] agrees on what it may
-//! send, [`association`] takes its PDUs apart into messages, [`storage`] hands a data set's
+//! The way of an image: `listener` admits a connection, `negotiation` agrees on what it may
+//! send, `association` takes its PDUs apart into messages, `storage` hands a data set's
 //! fragments to the archive, and success is answered only when the archive says that the instance
 //! survives a power cut.
 //!

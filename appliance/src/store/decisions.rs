@@ -2,7 +2,7 @@
 //!
 //! A decision and its effect on the study are one transaction with its row in the audit log.
 //! Nothing is deleted: undoing adds a time, and where a study stands is computed again from the
-//! decisions that are left ([`recompute`]), so that any order of deciding and undoing is right.
+//! decisions that are left (`recompute`), so that any order of deciding and undoing is right.
 
 mod statistics;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! All state of the appliance: one SQLite file, one writer, and every power cut is a normal stop.
 //!
-//! [`Store::write`] runs one transaction and returns after it is on the disk
-//! (`journal_mode=WAL`, `synchronous=FULL`). [`Store::read`] never waits for a writer. What is
+//! `Store::write` runs one transaction and returns after it is on the disk
+//! (`journal_mode=WAL`, `synchronous=FULL`). `Store::read` never waits for a writer. What is
 //! stored is in the sub-modules, one per subject; they hold all the SQL there is.
 
 pub mod assembly;

@@ -202,7 +202,7 @@ impl Store {
             let detail = json!({"from": model.mode.word(), "to": mode.word()});
             self.model_audit(tx, actor, "model.mode", &model, &detail)
         })?;
-        Ok(self.find_model(&model.digest)?)
+        self.find_model(&model.digest)
     }
 
     /// Goes back to the model that assisted before the present one.
@@ -238,7 +238,7 @@ impl Store {
             let action = if killed { "model.kill" } else { "model.revive" };
             self.model_audit(tx, actor, action, &model, &json!({}))
         })?;
-        Ok(self.find_model(&model.digest)?)
+        self.find_model(&model.digest)
     }
 
     /// Keeps the outcome of a self-test.

@@ -2,7 +2,7 @@
 //!
 //! One reader, studies that arrive at random around the clock, and a model that errs. The same
 //! arrivals, errors and reading times go through three disciplines, all by
-//! [`place`](super::place), the order the worklist itself uses. The effect to look for is the
+//! [`place`], the order the worklist itself uses. The effect to look for is the
 //! published one (PMC8128725): by priority the mean wait of sick patients falls but the longest
 //! wait rises, because those whom the model missed sink; a waiting limit repairs that.
 

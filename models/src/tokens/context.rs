@@ -23,9 +23,7 @@ pub fn embed(text: &str, dimension: usize) -> Option<Vec<f32>> {
     let pairs = words.windows(2).map(|pair| hash(&[pair[0], " ", pair[1]]));
     for hash in words.iter().map(|word| hash(&[word])).chain(pairs) {
         let sign = if hash >> 63 == 0 { 1.0 } else { -1.0 };
-        let place = (hash & 0xffff_ffff) % dimension as u64;
-        #[expect(clippy::cast_possible_truncation, reason = "below dimension, a usize")]
-        let place = place as usize;
+        let place = usize::try_from((hash & 0xffff_ffff) % dimension as u64).unwrap_or_default();
         vector[place] += sign;
     }
     let length = vector.iter().map(|v| v * v).sum::<f32>().sqrt();
@@ -33,7 +31,7 @@ pub fn embed(text: &str, dimension: usize) -> Option<Vec<f32>> {
     (length > 0.0).then(|| vector.into_iter().map(|v| v / length).collect())
 }
 
-/// FNV-1a over the parts, with SplitMix64's finish because FNV's high bits are poor.
+/// FNV-1a over the parts, with `SplitMix64`'s finish because FNV's high bits are poor.
 fn hash(parts: &[&str]) -> u64 {
     let bytes = parts.iter().flat_map(|part| part.bytes());
     let mut z = bytes.fold(0xcbf2_9ce4_8422_2325u64, |state, byte| {
