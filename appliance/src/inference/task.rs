@@ -219,7 +219,11 @@ impl Analysis {
         if deaths < self.config.deaths {
             return Ok(());
         }
-        let reason = format!("the analysis stopped {deaths} times, the last time because {reason}");
+        let often = match deaths {
+            1 => String::new(),
+            _ => format!(" {deaths} times, the last time"),
+        };
+        let reason = format!("the analysis stopped{often} because {reason}");
         let finished = Finished { not_analysed: Some(reason), ..Finished::default() };
         block_in_place(|| store.finish_job(job, Some(model), &finished))
     }

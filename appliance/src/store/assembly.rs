@@ -27,7 +27,8 @@ pub struct Completed {
 }
 
 /// Open studies with the moments that decide. `missing` is true while the scanner has announced
-/// more images than have come, for the study or for one of its series.
+/// more images than have come, for the study or for one of its series. The second condition on the
+/// state is the one that the index of open studies has.
 const CANDIDATES: &str = "
     SELECT s.id, s.generation, s.last_at, s.released_at,
            s.expected_instances IS NOT NULL
@@ -37,7 +38,7 @@ const CANDIDATES: &str = "
            OR EXISTS (SELECT 1 FROM series e WHERE e.study_id = s.id
              AND e.expected_instances >
                (SELECT count(*) FROM instance i WHERE i.series_id = e.id))
-    FROM study s WHERE s.state = 'receiving'";
+    FROM study s WHERE s.state = 'receiving' AND s.state <> 'settled'";
 
 impl Store {
     /// Marks every study that is complete by now as waiting for analysis.
