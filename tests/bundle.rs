@@ -218,7 +218,7 @@ fn an_unknown_field() {
       |
     1 | colour = "blue"
       | ^^^^^^
-    unknown field `colour`, expected one of `format_version`, `id`, `preset`, `preprocessing`, `intended_use`, `provenance`, `sizes`, `diagnosis`, `referral`, `priority`, `context`, `onnx`, `files`
+    unknown field `colour`, expected one of `format_version`, `id`, `preset`, `preprocessing`, `intended_use`, `provenance`, `sizes`, `diagnosis`, `referral`, `priority`, `context`, `onnx`, `envelope`, `golden`, `files`
     "#);
 }
 
@@ -229,10 +229,10 @@ fn a_field_of_another_type() {
     insta::assert_snapshot!(broken.refusal(), @r#"
     error: the model in BUNDLE/ cannot be used; give one with --model, or make an untrained one with `trainer init`
       because: BUNDLE/manifest.toml is not a valid manifest; export the bundle again
-      because: TOML parse error at line 30, column 13
-       |
-    30 | threshold = "high"
-       |             ^^^^^^
+      because: TOML parse error at line 346, column 13
+        |
+    346 | threshold = "high"
+        |             ^^^^^^
     invalid type: string "high", expected f32
     "#);
 }

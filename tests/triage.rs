@@ -326,7 +326,7 @@ fn wrong_usage_is_told_apart() {
     assert!(none.contains("samples"), "{none}");
     let help = run(Command::new(program("appliance")).arg("--help"));
     assert_eq!(help.code, 0);
-    assert!(help.stdout.contains("Exit codes: 0 done; 2 the study was not analysed;"));
+    assert!(help.stdout.contains("Exit codes: 0 done; 2 the study was not analysed, or a check"));
     assert!(!help.stdout.contains("decode-worker"), "an inner command is shown");
 }
 

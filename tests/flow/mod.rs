@@ -111,6 +111,15 @@ impl Clinic {
         panic!("the worklist stays at {last:#}\nlog:\n{}", self.launch.log());
     }
 
+    /// Waits until the system page, which is made anew every few seconds, has these words.
+    fn system_says(&self, words: &str) {
+        let started = Instant::now();
+        while !self.get("system").to_string().contains(words) {
+            assert!(started.elapsed() < PATIENCE, "never {words:?}: {}", self.launch.log());
+            sleep(Duration::from_millis(50));
+        }
+    }
+
     fn settled(&self, generation: i64) -> Value {
         self.row(|row| row["state"] == "settled" && row["generation"] == generation)
     }
@@ -228,15 +237,8 @@ fn a_study_that_kills_the_worker_three_times_is_given_up() {
 fn a_worker_that_hangs_is_killed_and_the_box_lives_on() {
     let clinic = Clinic::with_model("analysis.deaths = 1\nanalysis.study_limit_s = 5\n");
     // The model is loaded before the first study needs it.
-    let started = Instant::now();
-    let worker = loop {
-        if clinic.get("system").to_string().contains("idle on cpu") {
-            break clinic.worker().unwrap();
-        }
-        assert!(started.elapsed() < PATIENCE, "{}", clinic.launch.log());
-        sleep(Duration::from_millis(50));
-    };
-    send_signal(worker, Signal::STOP);
+    clinic.system_says("idle on cpu");
+    send_signal(clinic.worker().unwrap(), Signal::STOP);
     clinic.send(1, 1..=8);
     let row = clinic.settled(1);
     assert_eq!(row["not_analysed"], "the analysis stopped because it took more than 5 s");
@@ -252,9 +254,8 @@ fn a_graphics_card_that_does_not_work_leaves_the_work_to_the_cpu() {
     let row = clinic.row(|row| row["acuity"].is_string());
     let study = clinic.get(&format!("studies/{}", row["id"]));
     let device = study["study"]["results"][0]["device"].as_str().unwrap().to_owned();
-    let system = clinic.get("system").to_string();
     match device.as_str() {
-        "cpu" => assert!(system.contains("computing on the CPU, because the graphics card failed")),
+        "cpu" => clinic.system_says("computing on the CPU, because the graphics card failed"),
         other => assert_eq!(other, "cuda"),
     }
 }

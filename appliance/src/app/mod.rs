@@ -187,7 +187,11 @@ impl App {
         backup::finish_restore(&database)?;
         let store = Arc::new(Store::open(&database, clock.clone())?);
         clock.resume(store.last_seen()?);
-        let unclean = store.begin_run()?;
+        // A full disk must not keep the box from saying so.
+        let unclean = store.begin_run().unwrap_or_else(|error| {
+            tracing::error!(error = %fault::chain(&error), "the start is not written down");
+            true
+        });
         let archive = Arc::new(open_archive(&config, Arc::clone(&store))?);
         retention::recover(&store, archive.root())?;
         let scp = scp_config(&config)?;
@@ -257,7 +261,9 @@ impl App {
     pub async fn run(self) -> Result<(), AppError> {
         let mut terminate = signal(SignalKind::terminate()).map_err(AppError::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(AppError::Signals)?;
-        self.note_start()?;
+        if let Err(error) = self.note_start() {
+            tracing::error!(error = %fault::chain(&error), "the start is not written down");
+        }
         let shutdown = CancellationToken::new();
         let receiving = CancellationToken::new();
         let tasks = TaskTracker::new();
