@@ -33,12 +33,14 @@ use crate::dims::{
     LATENT, PATCH_IN_PLANE_VOX, PATCH_THIN_VOX, PATCH_VOX, THIN_REPEAT, TOKEN_FEATURES,
 };
 use crate::nn::Compute;
+use crate::nn::config::TokenizerConfig;
+use crate::nn::mixer::{MixerEncoder, write_thin_first};
 use crate::nn::parameters::{ParameterError, Parameters};
 use crate::nn::prima::Prima;
 use crate::nn::vqvae::Encoder;
 use crate::nn::winograd::CpuEncoder;
 use crate::tokens::patchify::write_repeated;
-use crate::tokens::position::assemble_token;
+use crate::tokens::position::{assemble_thin_first, thin_first};
 use crate::tokens::{SeriesPatches, StudyPatches};
 use crate::weights::bundle::{Bundle, BundleError, head_weights};
 use crate::weights::manifest::{NETWORK, TOKENIZER};
@@ -80,6 +82,7 @@ pub struct Engine {
 enum Tokenizer {
     Burn(Box<Encoder<Compute>>),
     Cpu(Box<CpuEncoder>),
+    Mixer(Box<MixerEncoder<Compute>>),
     Onnx(OnnxEncoder),
 }
 
@@ -157,14 +160,23 @@ impl Engine {
                 let weights = bundle.open_file(TOKENIZER)?;
                 let tracked = Tracked::new(&weights);
                 let at = Parameters::new(&tracked, &device, dtype);
-                let encoder = Encoder::load(&at, &sizes.tokenizer)?;
+                let tokenizer = match &sizes.tokenizer {
+                    TokenizerConfig::Mixer(sizes) => {
+                        Tokenizer::Mixer(Box::new(MixerEncoder::load(&at, sizes)?))
+                    }
+                    TokenizerConfig::Conv3d(sizes) => {
+                        let encoder = Encoder::load(&at, sizes)?;
+                        // Minimal filtering pays where multiplications are the limit; GPUs have
+                        // their own.
+                        if choice == DeviceChoice::Cpu && precision == Precision::Full {
+                            Tokenizer::Cpu(Box::new(CpuEncoder::new(encoder)))
+                        } else {
+                            Tokenizer::Burn(Box::new(encoder))
+                        }
+                    }
+                };
                 tracked.nothing_else(&TRAINING_ONLY_TOKENIZER)?;
-                // Minimal filtering pays where multiplications are the limit; GPUs have their own.
-                if choice == DeviceChoice::Cpu && precision == Precision::Full {
-                    Tokenizer::Cpu(Box::new(CpuEncoder::new(encoder)))
-                } else {
-                    Tokenizer::Burn(Box::new(encoder))
-                }
+                tokenizer
             }
         };
         let verified = Mutex::new(HashSet::new());
@@ -211,8 +223,7 @@ impl Engine {
                 .flat_map(|(s, series)| (0..series.coordinates.len()).map(move |p| (s, p)))
                 .collect();
             for batch in queue.chunks(self.batch()) {
-                let input = batch_input(study, batch, thin_axis);
-                let output = self.latents(input, batch.len(), thin_axis)?;
+                let output = self.latents(study, batch, thin_axis)?;
                 for (&(series, _), latent) in batch.iter().zip(output.chunks_exact(LATENT)) {
                     latents[series].extend_from_slice(latent);
                 }
@@ -229,20 +240,34 @@ impl Engine {
         if self.choice == DeviceChoice::Cpu { CPU_BATCH } else { GPU_BATCH }
     }
 
-    /// `z_e` of `count` patches whose thin axis is already repeated.
+    /// Latent values of a batch of patches of one orientation, thin axis second.
     fn latents(
         &self,
-        input: Vec<f32>,
-        count: usize,
+        study: &StudyPatches,
+        batch: &[(usize, usize)],
         thin_axis: usize,
     ) -> Result<Vec<f32>, EngineError> {
+        let count = batch.len();
+        if let Tokenizer::Mixer(encoder) = &self.tokenizer {
+            let mut input = vec![0.0; count * PATCH_VOX];
+            for (&at, out) in batch.iter().zip(input.chunks_exact_mut(PATCH_VOX)) {
+                write_thin_first(patch(study, at), thin_axis, out);
+            }
+            return Ok(values(encoder.forward(self.tensor(input, [count, PATCH_VOX]))));
+        }
+        let mut input = vec![0.0; count * PATCH_VOX * THIN_REPEAT];
+        for (&at, out) in batch.iter().zip(input.chunks_exact_mut(PATCH_VOX * THIN_REPEAT)) {
+            write_repeated(patch(study, at), thin_axis, out);
+        }
         let [z, y, x] = patch_shape(thin_axis);
         let tensor = |input| self.tensor(input, [count, 1, z, y, x]);
-        match &self.tokenizer {
-            Tokenizer::Onnx(encoder) => Ok(encoder.run(input, thin_axis, count)?),
-            Tokenizer::Burn(encoder) => Ok(values(encoder.forward(tensor(input)))),
-            Tokenizer::Cpu(encoder) => Ok(values(encoder.forward(tensor(input)))),
-        }
+        let latents = match &self.tokenizer {
+            Tokenizer::Onnx(encoder) => encoder.run(input, thin_axis, count)?,
+            Tokenizer::Burn(encoder) => values(encoder.forward(tensor(input))),
+            Tokenizer::Cpu(encoder) => values(encoder.forward(tensor(input))),
+            Tokenizer::Mixer(_) => unreachable!("returned above"),
+        };
+        Ok(latents.chunks_exact(LATENT).flat_map(|z_e| thin_first(z_e, thin_axis)).collect())
     }
 
     /// A tensor of the engine's number type on its device.
@@ -289,14 +314,9 @@ fn patch_shape(thin_axis: usize) -> [usize; 3] {
     shape
 }
 
-fn batch_input(study: &StudyPatches, batch: &[(usize, usize)], thin_axis: usize) -> Vec<f32> {
-    let mut input = vec![0.0; batch.len() * PATCH_VOX * THIN_REPEAT];
-    for (&(series, patch), out) in batch.iter().zip(input.chunks_exact_mut(PATCH_VOX * THIN_REPEAT))
-    {
-        let voxels = &study.series[series].voxels[patch * PATCH_VOX..(patch + 1) * PATCH_VOX];
-        write_repeated(voxels, thin_axis, out);
-    }
-    input
+/// The voxels of a patch, given as series and index.
+fn patch(study: &StudyPatches, (series, patch): (usize, usize)) -> &[f32] {
+    &study.series[series].voxels[patch * PATCH_VOX..(patch + 1) * PATCH_VOX]
 }
 
 /// A tensor's values as f32; waits for the device.
@@ -312,7 +332,7 @@ impl SeriesTokens {
         for (&unique, out) in patches.sequence.iter().zip(tokens) {
             let unique = unique as usize;
             let latent = &latents[unique * LATENT..(unique + 1) * LATENT];
-            assemble_token(latent, patches.thin_axis, patches.coordinates[unique], out);
+            assemble_thin_first(latent, patches.thin_axis, patches.coordinates[unique], out);
         }
         Self { features }
     }

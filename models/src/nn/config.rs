@@ -38,6 +38,34 @@ pub struct VqVaeConfig {
     pub codebook_dim: usize,
 }
 
+/// Sizes of the edge tokenizer and of its decoder ([`super::mixer`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MixerConfig {
+    /// Channels of a cell.
+    pub width: usize,
+    /// Number of blocks.
+    pub depth: usize,
+    /// Hidden width across the 64 cells.
+    pub cell_hidden: usize,
+    /// Hidden width across channels.
+    pub hidden: usize,
+    /// Entries of the codebook; training only.
+    pub codebook: usize,
+    /// Channels of a codebook entry; training only.
+    pub codebook_dim: usize,
+}
+
+/// Which volume tokenizer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "architecture", rename_all = "snake_case")]
+pub enum TokenizerConfig {
+    /// The published 3-D convolutions.
+    Conv3d(VqVaeConfig),
+    /// Matrix products only, for the edge.
+    Mixer(MixerConfig),
+}
+
 /// A pre-norm transformer (specification §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,7 +145,7 @@ pub struct PrimaConfig {
     /// Hidden widths of every head.
     pub head_hidden: [usize; 2],
     /// Volume tokenizer.
-    pub tokenizer: VqVaeConfig,
+    pub tokenizer: TokenizerConfig,
     /// Encoder of series names.
     pub series_name: NameEncoderConfig,
     /// Encoder of study descriptions.
@@ -154,6 +182,31 @@ impl VqVaeConfig {
     }
 }
 
+impl VqVaeConfig {
+    /// Checks that the levels fit together and give [`LATENT`] values a token.
+    fn validate(&self) -> Result<(), ConfigError> {
+        let levels = self.downsample.len();
+        for (field, found) in [
+            ("tokenizer.channels (count)", self.channels.len()),
+            ("tokenizer.residual_channels (count)", self.residual_channels.len()),
+            ("tokenizer.upsample (count)", self.upsample.len()),
+        ] {
+            expect(field, found, levels)?;
+        }
+        expect("tokenizer latent values", self.latent(), LATENT)
+    }
+
+    /// Latent values per token for a repeated 32 x 32 x 4 patch.
+    fn latent(&self) -> usize {
+        let shrink = |edge: usize| {
+            self.downsample.iter().fold(edge, |edge, conv| {
+                (edge + 2 * conv.padding).saturating_sub(conv.kernel) / conv.stride.max(1) + 1
+            })
+        };
+        self.codebook_dim * shrink(8) * shrink(32) * shrink(32)
+    }
+}
+
 impl PrimaConfig {
     /// The published sizes with the inner width that 56,584,305 parameters imply
     /// (specification §8).
@@ -174,7 +227,7 @@ impl PrimaConfig {
         Self {
             projection: 128,
             head_hidden: [4000, 1000],
-            tokenizer: VqVaeConfig::prima(),
+            tokenizer: TokenizerConfig::Conv3d(VqVaeConfig::prima()),
             series_name: name(128, Some(TOKEN_FEATURES)),
             study_name: name(1024, None),
             sequence_vit: VitConfig {
@@ -224,12 +277,12 @@ impl PrimaConfig {
         Self {
             projection: 16,
             head_hidden: [24, 16],
-            tokenizer: VqVaeConfig {
+            tokenizer: TokenizerConfig::Conv3d(VqVaeConfig {
                 channels: vec![16, 16],
                 residual_channels: vec![16, 16],
                 codebook: 64,
                 ..VqVaeConfig::prima()
-            },
+            }),
             series_name: name(16, Some(TOKEN_FEATURES)),
             study_name: name(64, None),
             sequence_vit: VitConfig {
@@ -255,9 +308,6 @@ impl PrimaConfig {
     ///
     /// Names the field, what was found and what it must be.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let expect = |field, found, expected| {
-            if found == expected { Ok(()) } else { Err(ConfigError { field, found, expected }) }
-        };
         self.refuse_zeros()?;
         let sequence = self.sequence_vit.transformer.dim;
         if sequence < TOKEN_FEATURES {
@@ -278,15 +328,10 @@ impl PrimaConfig {
         ] {
             expect(field, name.embedding + NAME_POSITION, name.transformer.dim)?;
         }
-        let levels = self.tokenizer.downsample.len();
-        expect("tokenizer.channels (count)", self.tokenizer.channels.len(), levels)?;
-        expect(
-            "tokenizer.residual_channels (count)",
-            self.tokenizer.residual_channels.len(),
-            levels,
-        )?;
-        expect("tokenizer.upsample (count)", self.tokenizer.upsample.len(), levels)?;
-        expect("tokenizer latent values", self.latent(), LATENT)
+        match &self.tokenizer {
+            TokenizerConfig::Conv3d(tokenizer) => tokenizer.validate(),
+            TokenizerConfig::Mixer(_) => Ok(()),
+        }
     }
 
     /// Every size but a padding is at least 1.
@@ -298,17 +343,20 @@ impl PrimaConfig {
             let own = [n.embedding, n.output, n.adapter.unwrap_or(1)];
             [&transformer(&n.transformer)[..], &own].concat()
         };
-        let tokenizer = &self.tokenizer;
-        let levels = tokenizer.downsample.iter().chain(&tokenizer.upsample);
-        let channels = tokenizer.channels.iter().chain(&tokenizer.residual_channels).copied();
-        let groups: [(&'static str, Vec<usize>); 7] = [
+        let tokenizer = match &self.tokenizer {
+            TokenizerConfig::Conv3d(t) => {
+                let levels = t.downsample.iter().chain(&t.upsample);
+                let kernels = levels.flat_map(|c| [c.kernel, c.stride]);
+                let channels = t.channels.iter().chain(&t.residual_channels).copied();
+                kernels.chain(channels).chain([t.codebook, t.codebook_dim]).collect()
+            }
+            TokenizerConfig::Mixer(t) => {
+                vec![t.width, t.cell_hidden, t.hidden, t.codebook, t.codebook_dim]
+            }
+        };
+        let groups: [(&'static str, Vec<usize>); 5] = [
             ("projection or head_hidden", [&[self.projection], &self.head_hidden[..]].concat()),
-            ("a size of tokenizer", vec![tokenizer.codebook, tokenizer.codebook_dim]),
-            (
-                "a kernel or stride of tokenizer",
-                levels.flat_map(|c| [c.kernel, c.stride]).collect(),
-            ),
-            ("a channel count of tokenizer", channels.collect()),
+            ("a size of tokenizer", tokenizer),
             (
                 "a size of series_name or study_name",
                 [name(&self.series_name), name(&self.study_name)].concat(),
@@ -321,16 +369,10 @@ impl PrimaConfig {
             Some((field, _)) => Err(ConfigError { field, found: 0, expected: 1 }),
         }
     }
+}
 
-    /// Latent values per token that the tokenizer produces for a duplicated 32 x 32 x 4 patch.
-    fn latent(&self) -> usize {
-        let shrink = |edge: usize| {
-            self.tokenizer.downsample.iter().fold(edge, |edge, conv| {
-                (edge + 2 * conv.padding).saturating_sub(conv.kernel) / conv.stride.max(1) + 1
-            })
-        };
-        self.tokenizer.codebook_dim * shrink(8) * shrink(32) * shrink(32)
-    }
+fn expect(field: &'static str, found: usize, expected: usize) -> Result<(), ConfigError> {
+    if found == expected { Ok(()) } else { Err(ConfigError { field, found, expected }) }
 }
 
 /// Position values appended to every character embedding (specification §6).

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`vqvae`] | volume tokenizer | §3 |
 //! | [`winograd`] | its encoder on a CPU | §3 |
+//! | [`mixer`] | edge tokenizer: matrix products only | none: ours |
 //! | [`name`] | series-name and study-name encoders | §6 |
 //! | [`transformer`] | pre-norm blocks over packed sequences | §7 |
 //! | [`register_vit`] | sequence ViT and study ViT | §8, §9 |
@@ -16,6 +17,7 @@
 pub mod config;
 pub mod head;
 pub mod loss;
+pub mod mixer;
 pub mod name;
 pub mod parameters;
 pub mod prima;

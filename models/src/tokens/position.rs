@@ -68,28 +68,52 @@ pub fn orientation(thin_axis: usize) -> [f32; ORIENTATION] {
 ///
 /// # Panics
 /// When `latent` is not 256 long, `thin_axis` is above 2, or as [`position`].
-#[expect(clippy::cast_possible_truncation, reason = "a patch has at most 32 voxels along an axis")]
 pub fn assemble_token(
     latent: &[f32],
     thin_axis: usize,
     start: [u32; 3],
     token: &mut [f32; TOKEN_FEATURES],
 ) {
-    assert_eq!(latent.len(), LATENT, "latent values of one token");
+    let latent = thin_first(latent, thin_axis);
+    assemble_thin_first(&latent, thin_axis, start, token);
+}
+
+/// As [`assemble_token`], from latent values that already have the thin axis second.
+///
+/// # Panics
+///
+/// As [`assemble_token`].
+#[expect(clippy::cast_possible_truncation, reason = "a patch has at most 32 voxels along an axis")]
+pub fn assemble_thin_first(
+    latent: &[f32],
+    thin_axis: usize,
+    start: [u32; 3],
+    token: &mut [f32; TOKEN_FEATURES],
+) {
     let patch_vox = patch_size_vox(thin_axis);
+    token[..LATENT].copy_from_slice(latent);
+    let index = std::array::from_fn(|a| start[a] / patch_vox[a] as u32);
+    token[LATENT..LATENT + POSITION].copy_from_slice(&position(index));
+    token[LATENT + POSITION..].copy_from_slice(&orientation(thin_axis));
+}
+
+/// Latent values of the convolutional encoder, `[channel, z, y, x]`, with the thin axis second.
+///
+/// # Panics
+///
+/// When `latent` is not 256 long or `thin_axis` is above 2.
+#[must_use]
+pub fn thin_first(latent: &[f32], thin_axis: usize) -> [f32; LATENT] {
+    assert_eq!(latent.len(), LATENT, "latent values of one token");
     // Strides of [channel, z, y, x] in the encoder's output; an in-plane edge has 8 cells.
     let mut cells = [2, 8, 8, 8];
     cells[1 + thin_axis] = 2;
     let mut stride = [cells[1] * cells[2] * cells[3], cells[2] * cells[3], cells[3], 1];
     stride.swap(1, 1 + thin_axis);
-    for (at, value) in token[..LATENT].iter_mut().enumerate() {
+    std::array::from_fn(|at| {
         let [channel, thin, row, column] = [at / 128, at / 64 % 2, at / 8 % 8, at % 8];
-        *value =
-            latent[channel * stride[0] + thin * stride[1] + row * stride[2] + column * stride[3]];
-    }
-    let index = std::array::from_fn(|a| start[a] / patch_vox[a] as u32);
-    token[LATENT..LATENT + POSITION].copy_from_slice(&position(index));
-    token[LATENT + POSITION..].copy_from_slice(&orientation(thin_axis));
+        latent[channel * stride[0] + thin * stride[1] + row * stride[2] + column * stride[3]]
+    })
 }
 
 #[cfg(test)]

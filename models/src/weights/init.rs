@@ -15,8 +15,9 @@ use super::manifest::{
 };
 use super::safetensors_writer::{SafetensorsWriteError, TensorSink, TensorSpec, write_safetensors};
 use crate::labels::DIAGNOSES;
-use crate::nn::config::PrimaConfig;
+use crate::nn::config::{PrimaConfig, TokenizerConfig};
 use crate::nn::head::LAYERS;
+use crate::nn::mixer::MixerEncoder;
 use crate::nn::parameters::{ParameterError, ParameterSource, Parameters};
 use crate::nn::prima::Prima;
 use crate::nn::vqvae::Encoder;
@@ -211,7 +212,10 @@ type FilePlan = (String, Vec<TensorSpec>);
 fn plan(sizes: &PrimaConfig, device: &DispatchDevice) -> Result<Vec<FilePlan>, ParameterError> {
     let tokenizer = Recorder::default();
     let at = Parameters::new(&tokenizer, device, DType::F32);
-    Encoder::load(&at, &sizes.tokenizer)?;
+    match &sizes.tokenizer {
+        TokenizerConfig::Conv3d(sizes) => drop(Encoder::load(&at, sizes)?),
+        TokenizerConfig::Mixer(sizes) => drop(MixerEncoder::load(&at, sizes)?),
+    }
     let network = Recorder::default();
     Prima::load(&Parameters::new(&network, device, DType::F32), sizes)?;
     let files = [(TOKENIZER, tokenizer), (NETWORK, network)];

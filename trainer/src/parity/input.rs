@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use models::dims::MAX_NAME_CHARS;
-use models::nn::config::PrimaConfig;
+use models::nn::config::{PrimaConfig, TokenizerConfig, VqVaeConfig};
 use models::nn::parameters::{ParameterError, ParameterSource};
 use models::tokens::position::{character_position, position};
 use models::tokens::text::char_ids;
@@ -67,6 +67,14 @@ impl Folder {
         let studies = config["names"].as_array().map_or(0, Vec::len);
         ensure!(studies > 0, "{}: \"names\" lists no study", config_path.display());
         Ok(Self { path: path.to_owned(), sizes, model, tokenizer, config })
+    }
+
+    /// Sizes of the published tokenizer.
+    pub(super) fn tokenizer_sizes(&self) -> Result<&VqVaeConfig> {
+        match &self.sizes.tokenizer {
+            TokenizerConfig::Conv3d(sizes) => Ok(sizes),
+            TokenizerConfig::Mixer(_) => bail!("the recorded tokenizer is not the published one"),
+        }
     }
 
     pub(super) fn tensors(&self, name: &str) -> Result<Tensors> {

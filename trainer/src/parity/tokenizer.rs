@@ -26,7 +26,7 @@ pub(super) fn compare(
     let state = folder.tensors("vqvae_state.safetensors")?;
     let io = folder.tensors("vqvae_io.safetensors")?;
     let at = Parameters::new(&state, device, DType::F32);
-    let config = &folder.sizes.tokenizer;
+    let config = folder.tokenizer_sizes()?;
     let encoder = Encoder::load(&at, config)?;
     let decoder = Decoder::load(&at, config)?;
     let quantizer = Quantizer::load(&at, config)?;
@@ -103,7 +103,7 @@ pub(super) fn compare_half(
     let state = folder.tensors("vqvae_state.safetensors")?;
     let io = folder.tensors("vqvae_io.safetensors")?;
     let at = Parameters::new(&state, device, DType::F16);
-    let encoder = Encoder::load(&at, &folder.sizes.tokenizer)?;
+    let encoder = Encoder::load(&at, folder.tokenizer_sizes()?)?;
     for axis in (0..3).map(|a| format!("axis{a}")) {
         let x = tensor::<5>(&io, &format!("{axis}.x"), device)?.cast(DType::F16);
         let expected = io.f32(&format!("{axis}.z_e"))?;

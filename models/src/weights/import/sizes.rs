@@ -8,7 +8,7 @@ use super::checkpoint::{Attention, Checkpoint, TokenizerCheckpoint, layer};
 use super::modules::VISUAL;
 use crate::nn::config::{
     ConvConfig, NameEncoderConfig, PatientDiscriminationConfig, PrimaConfig, ReportEncoderConfig,
-    TransformerConfig, VitConfig, VqVaeConfig,
+    TokenizerConfig, TransformerConfig, VitConfig, VqVaeConfig,
 };
 use crate::weights::torch_file::StoredTensor;
 
@@ -38,7 +38,7 @@ pub(super) fn sizes(
     let config = PrimaConfig {
         projection: study_vit.output,
         head_hidden: head_hidden(model, shapes)?,
-        tokenizer: vqvae(tokenizer)?,
+        tokenizer: TokenizerConfig::Conv3d(vqvae(tokenizer)?),
         series_name: name_encoder(model, shapes, "serieencoder", name_heads)?,
         study_name: name_encoder(model, shapes, "studyencoder", name_heads)?,
         sequence_vit: vit(model, shapes, "innerViT", sequence_heads)?,
