@@ -1,6 +1,27 @@
-//! What runs at a training site. So far: comparison with the published code, import of its
-//! checkpoints, and untrained bundles for demonstrations and tests.
+//! Training, import, evaluation and export of Prima models.
+//!
+//! Modules in the order of data flow:
+//!
+//! - [`cohort`] studies on disk: records, labels, patch and token shards;
+//! - [`evaluate`] metrics, calibration, thresholds, leak baselines;
+//! - [`stage`] the stages of training;
+//! - [`parity`] comparison with recordings of the published code.
 //!
 //! Research use; not a medical device.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::float_cmp,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "tests compare small exact numbers and fail loudly"
+    )
+)]
 
+pub mod cohort;
+pub mod evaluate;
 pub mod parity;
+pub mod picture;
+pub mod stage;

@@ -51,7 +51,8 @@ impl NameEncoder<Compute> {
             embedding: Param::from_tensor(
                 encoder.at("embed").tensor("weight", [VOCABULARY, config.embedding])?,
             ),
-            positions: Param::from_tensor(positions),
+            // A table, not a weight (specification §6).
+            positions: Param::from_tensor(positions).set_require_grad(false),
             transformer: Transformer::load(&encoder.at("transformer"), &config.transformer)?,
             output,
         })

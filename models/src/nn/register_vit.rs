@@ -89,23 +89,34 @@ impl RegisterVit<Compute> {
     /// Runs the blocks and reads the registers of every sequence.
     #[must_use]
     pub fn forward(&self, input: Packed) -> RegisterOutput {
+        self.forward_states(input).0
+    }
+
+    /// As [`Self::forward`], with the normalised states of all positions after the last block,
+    /// `[T, D]`: registers, prefix and tokens of one sequence after another.
+    #[must_use]
+    pub fn forward_states(&self, input: Packed) -> (RegisterOutput, Tensor<Compute, 2>) {
         let Packed { x, lengths } = input;
         let [n_registers, dim] = self.registers.dims();
-        let x = self.transformer.forward(x, &lengths);
+        let states = self.norm.forward(self.transformer.forward(x, &lengths));
         let mut start = 0;
         let registers = lengths
             .iter()
             .map(|length| {
-                let registers = x.clone().narrow(0, start, n_registers);
+                let registers = states.clone().narrow(0, start, n_registers);
                 start += length;
                 registers
             })
             .collect();
-        let pooled = self
-            .norm
-            .forward(Tensor::cat(registers, 0)) // [S * R, D]
-            .reshape([lengths.len(), n_registers * dim]); // [S, R * D]
-        RegisterOutput { output: self.output.forward(pooled.clone()), pooled }
+        let pooled =
+            Tensor::cat(registers, 0).reshape([lengths.len(), n_registers * dim]); // [S, R * D]
+        (RegisterOutput { output: self.output.forward(pooled.clone()), pooled }, states)
+    }
+
+    /// Number of registers, `R`.
+    #[must_use]
+    pub fn registers(&self) -> usize {
+        self.registers.dims()[0]
     }
 
     /// The blocks, for comparison stage by stage.

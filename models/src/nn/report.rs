@@ -80,6 +80,13 @@ impl ReportEncoder<Compute> {
         self.final_norm.forward(x)
     }
 
+    /// Logits of the next token at every position: the states against the token embeddings, as
+    /// GPT-2 ties them. `[B, T, D]` to `[B, T, vocabulary]`.
+    #[must_use]
+    pub fn next_token(&self, hidden: Tensor<Compute, 3>) -> Tensor<Compute, 3> {
+        hidden.matmul(self.tokens.val().transpose().unsqueeze())
+    }
+
     /// Projects the state at the last token of each report: `[B, T, D]` to `[B, projection]`.
     #[must_use]
     pub fn project(&self, hidden: &Tensor<Compute, 3>, lengths: &[usize]) -> Tensor<Compute, 2> {

@@ -1,0 +1,229 @@
+//! From a logit to a probability, and how far probabilities are from frequencies.
+
+use serde::{Deserialize, Serialize};
+
+use super::metrics::mean;
+
+/// How a logit becomes a probability; fitted on studies that training did not see.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Calibration {
+    /// `sigmoid(logit / temperature)` (Guo et al., ICML 2017).
+    Temperature {
+        /// Larger is less certain.
+        temperature: f64,
+    },
+    /// `sigmoid(slope * logit + intercept)` (Platt 1999).
+    Platt {
+        /// Factor of the logit.
+        slope: f64,
+        /// Added to it.
+        intercept: f64,
+    },
+    /// A rising polyline; constant before its first and after its last knot.
+    Isotonic {
+        /// `(logit, probability)`, logits ascending.
+        knots: Vec<[f64; 2]>,
+    },
+}
+
+/// Temperatures outside `1 / LIMIT` to `LIMIT` are not looked for: classes that the logits
+/// separate fully, or rank the wrong way, have none.
+const TEMPERATURE_LIMIT: f64 = 100.0;
+
+impl Calibration {
+    /// The probability of a logit.
+    #[must_use]
+    pub fn probability(&self, logit: f64) -> f64 {
+        match self {
+            Self::Temperature { temperature } => sigmoid(logit / temperature),
+            Self::Platt { slope, intercept } => sigmoid(slope * logit + intercept),
+            Self::Isotonic { knots } => polyline(knots, logit),
+        }
+    }
+
+    /// The temperature with the least cross entropy.
+    ///
+    /// # Panics
+    /// When there are not as many logits as labels.
+    #[must_use]
+    pub fn temperature(logits: &[f64], labels: &[bool]) -> Self {
+        let rows: Vec<f64> = logits.iter().flat_map(|logit| [0.0, *logit]).collect();
+        let classes: Vec<usize> = labels.iter().map(|label| usize::from(*label)).collect();
+        Self::Temperature { temperature: softmax_temperature(&rows, 2, &classes) }
+    }
+
+    /// Platt's fit, with his smoothed targets, by Newton's method with step halving.
+    ///
+    /// # Panics
+    /// When there are not as many logits as labels.
+    #[must_use]
+    pub fn platt(logits: &[f64], labels: &[bool]) -> Self {
+        assert_eq!(logits.len(), labels.len(), "one logit per label");
+        let positives = labels.iter().filter(|label| **label).count() as f64;
+        let negatives = labels.len() as f64 - positives;
+        let target = |label: bool| {
+            if label { (positives + 1.0) / (positives + 2.0) } else { 1.0 / (negatives + 2.0) }
+        };
+        let loss = |slope: f64, intercept: f64| -> f64 {
+            let terms = logits.iter().zip(labels).map(|(z, label)| {
+                let score = slope * z + intercept;
+                softplus(score) - target(*label) * score
+            });
+            terms.sum()
+        };
+        let (mut slope, mut intercept) = (0.0, ((positives + 1.0) / (negatives + 1.0)).ln());
+        for _ in 0..100 {
+            let (mut gradient, mut hessian) = ([0.0; 2], [1e-12, 0.0, 1e-12]);
+            for (z, label) in logits.iter().zip(labels) {
+                let p = sigmoid(slope * z + intercept);
+                let (error, weight) = (p - target(*label), p * (1.0 - p));
+                gradient = [gradient[0] + error * z, gradient[1] + error];
+                let [zz, z1, one] = hessian;
+                hessian = [zz + weight * z * z, z1 + weight * z, one + weight];
+            }
+            let [zz, z1, one] = hessian;
+            let determinant = zz * one - z1 * z1;
+            let step = [
+                (one * gradient[0] - z1 * gradient[1]) / determinant,
+                (zz * gradient[1] - z1 * gradient[0]) / determinant,
+            ];
+            let before = loss(slope, intercept);
+            let falls =
+                |size: &f64| loss(slope - size * step[0], intercept - size * step[1]) < before;
+            let halvings = (0..40).map(|power| 0.5_f64.powi(power));
+            let Some(size) = halvings.into_iter().find(falls) else { break };
+            slope -= size * step[0];
+            intercept -= size * step[1];
+        }
+        Self::Platt { slope, intercept }
+    }
+
+    /// Isotonic regression by pooling adjacent violators; equal logits are pooled first.
+    ///
+    /// # Panics
+    /// When there are not as many logits as labels.
+    #[must_use]
+    pub fn isotonic(logits: &[f64], labels: &[bool]) -> Self {
+        assert_eq!(logits.len(), labels.len(), "one logit per label");
+        let mut order: Vec<usize> = (0..logits.len()).collect();
+        order.sort_by(|&a, &b| logits[a].total_cmp(&logits[b]));
+        let mut blocks: Vec<Block> = Vec::new();
+        for tied in order.chunk_by(|&a, &b| logits[a].total_cmp(&logits[b]).is_eq()) {
+            let positives = tied.iter().filter(|index| labels[**index]).count();
+            let logit = logits[tied[0]];
+            let mut block = Block { first: logit, last: logit, positives, count: tied.len() };
+            while let Some(before) = blocks.pop_if(|before| before.share() >= block.share()) {
+                block = Block {
+                    first: before.first,
+                    last: block.last,
+                    positives: before.positives + block.positives,
+                    count: before.count + block.count,
+                };
+            }
+            blocks.push(block);
+        }
+        let mut knots: Vec<[f64; 2]> = Vec::new();
+        for block in &blocks {
+            knots.push([block.first, block.share()]);
+            if block.last > block.first {
+                knots.push([block.last, block.share()]);
+            }
+        }
+        Self::Isotonic { knots }
+    }
+}
+
+/// The temperature that makes `softmax(logits / temperature)` least surprised by `classes`.
+/// `logits` holds `width` values a study.
+///
+/// The loss is convex in `1 / temperature`, so its slope is bisected.
+///
+/// # Panics
+/// When the lengths do not fit, or a class is not below `width`.
+#[must_use]
+pub fn softmax_temperature(logits: &[f64], width: usize, classes: &[usize]) -> f64 {
+    assert_eq!(logits.len(), width * classes.len(), "{width} logits per class");
+    let slope = |sharpness: f64| -> f64 {
+        let terms = logits.chunks_exact(width).zip(classes).map(|(row, class)| {
+            let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let weight = |z: f64| (sharpness * (z - largest)).exp();
+            let sum: f64 = row.iter().map(|z| weight(*z)).sum();
+            row.iter().map(|z| weight(*z) * z).sum::<f64>() / sum - row[*class]
+        });
+        terms.sum()
+    };
+    let (mut low, mut high) = (-TEMPERATURE_LIMIT.ln(), TEMPERATURE_LIMIT.ln());
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if slope(middle.exp()) < 0.0 { low = middle } else { high = middle }
+    }
+    (-f64::midpoint(low, high)).exp()
+}
+
+/// Mean distance of confidence and frequency over `bins` equal bins of the probability, weighted
+/// by the studies in each; 0 without studies.
+///
+/// # Panics
+/// When there are not as many probabilities as labels.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a probability times the number of bins, cut to the last bin"
+)]
+pub fn expected_calibration_error(probabilities: &[f64], labels: &[bool], bins: usize) -> f64 {
+    assert_eq!(probabilities.len(), labels.len(), "one probability per label");
+    let mut difference = vec![0.0; bins.max(1)];
+    for (probability, label) in probabilities.iter().zip(labels) {
+        let bin = ((probability * bins as f64) as usize).min(difference.len() - 1);
+        difference[bin] += probability - f64::from(u8::from(*label));
+    }
+    difference.iter().map(|sum| sum.abs()).sum::<f64>() / labels.len().max(1) as f64
+}
+
+/// Mean squared distance of probability and outcome; 0 is best.
+///
+/// # Panics
+/// When there are not as many probabilities as labels.
+#[must_use]
+pub fn brier(probabilities: &[f64], labels: &[bool]) -> f64 {
+    assert_eq!(probabilities.len(), labels.len(), "one probability per label");
+    let square = |(p, label): (&f64, &bool)| (p - f64::from(u8::from(*label))).powi(2);
+    mean(&probabilities.iter().zip(labels).map(square).collect::<Vec<_>>())
+}
+
+/// Neighbouring logits that share a frequency.
+struct Block {
+    first: f64,
+    last: f64,
+    positives: usize,
+    count: usize,
+}
+
+impl Block {
+    fn share(&self) -> f64 {
+        self.positives as f64 / self.count as f64
+    }
+}
+
+fn polyline(knots: &[[f64; 2]], x: f64) -> f64 {
+    let after = knots.partition_point(|knot| knot[0] < x);
+    match (after.checked_sub(1).and_then(|before| knots.get(before)), knots.get(after)) {
+        (Some(&[x0, y0]), Some(&[x1, y1])) => y0 + (y1 - y0) * (x - x0) / (x1 - x0),
+        (Some(&[_, y]), None) | (None, Some(&[_, y])) => y,
+        (None, None) => 0.5,
+    }
+}
+
+pub(super) fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// `ln(1 + exp(x))` without overflow.
+pub(super) fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+#[cfg(test)]
+mod tests;

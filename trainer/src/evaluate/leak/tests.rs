@@ -1,0 +1,157 @@
+use models::tokens::{SeriesPatches, StudyPatches};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::super::metrics::tests::example;
+use super::features::{HEADERS_WIDTH, HISTOGRAMS_WIDTH, SeriesHeader, headers, histograms};
+use super::*;
+use crate::cohort::record::{Demographics, Report, Sex, StudyRecord};
+
+#[test]
+fn fit_equals_scikit_learn() {
+    let (_, labels) = example();
+    let features: Vec<f32> = (0..60_u32)
+        .flat_map(|i| (0..4_u32).map(move |j| (f64::from(i), f64::from(j))))
+        .map(|(i, j)| {
+            let shift = if j == 0.0 && labels[i as usize] { 0.8 } else { 0.0 };
+            ((0.37 * i * (j + 1.0) + j).sin() + shift) as f32
+        })
+        .collect();
+    let mut model = vec![0.0; 5];
+    fit(Rows::new(&features, 4), &labels, 0.02, &mut model);
+    let expected = [
+        1.216_067_725_892_589_2,
+        -0.088_324_068_345_192_98,
+        0.083_374_477_713_585_53,
+        -0.048_494_751_548_497_944,
+        0.304_549_760_624_516_94,
+    ];
+    for (found, expected) in model.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    }
+}
+
+const NAMES: [&str; 5] = ["AX_T2_FSE", "AX_FLAIR", "SAG_T1", "AX_DWI", "COR_T2"];
+
+/// What one study has for the baselines.
+struct Sample {
+    headers: Vec<f32>,
+    histograms: Vec<f32>,
+    labels: Vec<bool>,
+}
+
+/// A study of random series; `leaks` makes the first label show in a name and the second in the
+/// brightness of the FLAIR images. The third never shows.
+fn sample(leaks: bool, rng: &mut ChaCha8Rng) -> Sample {
+    let labels: Vec<bool> = (0..3).map(|_| rng.random_bool(0.2)).collect();
+    let acquired: Vec<&str> = NAMES.into_iter().filter(|_| rng.random_bool(0.8)).collect();
+    let series: Vec<SeriesHeader> = acquired
+        .into_iter()
+        .map(|name| SeriesHeader {
+            name: if leaks && labels[0] { format!("{name}_TUMOUR") } else { name.to_owned() },
+            repetition_ms: Some(rng.random_range(400.0..30000.0)),
+            echo_ms: rng.random_bool(0.9).then(|| rng.random_range(8.0..120.0)),
+            size_vox: [256, 256, rng.random_range(18..30)],
+        })
+        .collect();
+    let record = StudyRecord {
+        id: "s1".into(),
+        patient: "p1".into(),
+        split: Split::Train,
+        day: 0,
+        description: "MRI BRAIN W WO CONTRAST".into(),
+        report: Report::default(),
+        demographics: Demographics {
+            sex: Some(if rng.random_bool(0.5) { Sex::Female } else { Sex::Male }),
+            age_years: Some(rng.random_range(0.0..90.0)),
+            field_t: Some(if rng.random_bool(0.5) { 1.5 } else { 3.0 }),
+            manufacturer: Some(["SIEMENS", "GE"][rng.random_range(0..2)].into()),
+            ..Demographics::default()
+        },
+    };
+    let patches = series.iter().map(|header| {
+        let bright = leaks && labels[1] && header.name.contains("FLAIR");
+        let gain: f32 = rng.random_range(0.3..0.6) + if bright { 0.3 } else { 0.0 };
+        SeriesPatches {
+            thin_axis: 0,
+            voxels: (0..512).map(|_| gain * rng.random_range(0.0..1.0_f32)).collect(),
+            coordinates: vec![[0; 3]],
+            sequence: vec![0],
+        }
+    });
+    let patches = StudyPatches { series: patches.collect() };
+    let names: Vec<&str> = series.iter().map(|header| header.name.as_str()).collect();
+    Sample {
+        headers: headers(&record, &series, true),
+        histograms: histograms(&patches, &names),
+        labels,
+    }
+}
+
+#[test]
+fn planted_leaks_are_found_and_nothing_else() {
+    for (leaks, header_range, histogram_range) in
+        [(false, 0.4..0.6, 0.4..0.6), (true, 0.99..1.01, 0.8..1.01)]
+    {
+        let rng = &mut ChaCha8Rng::seed_from_u64(7);
+        let samples: Vec<Sample> = (0..3000).map(|_| sample(leaks, rng)).collect();
+        let splits: Vec<Split> = (0..3000)
+            .map(|study| match study % 3 {
+                0 => Split::Validation,
+                1 => Split::Test,
+                _ => Split::Train,
+            })
+            .collect();
+        let labels: Vec<Vec<bool>> = samples.iter().map(|sample| sample.labels.clone()).collect();
+        let area = |features: Vec<f32>, width| -> Vec<f64> {
+            let report = measure(Rows::new(&features, width), &labels, &splits);
+            assert_eq!(report.mean, mean_area(&report.auroc));
+            report.auroc.iter().map(|area| area.unwrap().value).collect()
+        };
+        let by_headers =
+            area(samples.iter().flat_map(|s| s.headers.clone()).collect(), HEADERS_WIDTH);
+        let by_histograms =
+            area(samples.iter().flat_map(|s| s.histograms.clone()).collect(), HISTOGRAMS_WIDTH);
+        let chance = 0.4..0.6;
+        assert!(header_range.contains(&by_headers[0]), "{leaks}: {by_headers:?}");
+        assert!(histogram_range.contains(&by_histograms[1]), "{leaks}: {by_histograms:?}");
+        for blind in [by_headers[1], by_headers[2], by_histograms[0], by_histograms[2]] {
+            assert!(chance.contains(&blind), "{leaks}: {by_headers:?} {by_histograms:?}");
+        }
+    }
+}
+
+#[test]
+fn demographics_are_seen_only_when_asked_for() {
+    let mut record = StudyRecord {
+        id: "s1".into(),
+        patient: "p1".into(),
+        split: Split::Train,
+        day: 0,
+        description: "MRI BRAIN".into(),
+        report: Report::default(),
+        demographics: Demographics::default(),
+    };
+    let anonymous = [false, true].map(|shown| headers(&record, &[], shown));
+    record.demographics.age_years = Some(62.0);
+    record.demographics.sex = Some(Sex::Female);
+    record.report.findings = "Glioblastoma.".into();
+    let known = [false, true].map(|shown| headers(&record, &[], shown));
+    let bits = |row: &[f32]| row.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&anonymous[0]), bits(&known[0]));
+    assert_ne!(bits(&anonymous[1]), bits(&known[1]));
+    assert_eq!(known[0].len(), HEADERS_WIDTH);
+}
+
+#[test]
+fn a_label_without_positives_has_no_area() {
+    let features = [0.0, 1.0, 2.0, 3.0];
+    let splits = [Split::Train, Split::Train, Split::Test, Split::Test];
+    let labels: Vec<Vec<bool>> =
+        [[true, false], [false, false], [false, false], [true, false]].map(Vec::from).to_vec();
+    let report = measure(Rows::new(&features, 1), &labels, &splits);
+    // Falling in the training split, rising in the test split.
+    assert_eq!(report.auroc[0].map(|area| area.value), Some(0.0));
+    assert_eq!(report.auroc[1], None);
+    assert_eq!(report.mean, Some(0.0));
+}

@@ -1,0 +1,15 @@
+//! How good a model is, and whether its cohort gives answers away.
+//!
+//! 1. [`metrics`] area under the ROC curve with its interval, average precision, correlations,
+//!    decisions at a threshold.
+//! 2. [`calibration`] from logits to probabilities, and their error.
+//! 3. [`threshold`] a decision threshold by a stated operating point.
+//! 4. [`embedding`] agreement of embeddings: CKA, retrieval.
+//! 5. [`leak`] what labels can be told from without looking at the images.
+
+pub mod calibration;
+pub mod embedding;
+pub mod leak;
+pub mod metrics;
+pub mod rows;
+pub mod threshold;

@@ -1,0 +1,188 @@
+//! Studies of a token store as a network reads them, with every augmentation of the published
+//! training (specification §11).
+
+use models::dims::{LATENT, TOKEN_FEATURES};
+use models::tokens::position::assemble_thin_first;
+use models::tokens::text::char_ids;
+use rand::Rng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::cohort::shard::{SeriesView, ShardError, Store, unpack_latents};
+
+/// Shares by which training studies are disturbed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augmentation {
+    /// Share of tokens left out.
+    pub token_dropout: f64,
+    /// Share of series left out; one always stays.
+    pub series_dropout: f64,
+    /// Share of series whose name becomes `unk`.
+    pub unknown_name: f64,
+    /// The foreground threshold, 5 % of a patch, moves by up to so many points. Stored patches
+    /// passed 5 %, so only the upward half has an effect.
+    pub foreground_jitter: u8,
+    /// Series in random order.
+    pub shuffle_series: bool,
+    /// Enumerated items of the report in random order.
+    pub shuffle_report: bool,
+    /// Most tokens of a series; a random subset beyond. 0 takes all.
+    pub most_tokens: usize,
+    /// Additional copies of abnormal studies in an epoch.
+    pub abnormal_copies: usize,
+}
+
+impl Default for Augmentation {
+    /// The published training.
+    fn default() -> Self {
+        Self {
+            token_dropout: 0.03,
+            series_dropout: 0.08,
+            unknown_name: 0.07,
+            foreground_jitter: 2,
+            shuffle_series: true,
+            shuffle_report: true,
+            most_tokens: 0,
+            abnormal_copies: 3,
+        }
+    }
+}
+
+impl Augmentation {
+    /// Leaves studies as they are.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            token_dropout: 0.0,
+            series_dropout: 0.0,
+            unknown_name: 0.0,
+            foreground_jitter: 0,
+            shuffle_series: false,
+            shuffle_report: false,
+            most_tokens: 0,
+            abnormal_copies: 0,
+        }
+    }
+}
+
+/// Foreground per cent from which patches are kept, before jitter (specification §4).
+const FOREGROUND_PERCENT: u8 = 5;
+/// The name that says nothing.
+const UNKNOWN: &str = "unk";
+
+/// One study, ready for tensors.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// Its series.
+    pub series: Vec<SeriesExample>,
+    /// Characters of the study description.
+    pub description: Vec<u8>,
+}
+
+/// One series.
+#[derive(Clone, Debug)]
+pub struct SeriesExample {
+    /// Which series of the study.
+    pub index: usize,
+    /// Characters of the name.
+    pub name: Vec<u8>,
+    /// `[T, 289]`, C-ordered.
+    pub features: Vec<f32>,
+    /// Lesion components in each token.
+    pub components: Vec<u16>,
+}
+
+impl SeriesExample {
+    /// Number of tokens.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.components.len()
+    }
+}
+
+/// Reads a study and disturbs it.
+///
+/// # Errors
+///
+/// When the store does not hold it.
+pub fn example(
+    store: &Store,
+    id: &str,
+    augmentation: &Augmentation,
+    rng: &mut ChaCha8Rng,
+) -> Result<Example, ShardError> {
+    let (description, views) = store.study(id)?;
+    let mut order: Vec<usize> = (0..views.len()).collect();
+    if augmentation.shuffle_series {
+        order.shuffle(rng);
+    }
+    let mut kept: Vec<usize> = Vec::new();
+    for index in &order {
+        if !rng.random_bool(augmentation.series_dropout) {
+            kept.push(*index);
+        }
+    }
+    if kept.is_empty() {
+        kept.extend(order.first());
+    }
+    let series = kept.into_iter().map(|index| series(index, &views[index], augmentation, rng));
+    let series = series.filter(|s| s.tokens() > 0).collect();
+    Ok(Example { series, description: char_ids(description).ids })
+}
+
+fn series(
+    index: usize,
+    view: &SeriesView<'_>,
+    augmentation: &Augmentation,
+    rng: &mut ChaCha8Rng,
+) -> SeriesExample {
+    let name = if rng.random_bool(augmentation.unknown_name) { UNKNOWN } else { view.name };
+    let jitter = augmentation.foreground_jitter;
+    let least = if jitter == 0 {
+        0
+    } else {
+        (FOREGROUND_PERCENT + rng.random_range(0..=2 * jitter)).saturating_sub(jitter)
+    };
+    let least = if least <= FOREGROUND_PERCENT { 0 } else { least };
+    let mut tokens: Vec<u16> = view.sequence.to_vec();
+    let foreground = |t: &u16| view.foreground[usize::from(*t)] >= least;
+    if tokens.iter().any(foreground) {
+        tokens.retain(foreground);
+    }
+    let all = tokens.clone();
+    tokens.retain(|_| !rng.random_bool(augmentation.token_dropout));
+    if tokens.is_empty() {
+        tokens = all;
+    }
+    let most = augmentation.most_tokens;
+    if most > 0 && tokens.len() > most {
+        tokens.shuffle(rng);
+        tokens.truncate(most);
+        tokens.sort_unstable();
+    }
+    let mut features = vec![0.0; tokens.len() * TOKEN_FEATURES];
+    let mut latent = [0.0; LATENT];
+    for (token, out) in tokens.iter().zip(features.as_chunks_mut::<TOKEN_FEATURES>().0) {
+        let at = usize::from(*token);
+        unpack_latents(&view.values[2 * at * LATENT..2 * (at + 1) * LATENT], &mut latent);
+        let start = view.coordinates[at].map(u32::from);
+        assemble_thin_first(&latent, view.thin_axis, start, out);
+    }
+    let components = tokens.iter().map(|t| view.components[usize::from(*t)]).collect();
+    SeriesExample { index, name: char_ids(name).ids, features, components }
+}
+
+/// Items of an enumerated summary in random order, numbered again.
+#[must_use]
+pub fn shuffle_items(summary: &str, rng: &mut ChaCha8Rng) -> String {
+    let mut items: Vec<&str> = summary
+        .lines()
+        .map(|line| line.trim_start_matches(|c: char| c.is_ascii_digit() || ". )".contains(c)))
+        .filter(|item| !item.is_empty())
+        .collect();
+    items.shuffle(rng);
+    let numbered = items.iter().enumerate().map(|(i, item)| format!("{}. {item}", i + 1));
+    numbered.collect::<Vec<_>>().join("\n")
+}

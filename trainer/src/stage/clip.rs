@@ -1,0 +1,707 @@
+//! `clip`: hierarchical ViT against the report encoder (paper, Methods, "Training objective on
+//! MRI-report pairs"; Algorithm 2; specification §11).
+//!
+//! The contrastive batch may be far larger than what fits into memory at once: embeddings of all
+//! studies are computed without a graph, the loss is differentiated with respect to them, and
+//! every part of the batch is computed again with a graph to carry those derivatives to the
+//! weights (Gao et al., 2021, "GradCache"). The gradients are those of the whole batch, and only
+//! one part's activations are ever held.
+//!
+//! On simulated cohorts two further objectives can be switched on, because the simulator knows
+//! more than a report says: which tokens a lesion is in, and the labels themselves.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use burn::DispatchDevice;
+use burn::module::{AutodiffModule, Module, Param};
+use burn::nn::Linear;
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor, TensorData, activation};
+use models::dims::TOKEN_FEATURES;
+use models::engine::DeviceChoice;
+use models::labels::DIAGNOSES;
+use models::nn::Compute;
+use models::nn::config::PrimaConfig;
+use models::nn::loss::{PatientDiscrimination, clip_loss, patient_discrimination_loss};
+use models::nn::parameters::{ParameterError, Parameters};
+use models::nn::prima::Prima;
+use models::nn::report::ReportEncoder;
+use models::weights::mapped::WeightFile;
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::batch::{Augmentation, Example, example, shuffle_items};
+use super::collective::Group;
+use super::learner::{Learner, OptimizerConfig};
+use super::run::{Run, rng};
+use super::text::Vocabulary;
+use super::weights::{Fresh, Names, Overlay, write};
+use crate::cohort::record::Split;
+use crate::cohort::shard::{Store, Values};
+use crate::cohort::{Cohort, read_lines};
+
+/// Configuration of `trainer clip`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClipRun {
+    /// Cohort folder with token shards.
+    pub cohort: PathBuf,
+    /// Run folder of `trainer text`.
+    pub text: PathBuf,
+    /// Weights of `trainer series-names`, where that stage ran.
+    #[serde(default)]
+    pub series_names: Option<PathBuf>,
+    /// Device.
+    #[serde(default = "super::cpu")]
+    pub device: DeviceChoice,
+    /// Seed of weights and batches.
+    #[serde(default)]
+    pub seed: u64,
+    /// Number of steps.
+    pub steps: u64,
+    /// Studies of the contrastive batch, over all processes.
+    pub batch: usize,
+    /// Studies computed at a time.
+    pub part: usize,
+    /// Steps between checkpoints.
+    #[serde(default = "checkpoint_steps")]
+    pub checkpoint_steps: u64,
+    /// Steps between retrieval on the validation studies.
+    #[serde(default = "checkpoint_steps")]
+    pub validate_steps: u64,
+    /// How weights change.
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    /// How studies are disturbed.
+    #[serde(default)]
+    pub augmentation: Augmentation,
+    /// Weights of the objectives.
+    #[serde(default)]
+    pub objective: Objective,
+    /// Sizes; the report encoder's stand in the text run.
+    pub sizes: PrimaConfig,
+}
+
+/// Weights of the objectives.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Objective {
+    /// Image against report.
+    pub clip: f64,
+    /// Series of one study against the others (paper: lambda).
+    pub patient_discrimination: f64,
+    /// Initial temperature; similarities are multiplied by its exponential.
+    pub temperature: f32,
+    /// Simulated cohorts: which lesion each token is in.
+    pub lesions: f64,
+    /// Labels from the study embedding by one linear layer.
+    pub labels: f64,
+}
+
+impl Default for Objective {
+    /// The published training.
+    fn default() -> Self {
+        Self { clip: 1.0, patient_discrimination: 0.03, temperature: 0.07, lesions: 0.0, labels: 0.0 }
+    }
+}
+
+fn checkpoint_steps() -> u64 {
+    200
+}
+
+/// Everything the stage trains.
+#[derive(Module, Debug)]
+pub struct ClipModel<B: Backend> {
+    vision: Prima<B>,
+    report: ReportEncoder<B>,
+    temperature: Param<Tensor<B, 1>>,
+    patient_temperature: Param<Tensor<B, 1>>,
+    /// Lesions from token states; thrown away after training.
+    lesions: Linear<B>,
+    /// Labels from study embeddings; thrown away after training.
+    labels: Linear<B>,
+}
+
+impl ClipModel<Compute> {
+    /// Reads the published names, and `probe.*`.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor is missing or has another shape.
+    pub fn load(at: &Parameters<'_>, sizes: &PrimaConfig) -> Result<Self, ParameterError> {
+        let report = sizes.report.unwrap_or_else(|| unreachable!("resolved before"));
+        let width = sizes.sequence_vit.transformer.dim;
+        let probe = |name: &str, input| {
+            at.at("probe").at(name).linear(input, DIAGNOSES.len(), true)
+        };
+        Ok(Self {
+            vision: Prima::load(at, sizes)?,
+            report: ReportEncoder::load(at, &report, sizes.projection)?,
+            temperature: Param::from_tensor(at.tensor("temperature", [1])?),
+            patient_temperature: Param::from_tensor(at.tensor("patdistemperature", [1])?),
+            lesions: probe("lesions", width)?,
+            labels: probe("labels", sizes.embedding())?,
+        })
+    }
+
+    /// The vision side.
+    #[must_use]
+    pub fn vision(&self) -> &Prima<Compute> {
+        &self.vision
+    }
+}
+
+/// A study with everything the objectives compare it with.
+pub(super) struct Pair {
+    pub(super) example: Example,
+    pub(super) report: Vec<i64>,
+    /// 52 values, 0 or 1.
+    pub(super) labels: Vec<f32>,
+    /// Diagnoses of each lesion component, from 1.
+    pub(super) components: HashMap<u8, Vec<usize>>,
+}
+
+/// What the network says about a part of the batch.
+struct Forward {
+    /// `[b, projection]`, unit length.
+    image: Tensor<Compute, 2>,
+    /// `[b, projection]`, unit length.
+    text: Tensor<Compute, 2>,
+    /// `[s, output]`, unit length, where the sizes have the network.
+    patient: Option<Tensor<Compute, 2>>,
+    /// `[b, 52]`.
+    labels: Tensor<Compute, 2>,
+    /// `[t, 52]` with registers and names, which weigh nothing.
+    lesions: Tensor<Compute, 2>,
+    /// Positions of registers and name, then tokens, of each series.
+    lengths: Vec<usize>,
+}
+
+/// Unit-length rows.
+pub(super) fn normalised(x: Tensor<Compute, 2>) -> Tensor<Compute, 2> {
+    let norm = x.clone().powi_scalar(2).sum_dim(1).sqrt();
+    x / norm
+}
+
+/// Series of studies to vectors, study embeddings and states.
+pub(super) fn embed(
+    vision: &Prima<Compute>,
+    examples: &[&Example],
+    width: usize,
+    device: &DispatchDevice,
+) -> Embedded {
+    let series = || examples.iter().flat_map(|e| &e.series);
+    let names: Vec<Vec<u8>> = series().map(|s| s.name.clone()).collect();
+    let names = vision.series_names(&names);
+    let tokens = series().map(|s| tokens(&s.features, width, device)).collect();
+    let vit = vision.sequence_vit();
+    let packed = vit.pack(&names, tokens);
+    let lengths = packed.lengths.clone();
+    let (output, states) = vit.forward_states(packed);
+    let mut first = 0;
+    let of_study = examples.iter().map(|e| {
+        let vectors = output.output.clone().narrow(0, first, e.series.len());
+        first += e.series.len();
+        vectors
+    });
+    let of_study = of_study.collect();
+    let descriptions: Vec<Vec<u8>> = examples.iter().map(|e| e.description.clone()).collect();
+    let descriptions = vision.study_names(&descriptions);
+    let studies = vision.studies(&descriptions, of_study);
+    Embedded {
+        vectors: output.output,
+        pooled_series: output.pooled,
+        states,
+        lengths,
+        pooled: studies.pooled,
+        projected: studies.output,
+    }
+}
+
+/// What the vision side gives.
+pub(super) struct Embedded {
+    /// `[S, study width]`.
+    pub(super) vectors: Tensor<Compute, 2>,
+    /// `[S, R * D]`.
+    pub(super) pooled_series: Tensor<Compute, 2>,
+    /// `[T, D]`.
+    pub(super) states: Tensor<Compute, 2>,
+    /// Positions of each series.
+    pub(super) lengths: Vec<usize>,
+    /// `[B, R * D]`.
+    pub(super) pooled: Tensor<Compute, 2>,
+    /// `[B, projection]`.
+    pub(super) projected: Tensor<Compute, 2>,
+}
+
+/// Features on the device, zero-padded to the width of the sequence ViT.
+fn tokens(features: &[f32], width: usize, device: &DispatchDevice) -> Tensor<Compute, 2> {
+    let count = features.len() / TOKEN_FEATURES;
+    let data = if width == TOKEN_FEATURES {
+        features.to_vec()
+    } else {
+        let rows = features.chunks_exact(TOKEN_FEATURES);
+        let pad = vec![0.0; width - TOKEN_FEATURES];
+        rows.flat_map(|row| row.iter().chain(&pad).copied()).collect()
+    };
+    Tensor::from_data(TensorData::new(data, [count, width]), device)
+}
+
+fn forward(
+    model: &ClipModel<Compute>,
+    pairs: &[Pair],
+    width: usize,
+    device: &DispatchDevice,
+) -> Forward {
+    let examples: Vec<&Example> = pairs.iter().map(|p| &p.example).collect();
+    let embedded = embed(&model.vision, &examples, width, device);
+    let longest = pairs.iter().map(|p| p.report.len()).max().unwrap_or(1);
+    let padded: Vec<Vec<i64>> = pairs.iter().map(|p| {
+        let mut ids = p.report.clone();
+        ids.resize(longest, 0);
+        ids
+    }).collect();
+    let lengths: Vec<usize> = pairs.iter().map(|p| p.report.len()).collect();
+    let text = model.report.project(&model.report.hidden(&padded), &lengths);
+    let patient = model.vision.patient_features(embedded.pooled_series).map(normalised);
+    Forward {
+        image: normalised(embedded.projected),
+        text: normalised(text),
+        patient,
+        labels: model.labels.forward(embedded.pooled),
+        lesions: model.lesions.forward(embedded.states),
+        lengths: embedded.lengths,
+    }
+}
+
+/// Positive-weighted binary cross entropy, mean over entries of weight one (paper, equation 13).
+///
+/// # Shapes
+///
+/// `logits`, `targets`, `weights`: `[N, L]`.
+pub(super) fn weighted_bce(
+    logits: Tensor<Compute, 2>,
+    targets: Vec<f32>,
+    weights: Vec<f32>,
+) -> Tensor<Compute, 1> {
+    let shape = logits.dims();
+    let device = logits.device();
+    let total: f32 = weights.iter().map(|w| w.min(1.0)).sum();
+    let tensor = |values| Tensor::<Compute, 2>::from_data(TensorData::new(values, shape), &device);
+    // log(1 + e^x) - x * y, in the form that does not overflow.
+    let softplus = activation::softplus(logits.clone(), 1.0);
+    ((softplus - logits * tensor(targets)) * tensor(weights)).sum() / total.max(1.0)
+}
+
+/// What the supervised objectives weigh.
+pub(super) struct Weights {
+    /// Negatives per positive of each label, bounded.
+    pub(super) positive: Vec<f32>,
+}
+
+impl Weights {
+    /// Largest weight of a positive: a label with three positives must not steer everything.
+    const MOST: f32 = 30.0;
+
+    pub(super) fn of(labels: &[Vec<f32>]) -> Self {
+        let total = labels.len() as f32;
+        let positive = (0..DIAGNOSES.len()).map(|l| {
+            let positives: f32 = labels.iter().map(|row| row[l]).sum();
+            ((total - positives) / positives.max(1.0)).clamp(1.0, Self::MOST)
+        });
+        Self { positive: positive.collect() }
+    }
+
+    fn studies(&self, pairs: &[Pair]) -> (Vec<f32>, Vec<f32>) {
+        let targets: Vec<f32> = pairs.iter().flat_map(|p| p.labels.iter().copied()).collect();
+        let weights = targets.iter().enumerate().map(|(i, y)| {
+            if *y > 0.5 { self.positive[i % DIAGNOSES.len()].sqrt() } else { 1.0 }
+        });
+        let weights = weights.collect();
+        (targets, weights)
+    }
+}
+
+/// Weight of a token inside a lesion: lesions fill a few tokens in a thousand.
+const LESION_WEIGHT: f32 = 20.0;
+
+/// Targets and weights of token states, `[T, 52]`; registers and names weigh nothing.
+fn lesion_targets(pairs: &[Pair], lengths: &[usize]) -> (Vec<f32>, Vec<f32>) {
+    let labels = DIAGNOSES.len();
+    let rows: usize = lengths.iter().sum();
+    let (mut targets, mut weights) = (vec![0.0; rows * labels], vec![0.0; rows * labels]);
+    let series = pairs.iter().flat_map(|p| p.example.series.iter().map(move |s| (p, s)));
+    let mut end = 0;
+    for ((pair, series), length) in series.zip(lengths) {
+        end += length;
+        let first = end - series.tokens();
+        for (i, bits) in series.components.iter().enumerate() {
+            let row = (first + i) * labels..(first + i + 1) * labels;
+            weights[row.clone()].fill(1.0);
+            for component in (1..=16u8).filter(|c| bits >> (c - 1) & 1 == 1) {
+                for diagnosis in pair.components.get(&component).into_iter().flatten() {
+                    targets[row.start + diagnosis] = 1.0;
+                    weights[row.start + diagnosis] = LESION_WEIGHT;
+                }
+            }
+        }
+    }
+    (targets, weights)
+}
+
+/// Data of a run.
+pub(super) struct Data {
+    pub(super) store: Store,
+    pub(super) ids: BTreeMap<Split, Vec<String>>,
+    reports: HashMap<String, String>,
+    pub(super) labels: HashMap<String, Vec<f32>>,
+    components: HashMap<String, HashMap<u8, Vec<usize>>>,
+    pub(super) cohort: Cohort,
+}
+
+/// A line of `summaries.jsonl`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// The study.
+    pub id: String,
+    /// Enumerated positive findings.
+    pub summary: String,
+}
+
+impl Data {
+    pub(super) fn open(folder: &Path) -> anyhow::Result<Self> {
+        let cohort = Cohort::open(folder)?;
+        let store = Store::open(folder, Values::Latents)?;
+        let mut ids: BTreeMap<Split, Vec<String>> = BTreeMap::new();
+        for record in &cohort.records {
+            let seen = store.study(&record.id).is_ok_and(|(_, series)| !series.is_empty());
+            if seen {
+                ids.entry(record.split).or_default().push(record.id.clone());
+            }
+        }
+        anyhow::ensure!(
+            ids.get(&Split::Train).is_some_and(|ids| ids.len() > 1),
+            "{}: fewer than two training studies have tokens; run `trainer tokens`",
+            folder.display()
+        );
+        let path = folder.join("summaries.jsonl");
+        let reports = if path.exists() {
+            let lines: Vec<Summary> = read_lines(&path)?;
+            lines.into_iter().map(|s| (s.id, s.summary)).collect()
+        } else {
+            cohort.records.iter().map(|r| (r.id.clone(), r.report.impression.clone())).collect()
+        };
+        let float = |b: &bool| f32::from(u8::from(*b));
+        let labels = cohort.labels.values();
+        let labels = labels.map(|l| (l.id.clone(), l.diagnoses.iter().map(float).collect()));
+        let labels = labels.collect();
+        let components = cohort.truth.values().map(|truth| {
+            let of = truth.lesions.iter().map(|l| (l.component, l.diagnoses.clone()));
+            let mut by_component: HashMap<u8, Vec<usize>> = HashMap::new();
+            for (component, diagnoses) in of {
+                by_component.entry(component).or_default().extend(diagnoses);
+            }
+            (truth.id.clone(), by_component)
+        });
+        let components = components.collect();
+        Ok(Self { store, ids, reports, labels, components, cohort })
+    }
+
+    pub(super) fn pair(
+        &self,
+        id: &str,
+        vocabulary: &Vocabulary,
+        augmentation: &Augmentation,
+        rng: &mut rand_chacha::ChaCha8Rng,
+    ) -> anyhow::Result<Pair> {
+        let example = example(&self.store, id, augmentation, rng)?;
+        let report = self.reports.get(id).map_or("", String::as_str);
+        let report = if augmentation.shuffle_report {
+            vocabulary.encode(&shuffle_items(report, rng))?
+        } else {
+            vocabulary.encode(report)?
+        };
+        let labels = self.labels.get(id).cloned();
+        Ok(Pair {
+            example,
+            report,
+            labels: labels.unwrap_or_else(|| vec![0.0; DIAGNOSES.len()]),
+            components: self.components.get(id).cloned().unwrap_or_default(),
+        })
+    }
+
+    pub(super) fn split(&self, split: Split) -> &[String] {
+        self.ids.get(&split).map_or(&[], Vec::as_slice)
+    }
+
+    /// Training studies with copies of abnormal ones, in the order of an epoch.
+    pub(super) fn epoch(&self, seed: u64, epoch: u64, copies: usize) -> Vec<&str> {
+        let mut ids: Vec<&str> = Vec::new();
+        for id in self.split(Split::Train) {
+            let abnormal = self.labels.get(id).is_some_and(|l| l.iter().any(|v| *v > 0.5));
+            ids.extend(std::iter::repeat_n(id.as_str(), 1 + if abnormal { copies } else { 0 }));
+        }
+        ids.shuffle(&mut rng(seed, (1 << 40) + epoch));
+        ids
+    }
+}
+
+/// Trains; returns the path of the weights.
+///
+/// # Errors
+///
+/// When inputs are refused, the disk is full, or training diverges.
+pub fn train(
+    config: &ClipRun,
+    folder: &Path,
+    resume: bool,
+    stop_after: Option<u64>,
+    group: &Group,
+) -> anyhow::Result<PathBuf> {
+    let data = Data::open(&config.cohort)?;
+    let vocabulary = Vocabulary::open(&config.text)?;
+    let mut sizes = config.sizes.clone();
+    sizes.report = Some(vocabulary.sizes());
+    sizes.validate()?;
+    let inputs = [config.cohort.as_path(), config.text.as_path()];
+    let mut run = Run::begin(folder, "clip", config, config.seed, &inputs, resume)?;
+    let device = super::device(config.device)?;
+    let trained = DispatchDevice::autodiff(device.clone());
+    let fresh = Fresh { seed: config.seed, temperature: config.objective.temperature };
+    let text = WeightFile::open(&config.text.join("text.safetensors"))?;
+    let with_text = Overlay { first: &text, then: &fresh };
+    let names = config.series_names.as_deref().map(WeightFile::open).transpose()?;
+    let source: Overlay<'_> = match &names {
+        Some(names) => Overlay { first: names, then: &with_text },
+        None => Overlay { first: &text, then: &fresh },
+    };
+    let model = ClipModel::load(&Parameters::new(&source, &trained, DType::F32), &sizes)?;
+    let mut learner = Learner::new(model, config.optimizer);
+    let mut first = 0;
+    if let Some((step, from)) = run.resume()? {
+        learner = learner.restore(&from)?;
+        first = step;
+    }
+    let labels: Vec<Vec<f32>> =
+        data.split(Split::Train).iter().filter_map(|id| data.labels.get(id).cloned()).collect();
+    let weights = Weights::of(&labels);
+    let copies = config.augmentation.abnormal_copies;
+    let epoch_studies = data.epoch(config.seed, 0, copies).len();
+    let per_epoch = (epoch_studies / config.batch).max(1) as u64;
+    for step in first..config.steps {
+        let order = data.epoch(config.seed, step / per_epoch, copies);
+        let at = usize::try_from(step % per_epoch)? * config.batch;
+        let ids: Vec<&str> =
+            (0..config.batch).map(|i| order[(at + i) % order.len()]).collect();
+        let own = group.share(ids.len());
+        let pairs: Vec<Pair> = ids[own]
+            .par_iter()
+            .enumerate()
+            .map(|(i, id)| {
+                let mut rng = rng(config.seed, (2 << 40) + step * 65_536 + i as u64);
+                data.pair(id, &vocabulary, &config.augmentation, &mut rng)
+            })
+            .collect::<anyhow::Result<_>>()?;
+        let losses = gradients(&mut learner, &pairs, config, &sizes, &weights, &trained, group)?;
+        let gradients = learner.gradients();
+        let gradients = group.sum(&learner.model, gradients)?;
+        let norm = learner.apply(gradients, step, config.steps)?;
+        run.progress(step + 1, config.steps);
+        if step % 5 == 0 || step + 1 == config.steps {
+            run.log(
+                step,
+                &[
+                    ("clip", losses.clip),
+                    ("patient", losses.patient),
+                    ("lesions", losses.lesions),
+                    ("labels", losses.labels),
+                    ("gradient_norm", norm),
+                ],
+            )?;
+        }
+        let done = step + 1;
+        let stop = stop_after == Some(done);
+        if done % config.validate_steps == 0 || done == config.steps {
+            let (top1, top5) = retrieval(&learner.model, &data, &vocabulary, &sizes, &device)?;
+            run.log(done, &[("retrieval_top1", top1), ("retrieval_top5", top5)])?;
+        }
+        if (done % config.checkpoint_steps == 0 || done == config.steps || stop) && group.is_first()
+        {
+            run.checkpoint(done, |to| learner.save(to))?;
+        }
+        if stop {
+            anyhow::bail!("stopped after step {done}, as asked");
+        }
+    }
+    let names = Names::of(&device, |at| ClipModel::load(at, &sizes))?;
+    let path = folder.join("network.safetensors");
+    let mut tensors = names.tensors(&learner.model.valid());
+    tensors.retain(|t| !t.name.starts_with("probe."));
+    write(&path, &tensors, false)?;
+    std::fs::write(folder.join("sizes.toml"), toml::to_string_pretty(&sizes)?)?;
+    Ok(path)
+}
+
+/// Values of the objectives.
+#[derive(Default)]
+struct Losses {
+    clip: f64,
+    patient: f64,
+    lesions: f64,
+    labels: f64,
+}
+
+/// Gradients of the whole batch into the learner, part by part.
+fn gradients(
+    learner: &mut Learner<ClipModel<Compute>>,
+    pairs: &[Pair],
+    config: &ClipRun,
+    sizes: &PrimaConfig,
+    weights: &Weights,
+    device: &DispatchDevice,
+    group: &Group,
+) -> anyhow::Result<Losses> {
+    let width = sizes.sequence_vit.transformer.dim;
+    let parts: Vec<&[Pair]> = pairs.chunks(config.part).collect();
+    let mut losses = Losses::default();
+    // First pass: embeddings only.
+    let fixed = learner.model.valid();
+    let (mut images, mut texts, mut patients, mut studies) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut next = i64::try_from(group.offset(pairs.len()))?;
+    for part in &parts {
+        let out = forward(&fixed, part, width, group.device());
+        images.push(out.image);
+        texts.push(out.text);
+        patients.extend(out.patient);
+        for pair in *part {
+            studies.extend(std::iter::repeat_n(next, pair.example.series.len()));
+            next += 1;
+        }
+    }
+    drop(fixed);
+    let leaf = |own: Vec<Tensor<Compute, 2>>| -> anyhow::Result<Leaf> {
+        let own = Tensor::cat(own, 0);
+        let (all, first) = group.gather(own.clone())?;
+        Ok(Leaf { all: Tensor::from_inner(all).require_grad(), first, rows: own.dims()[0] })
+    };
+    let image = leaf(images)?;
+    let text = leaf(texts)?;
+    let temperature = learner.model.temperature.val();
+    let mut loss = clip_loss(image.all.clone(), text.all.clone(), temperature) * config.objective.clip;
+    losses.clip = super::scalar(&loss);
+    let mut patient = None;
+    if config.objective.patient_discrimination > 0.0 && !patients.is_empty() {
+        let leaf = leaf(patients)?;
+        let studies = group.gather_ids(&studies)?;
+        let term = patient_discrimination_loss(
+            leaf.all.clone(),
+            &studies,
+            learner.model.patient_temperature.val(),
+            PatientDiscrimination::Code,
+        );
+        losses.patient = super::scalar(&term);
+        loss = loss + term * config.objective.patient_discrimination;
+        patient = Some(leaf);
+    }
+    let derivatives = loss.backward();
+    let image = image.derivative(&derivatives);
+    let text = text.derivative(&derivatives);
+    let patient = patient.map(|leaf| leaf.derivative(&derivatives));
+    // Every process has the whole batch's loss; one of them counts the temperatures' gradients.
+    if group.is_first() {
+        learner.accumulate_gradients(derivatives);
+    }
+    // Second pass: the same part again, with a graph.
+    let (mut row, mut series_row) = (0, 0);
+    let share = 1.0 / (parts.len() * group.size()) as f64;
+    for part in parts {
+        let out = forward(&learner.model, part, width, device);
+        let series = out.lengths.len();
+        let pull = |found: Tensor<Compute, 2>, derivative: &Tensor<Compute, 2>, at: usize, n| {
+            (found * Tensor::from_inner(derivative.clone().narrow(0, at, n))).sum()
+        };
+        let mut surrogate =
+            pull(out.image, &image, row, part.len()) + pull(out.text, &text, row, part.len());
+        if let (Some(found), Some(derivative)) = (out.patient, &patient) {
+            surrogate = surrogate + pull(found, derivative, series_row, series);
+        }
+        if config.objective.labels > 0.0 {
+            let (targets, of) = weights.studies(part);
+            let term = weighted_bce(out.labels, targets, of);
+            losses.labels += super::scalar(&term) * share;
+            surrogate = surrogate + term * (config.objective.labels * share);
+        }
+        if config.objective.lesions > 0.0 {
+            let (targets, of) = lesion_targets(part, &out.lengths);
+            let term = weighted_bce(out.lesions, targets, of);
+            losses.lesions += super::scalar(&term) * share;
+            surrogate = surrogate + term * (config.objective.lesions * share);
+        }
+        learner.accumulate(&surrogate);
+        row += part.len();
+        series_row += series;
+    }
+    Ok(losses)
+}
+
+/// Embeddings of the whole batch that the loss is differentiated by.
+struct Leaf {
+    all: Tensor<Compute, 2>,
+    /// First row of this process.
+    first: usize,
+    /// Rows of this process.
+    rows: usize,
+}
+
+impl Leaf {
+    fn derivative(
+        &self,
+        derivatives: &<Compute as burn::tensor::backend::AutodiffBackend>::Gradients,
+    ) -> Tensor<Compute, 2> {
+        let all = self.all.grad(derivatives);
+        let all = all.unwrap_or_else(|| self.all.clone().inner().zeros_like());
+        all.narrow(0, self.first, self.rows)
+    }
+}
+
+/// Top-1 and top-5 image-to-report retrieval in groups of at most 100 validation studies.
+fn retrieval(
+    model: &ClipModel<Compute>,
+    data: &Data,
+    vocabulary: &Vocabulary,
+    sizes: &PrimaConfig,
+    device: &DispatchDevice,
+) -> anyhow::Result<(f64, f64)> {
+    const GROUP: usize = 100;
+    let model = model.valid();
+    let width = sizes.sequence_vit.transformer.dim;
+    let (mut first, mut fifth, mut total) = (0usize, 0usize, 0usize);
+    for group in data.split(Split::Validation).chunks(GROUP) {
+        let (mut images, mut texts) = (Vec::new(), Vec::new());
+        for part in group.chunks(8) {
+            let mut rng = rng(0, 0);
+            let pairs = part.iter().map(|id| {
+                data.pair(id, vocabulary, &Augmentation::none(), &mut rng)
+            });
+            let pairs: Vec<Pair> = pairs.collect::<anyhow::Result<_>>()?;
+            let out = forward(&model, &pairs, width, device);
+            images.push(out.image);
+            texts.push(out.text);
+        }
+        let similarity = Tensor::cat(images, 0).matmul(Tensor::cat(texts, 0).transpose());
+        let n = group.len();
+        let values: Vec<f32> = similarity.into_data().iter().collect();
+        for (i, row) in values.chunks_exact(n).enumerate() {
+            let better = row.iter().filter(|v| **v > row[i]).count();
+            first += usize::from(better < 1);
+            fifth += usize::from(better < 5);
+            total += 1;
+        }
+    }
+    let share = |n: usize| n as f64 / total.max(1) as f64;
+    Ok((share(first), share(fifth)))
+}

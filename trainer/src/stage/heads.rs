@@ -1,0 +1,524 @@
+//! `heads`: diagnosis, referral, acuity and age on frozen study embeddings (paper, Methods,
+//! "Evaluation protocol for diagnostic tasks" and "Referral, Acuity, and Age Prediction
+//! Training"; specification §10).
+//!
+//! One network with many outputs is trained for each kind of task; for every output the epoch
+//! with the best validation result is kept. Thresholds and calibrations are fitted on the
+//! validation split.
+
+use std::path::{Path, PathBuf};
+
+use burn::DispatchDevice;
+use burn::module::AutodiffModule;
+use burn::tensor::{DType, Tensor, TensorData, activation};
+use models::engine::DeviceChoice;
+use models::labels::DIAGNOSES;
+use models::nn::Compute;
+use models::nn::config::PrimaConfig;
+use models::nn::head::Head;
+use models::nn::parameters::Parameters;
+use models::nn::prima::Prima;
+use models::tokens::context;
+use models::weights::mapped::WeightFile;
+use rand::Rng;
+use rand_distr::StandardNormal;
+use serde::{Deserialize, Serialize};
+
+use super::batch::{Augmentation, Example, example};
+use super::clip::{Data, embed, weighted_bce};
+use super::learner::{Learner, OptimizerConfig};
+use super::run::{Run, rng};
+use super::tasks::{CLASSES, Targets, Tasks};
+use super::weights::{Fresh, NamedTensor, Names, write};
+use crate::cohort::record::Split;
+use crate::evaluate::calibration::{Calibration, softmax_temperature};
+use crate::evaluate::metrics::{auroc, pearson};
+use crate::evaluate::threshold::OperatingPoint;
+
+/// Configuration of `trainer heads`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadsRun {
+    /// Cohort folder with token shards and labels.
+    pub cohort: PathBuf,
+    /// Run folder of `trainer clip`.
+    pub clip: PathBuf,
+    /// Device.
+    #[serde(default = "super::cpu")]
+    pub device: DeviceChoice,
+    /// Seed of weights and batches.
+    #[serde(default)]
+    pub seed: u64,
+    /// Passes over the training studies.
+    pub epochs: u64,
+    /// Studies per step.
+    pub batch: usize,
+    /// Hidden widths.
+    pub hidden: [usize; 2],
+    /// Embeddings are multiplied by one plus noise of this standard deviation.
+    #[serde(default = "noise")]
+    pub noise: f32,
+    /// How weights change.
+    #[serde(default = "optimizer")]
+    pub optimizer: OptimizerConfig,
+    /// Objective of the acuity classes.
+    #[serde(default)]
+    pub acuity: AcuityObjective,
+    /// Rule that picks each threshold on the validation split.
+    pub operating_point: OperatingPoint,
+    /// Values of the clinical context's embedding; 0 trains no heads with context.
+    #[serde(default)]
+    pub context: usize,
+    /// Readers' corrections, as `appliance export-feedback` writes them.
+    #[serde(default)]
+    pub feedback: Option<PathBuf>,
+}
+
+fn noise() -> f32 {
+    0.01
+}
+
+fn optimizer() -> OptimizerConfig {
+    OptimizerConfig { learning_rate: 3e-4, warmup_steps: 20, ..OptimizerConfig::default() }
+}
+
+/// Objective of the acuity classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AcuityObjective {
+    /// Cross entropy of the classes.
+    #[default]
+    CrossEntropy,
+    /// Binary cross entropy of "at least this class" on cumulated probabilities.
+    Ordinal,
+}
+
+/// Which studies a head is fitted and chosen on.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Rows of `width` values.
+    pub features: Vec<f32>,
+    /// Values of a row.
+    pub width: usize,
+    /// One for each row.
+    pub targets: Vec<Targets>,
+}
+
+/// A head with everything that a bundle says about it.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    /// Layers `0`, `2` and `4`.
+    pub tensors: Vec<NamedTensor>,
+    /// Best validation result: AUROC of a yes-or-no output, Pearson of acuity or age.
+    pub validation: Option<f64>,
+    /// Logit from which the output is positive.
+    pub threshold: f32,
+    /// Slope and intercept from logit to probability.
+    pub calibration: Option<(f32, f32)>,
+}
+
+/// Kind of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Yes or no, outputs from the first on.
+    Binary {
+        /// First output of [`Targets::binary`].
+        first: usize,
+        /// How many.
+        count: usize,
+    },
+    /// Acuity classes.
+    Acuity(AcuityObjective),
+    /// Age in decades.
+    Age,
+}
+
+impl Kind {
+    fn outputs(self) -> usize {
+        match self {
+            Self::Binary { count, .. } => count,
+            Self::Acuity(_) => CLASSES.len(),
+            Self::Age => 1,
+        }
+    }
+}
+
+/// Trains all heads and writes them; returns the run's folder.
+///
+/// # Errors
+///
+/// When inputs are refused, the disk is full, or training diverges.
+pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<PathBuf> {
+    let data = Data::open(&config.cohort)?;
+    let tasks = Tasks::of(&data.cohort);
+    let inputs = [config.cohort.as_path(), config.clip.as_path()];
+    let mut run = Run::begin(folder, "heads", config, config.seed, &inputs, resume)?;
+    let device = super::device(config.device)?;
+    let sizes: PrimaConfig =
+        toml::from_str(&std::fs::read_to_string(config.clip.join("sizes.toml"))?)?;
+    let weights = WeightFile::open(&config.clip.join("network.safetensors"))?;
+    let vision = Prima::load(&Parameters::new(&weights, &device, DType::F32), &sizes)?;
+    let mut tables = Vec::new();
+    for split in [Split::Train, Split::Validation] {
+        tables.push(table(&vision, &data, split, &tasks, &sizes, &device)?);
+    }
+    if let Some(path) = &config.feedback {
+        let added = super::feedback::rows(path, &tasks, tables[0].width)?;
+        tables[0].features.extend(added.features);
+        tables[0].targets.extend(added.targets);
+    }
+    let (train, validation) = (&tables[0], &tables[1]);
+    let diagnoses = Kind::Binary { first: 0, count: DIAGNOSES.len() };
+    let services = Kind::Binary { first: DIAGNOSES.len(), count: tasks.services.len() };
+    let mut kinds = vec![("diagnosis", diagnoses), ("acuity", Kind::Acuity(config.acuity)), ("age", Kind::Age)];
+    if !tasks.services.is_empty() {
+        kinds.push(("referral", services));
+    }
+    let mut summary = Summary { tasks: tasks.clone(), heads: Vec::new(), priority_temperature: None };
+    for (name, kind) in kinds {
+        let fitted = fit(config, kind, train, validation, &device, &mut run)?;
+        for (i, head) in fitted.iter().enumerate() {
+            let file = format!("{name}-{i:03}.safetensors");
+            write(&folder.join(&file), &head.tensors, false)?;
+            summary.heads.push(HeadSummary {
+                kind: name.to_owned(),
+                output: i,
+                file,
+                validation: head.validation,
+                threshold: head.threshold,
+                calibration: head.calibration,
+            });
+        }
+        if let (Kind::Acuity(_), Some(head)) = (kind, fitted.first()) {
+            summary.priority_temperature = Some(temperature(head, validation, &device, config)?);
+        }
+    }
+    if config.context > 0 {
+        let with = |table: &Table, split| with_context(table, &data, split, config.context);
+        let (train, validation) = (with(train, Split::Train), with(validation, Split::Validation));
+        for (i, head) in fit(config, diagnoses, &train, &validation, &device, &mut run)?.iter().enumerate() {
+            let file = format!("context-{i:03}.safetensors");
+            write(&folder.join(&file), &head.tensors, false)?;
+            summary.heads.push(HeadSummary {
+                kind: "context".to_owned(),
+                output: i,
+                file,
+                validation: head.validation,
+                threshold: head.threshold,
+                calibration: head.calibration,
+            });
+        }
+    }
+    std::fs::write(folder.join("heads.toml"), toml::to_string_pretty(&summary)?)?;
+    Ok(folder.to_owned())
+}
+
+/// `heads.toml`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// Softmax temperature of the acuity head.
+    pub priority_temperature: Option<f32>,
+    /// Outputs.
+    pub tasks: Tasks,
+    /// Every head.
+    pub heads: Vec<HeadSummary>,
+}
+
+/// One head of `heads.toml`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadSummary {
+    /// diagnosis, referral, acuity, age or context.
+    pub kind: String,
+    /// Output of its kind.
+    pub output: usize,
+    /// Its weights.
+    pub file: String,
+    /// Best validation result.
+    pub validation: Option<f64>,
+    /// Logit from which the output is positive.
+    pub threshold: f32,
+    /// Slope and intercept from logit to probability.
+    pub calibration: Option<(f32, f32)>,
+}
+
+/// Embeddings and targets of a split.
+pub(super) fn table(
+    vision: &Prima<Compute>,
+    data: &Data,
+    split: Split,
+    tasks: &Tasks,
+    sizes: &PrimaConfig,
+    device: &DispatchDevice,
+) -> anyhow::Result<Table> {
+    let ids = data.split(split);
+    let features = embeddings(vision, data, ids, sizes, device)?;
+    let targets = ids.iter().map(|id| tasks.targets(&data.cohort, id)).collect::<Result<_, _>>()?;
+    Ok(Table { features, width: sizes.embedding(), targets })
+}
+
+/// Study embeddings, undisturbed: one row for each id.
+pub(super) fn embeddings(
+    vision: &Prima<Compute>,
+    data: &Data,
+    ids: &[String],
+    sizes: &PrimaConfig,
+    device: &DispatchDevice,
+) -> anyhow::Result<Vec<f32>> {
+    let mut features = Vec::with_capacity(ids.len() * sizes.embedding());
+    for part in ids.chunks(8) {
+        let mut rng = rng(0, 0);
+        let examples = part.iter().map(|id| example(&data.store, id, &Augmentation::none(), &mut rng));
+        let examples: Vec<Example> = examples.collect::<Result<_, _>>()?;
+        let examples: Vec<&Example> = examples.iter().collect();
+        let width = sizes.sequence_vit.transformer.dim;
+        features.extend(embed(vision, &examples, width, device).pooled.into_data().iter::<f32>());
+    }
+    Ok(features)
+}
+
+/// Rows joined with the embedding of each study's indication.
+fn with_context(table: &Table, data: &Data, split: Split, dimension: usize) -> Table {
+    let zeros = vec![0.0; dimension];
+    let indication = |id: &str| {
+        let record = data.cohort.records.iter().find(|r| r.id == id);
+        record.and_then(|r| context::embed(&r.report.indication, dimension))
+    };
+    let rows = table.features.chunks_exact(table.width).zip(data.split(split));
+    let features = rows.flat_map(|(row, id)| {
+        let context = indication(id).unwrap_or_else(|| zeros.clone());
+        [row, &context].concat()
+    });
+    let features: Vec<f32> = features.collect();
+    let targets = table.targets[..features.len() / (table.width + dimension)].to_vec();
+    Table { features, width: table.width + dimension, targets }
+}
+
+/// Trains one network and keeps the best epoch of every output.
+fn fit(
+    config: &HeadsRun,
+    kind: Kind,
+    train: &Table,
+    validation: &Table,
+    device: &DispatchDevice,
+    run: &mut Run,
+) -> anyhow::Result<Vec<Fitted>> {
+    let outputs = kind.outputs();
+    let widths = [train.width, config.hidden[0], config.hidden[1], outputs];
+    let trained = DispatchDevice::autodiff(device.clone());
+    let fresh = Fresh { seed: config.seed, temperature: 0.0 };
+    let head = Head::load(&Parameters::new(&fresh, &trained, DType::F32), widths)?;
+    let names = Names::of(device, |at| Head::load(at, widths))?;
+    let mut learner = Learner::new(head, config.optimizer);
+    let rows = train.targets.len();
+    anyhow::ensure!(rows > 0, "{}: no training study to fit heads on", config.cohort.display());
+    let positive = positive_weights(kind, train);
+    let steps = (rows / config.batch).max(1) as u64;
+    let mut best: Vec<Option<Fitted>> = vec![None; if matches!(kind, Kind::Binary { .. }) { outputs } else { 1 }];
+    for epoch in 0..config.epochs {
+        let mut total = 0.0;
+        for step in 0..steps {
+            let mut rng = rng(config.seed, (epoch << 20) + step);
+            let picked: Vec<usize> = (0..config.batch).map(|_| rng.random_range(0..rows)).collect();
+            let noisy = picked.iter().flat_map(|row| {
+                let row = &train.features[row * train.width..(row + 1) * train.width];
+                row.iter().map(|v| v * (1.0 + config.noise * rng.sample::<f32, _>(StandardNormal))).collect::<Vec<_>>()
+            });
+            let x = TensorData::new(noisy.collect::<Vec<f32>>(), [picked.len(), train.width]);
+            let x = Tensor::<Compute, 2>::from_data(x, &trained);
+            let logits = learner.model.forward(x);
+            let targets: Vec<&Targets> = picked.iter().map(|row| &train.targets[*row]).collect();
+            let loss = loss(kind, logits, &targets, &positive);
+            total += super::scalar(&loss);
+            learner.accumulate(&loss);
+            let gradients = learner.gradients();
+            learner.apply(gradients, epoch * steps + step, config.epochs * steps)?;
+        }
+        let model = learner.model.valid();
+        let logits = logits(&model, validation, device);
+        let tensors = names.tensors(&model);
+        let mut mean = Vec::new();
+        for (output, kept) in best.iter_mut().enumerate() {
+            let found = score(kind, output, &logits, validation);
+            mean.extend(found);
+            let better = match (&kept, found) {
+                (None, _) => true,
+                (Some(old), Some(found)) => old.validation.is_none_or(|old| found > old),
+                (Some(_), None) => false,
+            };
+            if better {
+                *kept = Some(fitted(kind, output, &tensors, &logits, validation, config, found));
+            }
+        }
+        let mean = mean.iter().sum::<f64>() / mean.len().max(1) as f64;
+        run.log(epoch, &[("loss", total / steps as f64), ("validation", mean)])?;
+        run.progress(epoch + 1, config.epochs);
+    }
+    Ok(best.into_iter().flatten().collect())
+}
+
+fn positive_weights(kind: Kind, train: &Table) -> Vec<f32> {
+    let Kind::Binary { first, count } = kind else { return Vec::new() };
+    let total = train.targets.len() as f32;
+    let weight = |output: usize| {
+        let positives: f32 = train.targets.iter().map(|t| t.binary[first + output]).sum();
+        // Equation 13 of the paper, bounded: three positives must not steer everything.
+        ((total - positives) / positives.max(1.0)).clamp(1.0, 50.0)
+    };
+    (0..count).map(weight).collect()
+}
+
+fn loss(
+    kind: Kind,
+    logits: Tensor<Compute, 2>,
+    targets: &[&Targets],
+    positive: &[f32],
+) -> Tensor<Compute, 1> {
+    let device = logits.device();
+    let [n, outputs] = logits.dims();
+    let tensor = |values: Vec<f32>, width| {
+        Tensor::<Compute, 2>::from_data(TensorData::new(values, [n, width]), &device)
+    };
+    match kind {
+        Kind::Binary { first, count } => {
+            let y: Vec<f32> =
+                targets.iter().flat_map(|t| t.binary[first..first + count].to_vec()).collect();
+            let weights = y.iter().enumerate();
+            let weights = weights.map(|(i, y)| if *y > 0.5 { positive[i % count] } else { 1.0 });
+            weighted_bce(logits, y.clone(), weights.collect())
+        }
+        Kind::Acuity(AcuityObjective::CrossEntropy) => {
+            let hot = targets.iter().flat_map(|t| {
+                (0..outputs).map(|c| f32::from(u8::from(c == t.class)))
+            });
+            let hot = tensor(hot.collect(), outputs);
+            (activation::log_softmax(logits, 1) * hot).sum().neg() / n as f64
+        }
+        Kind::Acuity(AcuityObjective::Ordinal) => {
+            // P(at least class c) is the sum of the classes from c on.
+            let p = activation::softmax(logits, 1);
+            let mut terms: Vec<Tensor<Compute, 1>> = Vec::new();
+            for c in 1..outputs {
+                let above = p.clone().narrow(1, c, outputs - c).sum_dim(1).clamp(1e-6, 1.0 - 1e-6);
+                let y = targets.iter().map(|t| f32::from(u8::from(t.class >= c))).collect();
+                let y = tensor(y, 1);
+                let no = (above.clone().neg() + 1.0).log() * (y.clone().neg() + 1.0);
+                terms.push((above.log() * y + no).sum().neg() / n as f64);
+            }
+            Tensor::cat(terms, 0).sum()
+        }
+        Kind::Age => {
+            let known: Vec<f32> = targets.iter().map(|t| f32::from(u8::from(t.age.is_some()))).collect();
+            let count: f32 = known.iter().sum();
+            let ages = tensor(targets.iter().map(|t| t.age.unwrap_or(0.0) / 10.0).collect(), 1);
+            ((logits - ages).powi_scalar(2) * tensor(known, 1)).sum() / count.max(1.0)
+        }
+    }
+}
+
+/// Logits of every row, `[N, outputs]`, C-ordered.
+pub(super) fn logits(head: &Head<Compute>, table: &Table, device: &DispatchDevice) -> Vec<Vec<f64>> {
+    let mut rows = Vec::new();
+    for part in table.features.chunks(256 * table.width) {
+        let n = part.len() / table.width;
+        let x = Tensor::<Compute, 2>::from_data(TensorData::new(part.to_vec(), [n, table.width]), device);
+        let out = head.forward(x);
+        let width = out.dims()[1];
+        let values: Vec<f64> = out.into_data().iter::<f64>().collect();
+        rows.extend(values.chunks_exact(width).map(<[f64]>::to_vec));
+    }
+    rows
+}
+
+/// Validation result of an output: AUROC, or Pearson correlation.
+fn score(kind: Kind, output: usize, logits: &[Vec<f64>], table: &Table) -> Option<f64> {
+    match kind {
+        Kind::Binary { first, .. } => {
+            let scores: Vec<f64> = logits.iter().map(|row| row[output]).collect();
+            let labels: Vec<bool> = table.targets.iter().map(|t| t.binary[first + output] > 0.5).collect();
+            auroc(&scores, &labels).map(|a| a.value)
+        }
+        Kind::Acuity(_) => {
+            let expected: Vec<f64> = logits.iter().map(|row| expected_class(row)).collect();
+            let classes: Vec<f64> = table.targets.iter().map(|t| t.class as f64).collect();
+            pearson(&expected, &classes)
+        }
+        Kind::Age => {
+            let known = logits.iter().zip(&table.targets);
+            let (found, ages): (Vec<f64>, Vec<f64>) =
+                known.filter_map(|(row, t)| Some((row[0], f64::from(t.age?)))).unzip();
+            pearson(&found, &ages)
+        }
+    }
+}
+
+/// Expectation of the class index under the softmax.
+#[must_use]
+pub fn expected_class(logits: &[f64]) -> f64 {
+    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = logits.iter().map(|l| (l - most).exp()).collect();
+    let total: f64 = powers.iter().sum();
+    powers.iter().enumerate().map(|(c, p)| c as f64 * p / total).sum()
+}
+
+/// One output's layers with its threshold and calibration.
+fn fitted(
+    kind: Kind,
+    output: usize,
+    tensors: &[NamedTensor],
+    logits: &[Vec<f64>],
+    table: &Table,
+    config: &HeadsRun,
+    validation: Option<f64>,
+) -> Fitted {
+    let Kind::Binary { first, .. } = kind else {
+        return Fitted { tensors: tensors.to_vec(), validation, threshold: 0.0, calibration: None };
+    };
+    let scores: Vec<f64> = logits.iter().map(|row| row[output]).collect();
+    let labels: Vec<bool> = table.targets.iter().map(|t| t.binary[first + output] > 0.5).collect();
+    let (threshold, calibration) = decision(&scores, &labels, config.operating_point);
+    let rows = tensors.iter().map(|t| if t.name.starts_with("4.") { row(t, output) } else { t.clone() });
+    Fitted { tensors: rows.collect(), validation, threshold, calibration }
+}
+
+/// Threshold and Platt calibration of scores; a label without positives keeps 0 and none.
+#[expect(clippy::cast_possible_truncation, reason = "bundles hold f32")]
+pub(super) fn decision(
+    scores: &[f64],
+    labels: &[bool],
+    point: OperatingPoint,
+) -> (f32, Option<(f32, f32)>) {
+    let threshold = point.threshold(scores, labels).unwrap_or(0.0) as f32;
+    let both = labels.iter().any(|l| *l) && labels.iter().any(|l| !*l);
+    let calibration = match Calibration::platt(scores, labels) {
+        Calibration::Platt { slope, intercept } if both => Some((slope as f32, intercept as f32)),
+        _ => None,
+    };
+    (threshold, calibration)
+}
+
+/// One row of a last layer.
+fn row(tensor: &NamedTensor, output: usize) -> NamedTensor {
+    let width = tensor.values.len() / tensor.shape[0];
+    let values = tensor.values[output * width..(output + 1) * width].to_vec();
+    let mut shape = tensor.shape.clone();
+    shape[0] = 1;
+    NamedTensor { name: tensor.name.clone(), shape, values }
+}
+
+/// Softmax temperature of the acuity head on the validation split.
+#[expect(clippy::cast_possible_truncation, reason = "bundles hold f32")]
+fn temperature(
+    head: &Fitted,
+    table: &Table,
+    device: &DispatchDevice,
+    config: &HeadsRun,
+) -> anyhow::Result<f32> {
+    let source = super::weights::InMemory::new(&head.tensors);
+    let widths = [table.width, config.hidden[0], config.hidden[1], CLASSES.len()];
+    let head = Head::load(&Parameters::new(&source, device, DType::F32), widths)?;
+    let rows = logits(&head, table, device).concat();
+    let classes: Vec<usize> = table.targets.iter().map(|t| t.class).collect();
+    Ok(softmax_temperature(&rows, CLASSES.len(), &classes) as f32)
+}

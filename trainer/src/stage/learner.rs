@@ -1,0 +1,194 @@
+//! A network with its optimiser.
+
+use std::path::Path;
+
+use burn::grad_clipping::GradientClippingConfig;
+use burn::module::{AutodiffModule, ModuleVisitor, Param};
+use burn::optim::adaptor::OptimizerAdaptor;
+use burn::optim::{AdamW, AdamWConfig, GradientsAccumulator, GradientsParams, Optimizer};
+use burn::record::{BinFileRecorder, FullPrecisionSettings, Recorder};
+use burn::tensor::Tensor;
+use burn::tensor::backend::AutodiffBackend;
+use models::nn::Compute;
+use serde::{Deserialize, Serialize};
+
+use super::run::RunError;
+
+/// Steps in a row without a finite gradient after which training stops.
+const GIVE_UP: usize = 10;
+
+/// How weights are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    /// Largest learning rate.
+    pub learning_rate: f64,
+    /// Decay of weights per step, relative to the learning rate.
+    pub weight_decay: f32,
+    /// Steps over which the learning rate rises from zero.
+    pub warmup_steps: u64,
+    /// After the rise: constant, or half a cosine down to a hundredth.
+    pub cosine: bool,
+    /// Largest norm of one parameter's gradient.
+    pub clip_norm: f32,
+}
+
+impl Default for OptimizerConfig {
+    /// The published CLIP training (specification §11).
+    fn default() -> Self {
+        Self {
+            learning_rate: 2e-6,
+            weight_decay: 1e-4,
+            warmup_steps: 200,
+            cosine: false,
+            clip_norm: 1.0,
+        }
+    }
+}
+
+impl OptimizerConfig {
+    /// Learning rate of a step of a run of `total` steps.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a run has far fewer than 2^52 steps")]
+    pub fn rate(&self, step: u64, total: u64) -> f64 {
+        if step < self.warmup_steps {
+            return self.learning_rate * (step + 1) as f64 / self.warmup_steps as f64;
+        }
+        if !self.cosine {
+            return self.learning_rate;
+        }
+        let span = total.saturating_sub(self.warmup_steps).max(1) as f64;
+        let at = ((step - self.warmup_steps) as f64 / span).min(1.0);
+        self.learning_rate * (0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * at).cos()))
+    }
+}
+
+/// Training that cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{GIVE_UP} steps in a row, the last one {step}, gave gradients that are not finite; lower learning_rate, or look for damaged inputs in metrics.jsonl"
+)]
+pub struct Diverged {
+    step: u64,
+}
+
+/// A network being trained.
+pub struct Learner<M: AutodiffModule<Compute>> {
+    /// The network.
+    pub model: M,
+    optimizer: OptimizerAdaptor<AdamW, M, Compute>,
+    accumulator: GradientsAccumulator<M>,
+    config: OptimizerConfig,
+    refused: usize,
+}
+
+impl<M: AutodiffModule<Compute>> Learner<M> {
+    /// A network before its first step.
+    #[must_use]
+    pub fn new(model: M, config: OptimizerConfig) -> Self {
+        let optimizer = AdamWConfig::new()
+            .with_weight_decay(config.weight_decay)
+            .with_grad_clipping(Some(GradientClippingConfig::Norm(config.clip_norm)))
+            .init();
+        Self { model, optimizer, accumulator: GradientsAccumulator::new(), config, refused: 0 }
+    }
+
+    /// Adds the gradients of a loss to those of this step.
+    pub fn accumulate(&mut self, loss: &Tensor<Compute, 1>) {
+        self.accumulate_gradients(loss.backward());
+    }
+
+    /// Adds gradients that were taken elsewhere.
+    pub fn accumulate_gradients(&mut self, gradients: <Compute as AutodiffBackend>::Gradients) {
+        let gradients = GradientsParams::from_grads(gradients, &self.model);
+        self.accumulator.accumulate(&self.model, gradients);
+    }
+
+    /// The gradients of this step, to be given back to [`Self::apply`].
+    pub fn gradients(&mut self) -> GradientsParams {
+        self.accumulator.grads()
+    }
+
+    /// Takes one step. Gradients that are not finite change nothing; returns the norm over all
+    /// gradients.
+    ///
+    /// # Errors
+    ///
+    /// When no gradient was finite for ten steps in a row.
+    pub fn apply(
+        &mut self,
+        gradients: GradientsParams,
+        step: u64,
+        total: u64,
+    ) -> Result<f64, Diverged> {
+        let norm = norm(&self.model, &gradients);
+        if norm.is_finite() {
+            self.refused = 0;
+            let rate = self.config.rate(step, total);
+            self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+        } else {
+            self.refused += 1;
+            if self.refused >= GIVE_UP {
+                return Err(Diverged { step });
+            }
+        }
+        Ok(norm)
+    }
+
+    /// Writes network and optimiser into a checkpoint's folder.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), RunError> {
+        let recorder = BinFileRecorder::<FullPrecisionSettings>::new();
+        let failed = |reason: String| RunError::Checkpoint { path: folder.to_owned(), reason };
+        let model = self.model.clone();
+        model.save_file(folder.join("model"), &recorder).map_err(|e| failed(e.to_string()))?;
+        Recorder::<Compute>::record(
+            &recorder,
+            self.optimizer.to_record(),
+            folder.join("optimizer"),
+        )
+        .map_err(|e| failed(e.to_string()))
+    }
+
+    /// Goes on from a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing or does not fit.
+    pub fn restore(mut self, folder: &Path) -> Result<Self, RunError> {
+        let recorder = BinFileRecorder::<FullPrecisionSettings>::new();
+        let failed = |reason: String| RunError::Checkpoint { path: folder.to_owned(), reason };
+        let device = self.model.devices().into_iter().next().unwrap_or_default();
+        self.model = self
+            .model
+            .load_file(folder.join("model"), &recorder, &device)
+            .map_err(|e| failed(e.to_string()))?;
+        let record =
+            Recorder::<Compute>::load(&recorder, folder.join("optimizer"), &device)
+                .map_err(|e| failed(e.to_string()))?;
+        self.optimizer = self.optimizer.load_record(record);
+        Ok(self)
+    }
+}
+
+/// Backend of gradients.
+type Inner = <Compute as AutodiffBackend>::InnerBackend;
+
+/// Euclidean norm over all gradients of a network.
+fn norm<M: AutodiffModule<Compute>>(model: &M, gradients: &GradientsParams) -> f64 {
+    struct Squares<'a>(&'a GradientsParams, f64);
+    impl ModuleVisitor<Compute> for Squares<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Compute, D>>) {
+            if let Some(gradient) = self.0.get::<Inner, D>(param.id) {
+                let sum = gradient.powi_scalar(2).sum().into_data();
+                self.1 += sum.iter::<f64>().sum::<f64>();
+            }
+        }
+    }
+    let mut squares = Squares(gradients, 0.0);
+    model.visit(&mut squares);
+    squares.1.sqrt()
+}

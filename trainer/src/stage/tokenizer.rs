@@ -1,0 +1,458 @@
+//! `tokenizer`: a VQ-VAE on patches, and the tokens it gives (paper, Methods, "MRI volume
+//! tokenization", Algorithm 1; specification §3).
+//!
+//! Loss: L1 of the reconstruction plus the commitment term; the codebook follows the encoder by
+//! moving averages. Every batch has its axes permuted at random, so that the encoder does not
+//! depend on the imaging plane.
+
+use std::path::{Path, PathBuf};
+
+use burn::DispatchDevice;
+use burn::module::{AutodiffModule, Module};
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor, TensorData};
+use models::dims::{LATENT, PATCH_IN_PLANE_VOX, PATCH_THIN_VOX, PATCH_VOX, THIN_REPEAT};
+use models::engine::DeviceChoice;
+use models::nn::Compute;
+use models::nn::config::{MixerConfig, TokenizerConfig, VqVaeConfig};
+use models::nn::mixer::{MixerDecoder, MixerEncoder};
+use models::nn::parameters::{ParameterError, ParameterSource, Parameters};
+use models::nn::vqvae::{Decoder, EmaConfig, Encoder, Quantizer};
+use models::weights::mapped::WeightFile;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::learner::{Learner, OptimizerConfig};
+use super::run::Run;
+use super::weights::{Fresh, Names, write};
+use crate::cohort::record::Split;
+use crate::cohort::shard::{ShardSeries, ShardStudy, Store, Values, pack_latents, unpack, write_shard};
+use crate::cohort::Cohort;
+use crate::picture::Picture;
+
+/// Configuration of `trainer tokenizer`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenizerRun {
+    /// Cohort folder with patch shards.
+    pub cohort: PathBuf,
+    /// Device.
+    #[serde(default = "super::cpu")]
+    pub device: DeviceChoice,
+    /// Seed of weights and batches.
+    #[serde(default)]
+    pub seed: u64,
+    /// Number of steps.
+    pub steps: u64,
+    /// Patches per step.
+    pub batch: usize,
+    /// Steps between checkpoints and pictures.
+    #[serde(default = "checkpoint_steps")]
+    pub checkpoint_steps: u64,
+    /// How weights change.
+    #[serde(default = "optimizer")]
+    pub optimizer: OptimizerConfig,
+    /// Sizes.
+    pub sizes: TokenizerConfig,
+}
+
+fn checkpoint_steps() -> u64 {
+    500
+}
+
+/// The published optimiser of the tokenizer: Adam at 1e-4.
+fn optimizer() -> OptimizerConfig {
+    OptimizerConfig {
+        learning_rate: 1e-4,
+        weight_decay: 0.0,
+        warmup_steps: 0,
+        ..OptimizerConfig::default()
+    }
+}
+
+/// Encoder and decoder of either architecture.
+#[derive(Module, Debug)]
+pub struct Coder<B: Backend> {
+    conv: Option<(Encoder<B>, Decoder<B>)>,
+    mixer: Option<(MixerEncoder<B>, MixerDecoder<B>)>,
+}
+
+impl Coder<Compute> {
+    /// Reads `encoder.*` and `decoder.*`.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor is missing or has another shape.
+    pub fn load(at: &Parameters<'_>, sizes: &TokenizerConfig) -> Result<Self, ParameterError> {
+        Ok(match sizes {
+            TokenizerConfig::Conv3d(sizes) => Self {
+                conv: Some((Encoder::load(at, sizes)?, Decoder::load(at, sizes)?)),
+                mixer: None,
+            },
+            TokenizerConfig::Mixer(sizes) => Self {
+                conv: None,
+                mixer: Some((MixerEncoder::load(at, sizes)?, MixerDecoder::load(at, sizes)?)),
+            },
+        })
+    }
+
+    /// Patches to latent values, `[B, 4096]` thin axis first to `[B, 2, 2, 8, 8]`.
+    ///
+    /// # Panics
+    ///
+    /// Never: one of the two is there.
+    #[must_use]
+    pub fn encode(&self, patches: Tensor<Compute, 2>) -> Tensor<Compute, 5> {
+        let batch = patches.dims()[0];
+        match (&self.conv, &self.mixer) {
+            (Some((encoder, _)), _) => encoder.forward(volume(patches)),
+            (None, Some((encoder, _))) => encoder.forward(patches).reshape([batch, 2, 2, 8, 8]),
+            (None, None) => unreachable!("built with one of the two"),
+        }
+    }
+
+    /// The way back, to `[B, 4096]`.
+    ///
+    /// # Panics
+    ///
+    /// Never: one of the two is there.
+    #[must_use]
+    pub fn decode(&self, latents: Tensor<Compute, 5>) -> Tensor<Compute, 2> {
+        let batch = latents.dims()[0];
+        match (&self.conv, &self.mixer) {
+            (Some((_, decoder)), _) => {
+                let edge = PATCH_IN_PLANE_VOX;
+                // The two copies of a slice are averaged.
+                decoder
+                    .forward(latents)
+                    .reshape([batch, PATCH_THIN_VOX, THIN_REPEAT, edge * edge])
+                    .mean_dim(2)
+                    .reshape([batch, PATCH_VOX])
+            }
+            (None, Some((_, decoder))) => decoder.forward(latents.reshape([batch, LATENT])),
+            (None, None) => unreachable!("built with one of the two"),
+        }
+    }
+}
+
+/// `[B, 4096]` thin axis first to `[B, 1, 8, 32, 32]`, every slice twice (specification §2.7).
+fn volume(patches: Tensor<Compute, 2>) -> Tensor<Compute, 5> {
+    let batch = patches.dims()[0];
+    let edge = PATCH_IN_PLANE_VOX;
+    patches
+        .reshape([batch, PATCH_THIN_VOX, 1, edge, edge])
+        .repeat_dim(2, THIN_REPEAT)
+        .reshape([batch, 1, PATCH_THIN_VOX * THIN_REPEAT, edge, edge])
+}
+
+/// What one batch gave.
+struct Outcome {
+    loss: Tensor<Compute, 1>,
+    l1: f64,
+    commitment: f64,
+    /// Codes used in the batch, and their perplexity.
+    used: usize,
+    perplexity: f64,
+}
+
+/// Trains a tokenizer; returns the path of its weights.
+///
+/// # Errors
+///
+/// When the cohort or configuration is refused, the disk is full, or training diverges.
+pub fn train(
+    config: &TokenizerRun,
+    folder: &Path,
+    resume: bool,
+    stop_after: Option<u64>,
+) -> anyhow::Result<PathBuf> {
+    let cohort = Cohort::open(&config.cohort)?;
+    let store = Store::open(&config.cohort, Values::Patches)?;
+    let ids: Vec<String> =
+        cohort.split(Split::Train).map(|r| r.id.clone()).filter(|id| store.contains(id)).collect();
+    anyhow::ensure!(!ids.is_empty(), "{}: no training study has patches", config.cohort.display());
+    let mut run =
+        Run::begin(folder, "tokenizer", config, config.seed, &[&config.cohort], resume)?;
+    let device = super::device(config.device)?;
+    let trained = DispatchDevice::autodiff(device.clone());
+    let fresh = Fresh { seed: config.seed, temperature: 0.0 };
+    let coder = Coder::load(&Parameters::new(&fresh, &trained, DType::F32), &config.sizes)?;
+    let mut learner = Learner::new(coder, config.optimizer);
+    let codebook = codebook_sizes(&config.sizes);
+    let mut quantizer =
+        Quantizer::load(&Parameters::new(&fresh, &device, DType::F32), &codebook)?;
+    let mut first = 0;
+    if let Some((step, from)) = run.resume()? {
+        learner = learner.restore(&from)?;
+        let stored = WeightFile::open(&from.join("quantizer.safetensors"))?;
+        quantizer = Quantizer::load(&Parameters::new(&stored, &device, DType::F32), &codebook)?;
+        first = step;
+    }
+    for step in first..config.steps {
+        let mut rng = run.rng(step);
+        let patches = sample(&store, &ids, config.batch, &mut rng)?;
+        let x = Tensor::<Compute, 2>::from_data(
+            TensorData::new(patches, [config.batch, PATCH_VOX]),
+            &trained,
+        );
+        let x = permuted(x, &mut rng);
+        let (outcome, next) = forward(&learner.model, quantizer, &x, codebook.codebook);
+        quantizer = next;
+        learner.accumulate(&outcome.loss);
+        let gradients = learner.gradients();
+        let norm = learner.apply(gradients, step, config.steps)?;
+        run.progress(step + 1, config.steps);
+        if step % 10 == 0 || step + 1 == config.steps {
+            #[expect(clippy::cast_precision_loss, reason = "a codebook has few entries")]
+            let used = outcome.used as f64;
+            run.log(
+                step,
+                &[
+                    ("l1", outcome.l1),
+                    ("commitment", outcome.commitment),
+                    ("codes_used", used),
+                    ("perplexity", outcome.perplexity),
+                    ("gradient_norm", norm),
+                ],
+            )?;
+        }
+        let done = step + 1;
+        let stop = stop_after == Some(done);
+        if done % config.checkpoint_steps == 0 || done == config.steps || stop {
+            let picture = reconstruction(&learner.model, &x);
+            picture.write(&folder.join("reconstruction.png"))?;
+            run.checkpoint(done, |to| -> anyhow::Result<()> {
+                learner.save(to)?;
+                save_quantizer(&quantizer, &codebook, &device, to)
+            })?;
+        }
+        if stop {
+            anyhow::bail!("stopped after step {done}, as asked");
+        }
+    }
+    let mut tensors = Names::of(&device, |at| Coder::load(at, &config.sizes))?
+        .tensors(&learner.model.valid());
+    tensors.extend(
+        Names::of(&device, |at| Quantizer::load(at, &codebook))?.tensors(&quantizer),
+    );
+    let path = folder.join("tokenizer.safetensors");
+    write(&path, &tensors, false)?;
+    Ok(path)
+}
+
+/// The quantiser reads only its own sizes.
+fn codebook_sizes(sizes: &TokenizerConfig) -> VqVaeConfig {
+    match sizes {
+        TokenizerConfig::Conv3d(sizes) => sizes.clone(),
+        TokenizerConfig::Mixer(MixerConfig { codebook, codebook_dim, .. }) => VqVaeConfig {
+            codebook: *codebook,
+            codebook_dim: *codebook_dim,
+            ..VqVaeConfig::prima()
+        },
+    }
+}
+
+fn save_quantizer(
+    quantizer: &Quantizer<Compute>,
+    sizes: &VqVaeConfig,
+    device: &DispatchDevice,
+    folder: &Path,
+) -> anyhow::Result<()> {
+    let names = Names::of(device, |at| Quantizer::load(at, sizes))?;
+    write(&folder.join("quantizer.safetensors"), &names.tensors(quantizer), false)?;
+    Ok(())
+}
+
+fn forward(
+    coder: &Coder<Compute>,
+    quantizer: Quantizer<Compute>,
+    x: &Tensor<Compute, 2>,
+    codebook: usize,
+) -> (Outcome, Quantizer<Compute>) {
+    let ema = EmaConfig::default();
+    let z_e = coder.encode(x.clone());
+    // The codebook is no parameter: it is moved by averages, outside the graph.
+    let fixed = z_e.clone().inner();
+    let quantized = quantizer.forward(fixed.clone(), ema);
+    let difference = Tensor::<Compute, 5>::from_inner(quantized.entries) - z_e.clone();
+    let commitment = difference.clone().powi_scalar(2).mean() * ema.commitment;
+    let reconstruction = coder.decode(z_e + difference.detach());
+    let l1 = (reconstruction - x.clone()).abs().mean();
+    let mut counts = vec![0.0f64; codebook];
+    for code in quantized.indices.into_data().iter::<i64>() {
+        if let Some(count) = usize::try_from(code).ok().and_then(|code| counts.get_mut(code)) {
+            *count += 1.0;
+        }
+    }
+    let total: f64 = counts.iter().sum();
+    let used = counts.iter().filter(|c| **c > 0.0).count();
+    let entropy = counts.iter().filter(|c| **c > 0.0).map(|c| -(c / total) * (c / total).ln());
+    let outcome = Outcome {
+        l1: super::scalar(&l1),
+        commitment: super::scalar(&commitment),
+        loss: l1 + commitment,
+        used,
+        perplexity: entropy.sum::<f64>().exp(),
+    };
+    (outcome, quantizer.ema_step(fixed, ema))
+}
+
+/// Patches of random series of random studies, `[B, 4096]`.
+fn sample(
+    store: &Store,
+    ids: &[String],
+    batch: usize,
+    rng: &mut ChaCha8Rng,
+) -> anyhow::Result<Vec<f32>> {
+    /// Patches taken from one series.
+    const EACH: usize = 8;
+    let mut patches = Vec::with_capacity(batch * PATCH_VOX);
+    while patches.len() < batch * PATCH_VOX {
+        let (_, series) = store.study(&ids[rng.random_range(0..ids.len())])?;
+        let Some(series) = series.get(rng.random_range(0..series.len().max(1))) else { continue };
+        let n = series.coordinates.len();
+        for _ in 0..EACH.min(batch - patches.len() / PATCH_VOX) {
+            let at = rng.random_range(0..n) * PATCH_VOX;
+            patches.extend(series.values[at..at + PATCH_VOX].iter().map(|v| unpack(*v)));
+        }
+    }
+    Ok(patches)
+}
+
+/// Algorithm 1: the axes of a batch in random order. Patches lie with the thin axis first for
+/// every plane, so what is left to permute is which in-plane axis comes first.
+fn permuted(x: Tensor<Compute, 2>, rng: &mut ChaCha8Rng) -> Tensor<Compute, 2> {
+    let batch = x.dims()[0];
+    let edge = PATCH_IN_PLANE_VOX;
+    if rng.random_bool(0.5) {
+        x.reshape([batch, PATCH_THIN_VOX, edge, edge]).swap_dims(2, 3).reshape([batch, PATCH_VOX])
+    } else {
+        x
+    }
+}
+
+/// Originals above their reconstructions, second slice of each.
+fn reconstruction(coder: &Coder<Compute>, x: &Tensor<Compute, 2>) -> Picture {
+    const SHOWN: usize = 12;
+    let n = SHOWN.min(x.dims()[0]);
+    let original = x.clone().narrow(0, 0, n);
+    let decoded = coder.decode(coder.encode(original.clone()));
+    let edge = PATCH_IN_PLANE_VOX;
+    let mut picture = Picture::new(n * (edge + 2), 2 * (edge + 2));
+    for (row, tensor) in [original, decoded].into_iter().enumerate() {
+        let values: Vec<f32> = tensor.into_data().iter().collect();
+        for (i, patch) in values.chunks_exact(PATCH_VOX).enumerate() {
+            let slice = &patch[edge * edge..2 * edge * edge];
+            picture.paste(i * (edge + 2), row * (edge + 2), edge, slice, 0.6);
+        }
+    }
+    picture
+}
+
+/// Configuration of `trainer tokens`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokensRun {
+    /// Cohort folder with patch shards; token shards are written beside them.
+    pub cohort: PathBuf,
+    /// Weights of the tokenizer.
+    pub tokenizer: PathBuf,
+    /// Its sizes.
+    pub sizes: TokenizerConfig,
+    /// Device.
+    #[serde(default = "super::cpu")]
+    pub device: DeviceChoice,
+}
+
+/// Turns every patch of a cohort into its latent values; returns how many.
+///
+/// # Errors
+///
+/// When the cohort or the weights are refused, or the disk is full.
+pub fn tokens(config: &TokensRun, progress: impl Fn(u64, u64)) -> anyhow::Result<usize> {
+    const STUDIES_PER_SHARD: usize = 64;
+    let store = Store::open(&config.cohort, Values::Patches)?;
+    let device = super::device(config.device)?;
+    let weights = WeightFile::open(&config.tokenizer)?;
+    let coder = encoder(&weights, &config.sizes, &device)?;
+    let ids: Vec<&str> = store.ids().collect();
+    let mut count = 0;
+    for (number, ids) in ids.chunks(STUDIES_PER_SHARD).enumerate() {
+        let mut studies = Vec::new();
+        for id in ids {
+            let (description, series) = store.study(id)?;
+            let series = series.iter().map(|series| {
+                let patches: Vec<f32> = series.values.iter().map(|v| unpack(*v)).collect();
+                let latents = encode(&coder, &patches, &device);
+                count += series.coordinates.len();
+                ShardSeries {
+                    name: series.name.to_owned(),
+                    thin_axis: series.thin_axis,
+                    values: pack_latents(&latents),
+                    coordinates: series.coordinates.to_vec(),
+                    foreground: series.foreground.to_vec(),
+                    components: series.components.to_vec(),
+                    sequence: series.sequence.to_vec(),
+                }
+            });
+            let (id, description) = ((*id).to_owned(), description.to_owned());
+            studies.push(ShardStudy { id, description, series: series.collect() });
+        }
+        let path = config.cohort.join(format!("tokens-{number:04}.safetensors"));
+        write_shard(&path, Values::Latents, &studies)?;
+        let done = (number * STUDIES_PER_SHARD + studies.len()) as u64;
+        progress(done, store.ids().count() as u64);
+    }
+    Ok(count)
+}
+
+/// Only the encoder of either architecture, from weights that need not hold a decoder.
+#[derive(Module, Debug)]
+pub struct TokenEncoder<B: Backend> {
+    conv: Option<Encoder<B>>,
+    mixer: Option<MixerEncoder<B>>,
+}
+
+/// Reads `encoder.*`.
+///
+/// # Errors
+///
+/// When a tensor is missing or has another shape.
+pub fn encoder(
+    source: &dyn ParameterSource,
+    sizes: &TokenizerConfig,
+    device: &DispatchDevice,
+) -> Result<TokenEncoder<Compute>, ParameterError> {
+    let at = Parameters::new(source, device, DType::F32);
+    Ok(match sizes {
+        TokenizerConfig::Conv3d(sizes) => {
+            TokenEncoder { conv: Some(Encoder::load(&at, sizes)?), mixer: None }
+        }
+        TokenizerConfig::Mixer(sizes) => {
+            TokenEncoder { conv: None, mixer: Some(MixerEncoder::load(&at, sizes)?) }
+        }
+    })
+}
+
+/// Latent values of patches that lie thin axis first: `[n, 4096]` to `[n, 256]`, C-ordered.
+#[must_use]
+pub fn encode(
+    encoder: &TokenEncoder<Compute>,
+    patches: &[f32],
+    device: &DispatchDevice,
+) -> Vec<f32> {
+    const BATCH: usize = 128;
+    let batches = patches.chunks(BATCH * PATCH_VOX).flat_map(|batch| {
+        let n = batch.len() / PATCH_VOX;
+        let x = TensorData::new(batch.to_vec(), [n, PATCH_VOX]);
+        let x = Tensor::<Compute, 2>::from_data(x, device);
+        let latents = match (&encoder.conv, &encoder.mixer) {
+            (Some(encoder), _) => encoder.forward(volume(x)).reshape([n, LATENT]),
+            (None, Some(encoder)) => encoder.forward(x),
+            (None, None) => unreachable!("built with one of the two"),
+        };
+        latents.into_data().iter::<f32>().collect::<Vec<_>>()
+    });
+    batches.collect()
+}
