@@ -21,7 +21,12 @@
 )]
 
 pub mod cohort;
+pub mod curate;
 pub mod evaluate;
 pub mod parity;
 pub mod picture;
+pub mod reports;
+pub mod show;
+pub mod simulate;
 pub mod stage;
+pub mod svg;

@@ -209,39 +209,39 @@ fn an_assessment_names_its_rules_and_survives_storing() {
 const TABLE: &str = "\
 cyst_arachnoid_cyst low low neurosurgery routine
 cyst_colloid_cyst medium high neurosurgery urgent
-developmental_dandy_walker_malformation low low neurosurgery routine
-developmental_dysgenesis_corpus_callosum low low neurology routine
-developmental_heterotopia low low neurology routine
+developmental_dandy_walker_malformation low low paediatric neurosurgery routine
+developmental_dysgenesis_corpus_callosum low low paediatric neurology routine
+developmental_heterotopia low low epilepsy routine
 infectious_brain_abscess high high neurosurgery emergency
 infectious_viral_encephalitis high high neurology emergency
-inflammatory_multiple_sclerosis medium medium neurology soon
-inflammatory_neurosarcoid medium medium neurology soon
-sellar_craniopharyngioma medium medium neurosurgery soon
-sellar_pituitary_adenoma low medium endocrinology soon
+inflammatory_multiple_sclerosis medium medium neuroimmunology soon
+inflammatory_neurosarcoid medium medium neuroimmunology soon
+sellar_craniopharyngioma medium medium skull base and pituitary surgery soon
+sellar_pituitary_adenoma low medium skull base and pituitary surgery soon
 sellar_rathkes_cleft_cyst low low endocrinology routine
-spine_syrinx medium medium neurosurgery soon
+spine_syrinx medium medium csf and spine surgery soon
 structural_brain_herniation high high neurosurgery emergency
-structural_cephaloceles low low neurosurgery soon
-structural_cerebral_atrophy none none neurology routine
-structural_chiari_malformation low low neurosurgery routine
+structural_cephaloceles low low skull base and pituitary surgery soon
+structural_cerebral_atrophy none none memory clinic routine
+structural_chiari_malformation low low csf and spine surgery routine
 structural_edema medium high neurology urgent
 structural_encephalomalacia none none -
 structural_mass_effect high high neurosurgery urgent
 structural_midline_shift high high neurosurgery urgent
 surgical_catheter none none -
 surgical_craniotomy none none -
-surgical_resection_cavity low low oncology routine
+surgical_resection_cavity low low neuro-oncology routine
 trauma_brain_contusion high high neurosurgery urgent
 trauma_diffuse_axonal_injury high high neurosurgery urgent
 trauma_subdural_hematoma high high neurosurgery emergency
-tumor_adult_brain_metastasis medium high oncology urgent
-tumor_adult_glioma medium medium neurosurgery soon
-tumor_adult_high_grade_glioma medium high neurosurgery urgent
-tumor_adult_low_grade_glioma medium medium neurosurgery soon
-tumor_adult_lymphoma medium medium oncology urgent
-tumor_adult_meningioma low low neurosurgery routine
-tumor_adult_pineal_tumor medium medium neurosurgery urgent
-tumor_adult_schwannoma low low ent routine
+tumor_adult_brain_metastasis medium high neurosurgical oncology urgent
+tumor_adult_glioma medium medium neurosurgical oncology soon
+tumor_adult_high_grade_glioma medium high neurosurgical oncology urgent
+tumor_adult_low_grade_glioma medium medium neurosurgical oncology soon
+tumor_adult_lymphoma medium medium neuro-oncology urgent
+tumor_adult_meningioma low low neurosurgical oncology routine
+tumor_adult_pineal_tumor medium medium neurosurgical oncology urgent
+tumor_adult_schwannoma low low skull base and pituitary surgery routine
 tumor_pediatric_brainstem_glioma high high paediatric neurosurgery urgent
 tumor_pediatric_ependymoma high high paediatric neurosurgery urgent
 tumor_pediatric_germ_cell_tumor medium medium paediatric neurosurgery urgent
@@ -252,11 +252,11 @@ vascular_hemorrhagic_intraventricular_hemorrhage high high neurosurgery emergenc
 vascular_hemorrhagic_subarachnoid_hemorrahage high high neurosurgery emergency
 vascular_ischemic_lacunar_stroke medium high stroke urgent
 vascular_ischemic_large_vessel_stroke high high stroke emergency
-vascular_ischemic_moyamoya medium medium neurosurgery soon
+vascular_ischemic_moyamoya medium medium vascular neurosurgery soon
 vascular_ischemic_small_vessel_disease none none primary care routine
-vascular_malformation_arteriovenous_malformation medium medium neurosurgery soon
-vascular_malformation_cavernoma low low neurosurgery routine
-vascular_malformation_cerebral_aneurysm medium medium neurosurgery soon
+vascular_malformation_arteriovenous_malformation medium medium vascular neurosurgery soon
+vascular_malformation_cavernoma low low vascular neurosurgery routine
+vascular_malformation_cerebral_aneurysm medium medium vascular neurosurgery soon
 ventricular_intracranial_hypotension medium medium neurology soon
 ventricular_ventriculomegaly medium high neurosurgery urgent
 ";
@@ -371,12 +371,12 @@ fn a_bad_file_is_refused_with_its_line() {
         "invalid value: integer `-1`, expected u32",
     );
     check_line(
-        "version = \"1\"",
+        "version = \"2\"",
         "version = \" \"",
         "version is empty; give these rules a number or a name",
     );
     check_line(
-        "date = \"2026-08-01\"",
+        "date = \"2026-11-24\"",
         "date = \"1.8.2026\"",
         "date is \"1.8.2026\"; write YYYY-MM-DD",
     );

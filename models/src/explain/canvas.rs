@@ -3,15 +3,19 @@
 use super::glyphs;
 
 /// Red, green, blue.
-pub(super) type Colour = [u8; 3];
+pub type Colour = [u8; 3];
 
 /// Pixels from `[left, top]` (included) to `[right, bottom]` (excluded).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rectangle {
-    pub(super) left: usize,
-    pub(super) top: usize,
-    pub(super) right: usize,
-    pub(super) bottom: usize,
+pub struct Rectangle {
+    /// First column.
+    pub left: usize,
+    /// First row.
+    pub top: usize,
+    /// One past the last column.
+    pub right: usize,
+    /// One past the last row.
+    pub bottom: usize,
 }
 
 impl Rectangle {
@@ -27,7 +31,7 @@ impl Rectangle {
 }
 
 /// An RGB picture, 8 bits a channel.
-pub(super) struct Canvas {
+pub struct Canvas {
     width: usize,
     height: usize,
     pixels: Vec<u8>,
@@ -35,13 +39,13 @@ pub(super) struct Canvas {
 
 impl Canvas {
     /// A picture of one colour.
-    pub(super) fn new(width: usize, height: usize, colour: Colour) -> Self {
+    pub fn new(width: usize, height: usize, colour: Colour) -> Self {
         Self { width, height, pixels: colour.repeat(width * height) }
     }
 
     /// Mixes `colour` into a pixel; `opacity` runs from 0 to 1. Outside the picture nothing
     /// happens.
-    pub(super) fn blend(&mut self, x: usize, y: usize, colour: Colour, opacity: f64) {
+    pub fn blend(&mut self, x: usize, y: usize, colour: Colour, opacity: f64) {
         if x >= self.width || y >= self.height {
             return;
         }
@@ -53,7 +57,7 @@ impl Canvas {
     }
 
     /// Mixes `colour` into a rectangle.
-    pub(super) fn fill(&mut self, area: Rectangle, colour: Colour, opacity: f64) {
+    pub fn fill(&mut self, area: Rectangle, colour: Colour, opacity: f64) {
         for y in area.top..area.bottom {
             for x in area.left..area.right {
                 self.blend(x, y, colour, opacity);
@@ -63,7 +67,7 @@ impl Canvas {
 
     /// A line of `thickness` pixels along the inside of a rectangle's edge, with a dark seam
     /// that keeps it visible on bright tissue.
-    pub(super) fn outline(&mut self, area: Rectangle, colour: Colour, thickness: usize) {
+    pub fn outline(&mut self, area: Rectangle, colour: Colour, thickness: usize) {
         let mut frame = |outer: Rectangle, thickness: usize, colour, opacity| {
             let inner = outer.inset(thickness);
             for y in outer.top..outer.bottom {
@@ -82,7 +86,7 @@ impl Canvas {
 
     /// Writes `text` with its top left corner at `(x, y)`; a dot of a letter is a square of
     /// `dot` pixels.
-    pub(super) fn text(&mut self, x: usize, y: usize, text: &str, dot: usize, colour: Colour) {
+    pub fn text(&mut self, x: usize, y: usize, text: &str, dot: usize, colour: Colour) {
         for (place, character) in text.chars().enumerate() {
             let left = x + place * advance(dot);
             let y = y + glyphs::drop(character) * dot;
@@ -97,7 +101,7 @@ impl Canvas {
     }
 
     /// Like [`Canvas::text`], on a dark rim that keeps it legible on any tissue.
-    pub(super) fn text_on_image(
+    pub fn text_on_image(
         &mut self,
         x: usize,
         y: usize,
@@ -118,7 +122,7 @@ impl Canvas {
     /// # Errors
     ///
     /// What the encoder reports; a picture without pixels is one such case.
-    pub(super) fn png(&self) -> Result<Vec<u8>, png::EncodingError> {
+    pub fn png(&self) -> Result<Vec<u8>, png::EncodingError> {
         let mut file = Vec::new();
         let size = |length: usize| u32::try_from(length).unwrap_or(0);
         let mut encoder = png::Encoder::new(&mut file, size(self.width), size(self.height));
@@ -132,12 +136,12 @@ impl Canvas {
 }
 
 /// Pixels from one letter to the next.
-pub(super) fn advance(dot: usize) -> usize {
+pub fn advance(dot: usize) -> usize {
     (glyphs::WIDTH + 1) * dot
 }
 
 /// Pixels that a text is wide.
-pub(super) fn text_width(text: &str, dot: usize) -> usize {
+pub fn text_width(text: &str, dot: usize) -> usize {
     (text.chars().count() * advance(dot)).saturating_sub(dot)
 }
 
@@ -147,6 +151,6 @@ pub(super) fn text_width(text: &str, dot: usize) -> usize {
     clippy::cast_sign_loss,
     reason = "the value is clamped to the range of u8 first"
 )]
-pub(super) fn to_byte(value: f64) -> u8 {
+pub fn to_byte(value: f64) -> u8 {
     value.round().clamp(0.0, 255.0) as u8
 }

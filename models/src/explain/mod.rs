@@ -6,7 +6,7 @@
 pub mod lime;
 pub mod overlay;
 
-mod canvas;
+pub mod canvas;
 mod glyphs;
 mod mt19937;
 mod ridge;

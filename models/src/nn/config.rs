@@ -263,6 +263,52 @@ impl PrimaConfig {
         }
     }
 
+    /// The edge student: matrix products only, for a clinic's CPU.
+    #[must_use]
+    pub fn edge() -> Self {
+        let name = |output, adapter| NameEncoderConfig {
+            embedding: 54,
+            transformer: TransformerConfig {
+                dim: 64,
+                depth: 2,
+                heads: 2,
+                dim_head: 32,
+                mlp_dim: 128,
+            },
+            output,
+            adapter,
+        };
+        let transformer = |dim, depth| TransformerConfig {
+            dim,
+            depth,
+            heads: 4,
+            dim_head: 48,
+            mlp_dim: 512,
+        };
+        Self {
+            projection: 64,
+            head_hidden: [256, 128],
+            tokenizer: TokenizerConfig::Mixer(MixerConfig {
+                width: 64,
+                depth: 2,
+                cell_hidden: 64,
+                hidden: 128,
+                codebook: 512,
+                codebook_dim: 2,
+            }),
+            series_name: name(64, Some(TOKEN_FEATURES)),
+            study_name: name(192, None),
+            sequence_vit: VitConfig {
+                transformer: transformer(TOKEN_FEATURES, 3),
+                registers: 6,
+                output: 192,
+            },
+            study_vit: VitConfig { transformer: transformer(192, 2), registers: 4, output: 64 },
+            patient_discrimination: None,
+            report: None,
+        }
+    }
+
     /// A network of the same shape that runs in a moment: for demonstrations and tests.
     #[must_use]
     pub fn tiny() -> Self {
@@ -398,6 +444,7 @@ mod tests {
     fn presets_fit_together() {
         PrimaConfig::prima().validate().unwrap();
         PrimaConfig::tiny().validate().unwrap();
+        PrimaConfig::edge().validate().unwrap();
     }
 
     #[test]

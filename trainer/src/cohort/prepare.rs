@@ -12,7 +12,12 @@ use models::tokens::SeriesPatches;
 use models::tokens::patchify::patch_size_vox;
 use models::volume::{Preprocessing, Volume, preprocess};
 
-use super::shard::{ShardSeries, ShardStudy, pack};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::record::StudyRecord;
+use super::shard::{ShardSeries, ShardStudy, Values, pack, write_shard};
+use super::{Cohort, files, write_lines};
 
 /// Share of the maximum from which a voxel counts as foreground in a shard's statistics.
 const FOREGROUND: f32 = 0.1;
@@ -62,6 +67,53 @@ pub fn patches(
     let prepared = prepare(folder, Preprocessing::V1, decoder, |_| {})
         .map_err(|source| PrepareError::Study { path: folder.to_owned(), source })?;
     Ok(shard_study(id, &prepared, mask))
+}
+
+/// Cuts every study of a cohort on disk; returns how many, and how many could not be read, which
+/// are listed in `unreadable.jsonl`.
+///
+/// # Errors
+///
+/// When the cohort is refused or the disk is full.
+pub fn cohort(
+    folder: &Path,
+    decoder: &Decoder,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> anyhow::Result<(usize, usize)> {
+    const STUDIES_PER_SHARD: usize = 32;
+    let cohort = Cohort::open(folder)?;
+    let total = cohort.records.len();
+    let (mut done, mut unreadable) = (0, Vec::new());
+    for (number, part) in cohort.records.chunks(STUDIES_PER_SHARD).enumerate() {
+        let read = |record: &StudyRecord| {
+            let study = folder.join(files::STUDIES).join(&record.id);
+            patches(&record.id, &study, decoder, |_| None)
+        };
+        let studies: Vec<_> = part.par_iter().map(read).collect();
+        let mut shard = Vec::new();
+        for (record, study) in part.iter().zip(studies) {
+            match study {
+                Ok(study) => shard.push(study),
+                Err(error) => unreadable.push(Unreadable {
+                    id: record.id.clone(),
+                    reason: error.to_string(),
+                }),
+            }
+        }
+        done += shard.len();
+        let path = folder.join(format!("patches-{number:04}.safetensors"));
+        write_shard(&path, Values::Patches, &shard)?;
+        progress((number * STUDIES_PER_SHARD + part.len()) as u64, total as u64);
+    }
+    write_lines(&folder.join("unreadable.jsonl"), &unreadable)?;
+    Ok((done, unreadable.len()))
+}
+
+/// A line of `unreadable.jsonl`.
+#[derive(Serialize)]
+struct Unreadable {
+    id: String,
+    reason: String,
 }
 
 /// A prepared study as a shard stores it.

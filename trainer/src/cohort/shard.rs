@@ -21,6 +21,9 @@ use std::sync::Arc;
 use bytemuck::PodCastError;
 use half::f16;
 use memmap2::Mmap;
+use models::dims::PATCH_VOX;
+use models::tokens::SeriesPatches;
+use models::tokens::patchify::patch_size_vox;
 use safetensors::tensor::{Metadata, TensorView};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -157,7 +160,7 @@ impl Values {
 
     fn dtype(self) -> (Dtype, usize, usize) {
         match self {
-            Self::Patches => (Dtype::U8, models::dims::PATCH_VOX, 1),
+            Self::Patches => (Dtype::U8, PATCH_VOX, 1),
             Self::Latents => (Dtype::F16, models::dims::LATENT, 2),
         }
     }
@@ -364,6 +367,34 @@ impl Shard {
         let bytes = &self.map[self.start + from..self.start + to];
         let cast: Result<&[T], PodCastError> = bytemuck::try_cast_slice(bytes);
         cast.unwrap_or_default()
+    }
+}
+
+impl SeriesView<'_> {
+    /// The patches as the engine reads them: axes back in z, y, x.
+    #[must_use]
+    pub fn patches(&self) -> SeriesPatches {
+        let [depth, height, width] = patch_size_vox(self.thin_axis);
+        let mut turned = [depth, height, width];
+        turned.swap(0, self.thin_axis);
+        // Exchanging the same two axes once more leads back.
+        let mut stride = [turned[1] * turned[2], turned[2], 1];
+        stride.swap(0, self.thin_axis);
+        let mut voxels = Vec::with_capacity(self.values.len());
+        for patch in self.values.chunks_exact(PATCH_VOX) {
+            for z in 0..depth {
+                for y in 0..height {
+                    let at = z * stride[0] + y * stride[1];
+                    voxels.extend((0..width).map(|x| unpack(patch[at + x * stride[2]])));
+                }
+            }
+        }
+        SeriesPatches {
+            thin_axis: self.thin_axis,
+            voxels,
+            coordinates: self.coordinates.iter().map(|c| c.map(u32::from)).collect(),
+            sequence: self.sequence.iter().map(|s| u32::from(*s)).collect(),
+        }
     }
 }
 

@@ -5,11 +5,13 @@
 //! 2. [`calibration`] from logits to probabilities, and their error.
 //! 3. [`threshold`] a decision threshold by a stated operating point.
 //! 4. [`embedding`] agreement of embeddings: CKA, retrieval.
-//! 5. [`leak`] what labels can be told from without looking at the images.
+//! 5. [`report`] a bundle scored on a cohort.
+//! 6. [`leak`] what labels can be told from without looking at the images.
 
 pub mod calibration;
 pub mod embedding;
 pub mod leak;
 pub mod metrics;
+pub mod report;
 pub mod rows;
 pub mod threshold;

@@ -41,6 +41,7 @@ use super::weights::{Fresh, Names, Overlay, write};
 use crate::cohort::record::Split;
 use crate::cohort::shard::{Store, Values};
 use crate::cohort::{Cohort, read_lines};
+use crate::reports::command::StudySummary;
 
 /// Configuration of `trainer clip`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -361,16 +362,6 @@ pub(super) struct Data {
     pub(super) cohort: Cohort,
 }
 
-/// A line of `summaries.jsonl`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Summary {
-    /// The study.
-    pub id: String,
-    /// Enumerated positive findings.
-    pub summary: String,
-}
-
 impl Data {
     pub(super) fn open(folder: &Path) -> anyhow::Result<Self> {
         let cohort = Cohort::open(folder)?;
@@ -389,7 +380,7 @@ impl Data {
         );
         let path = folder.join("summaries.jsonl");
         let reports = if path.exists() {
-            let lines: Vec<Summary> = read_lines(&path)?;
+            let lines: Vec<StudySummary> = read_lines(&path)?;
             lines.into_iter().map(|s| (s.id, s.summary)).collect()
         } else {
             cohort.records.iter().map(|r| (r.id.clone(), r.report.impression.clone())).collect()

@@ -17,10 +17,12 @@
 pub mod batch;
 pub mod clip;
 pub mod collective;
+pub mod distill;
 pub mod feedback;
 pub mod heads;
 pub mod learner;
 pub mod run;
+pub mod series_names;
 pub mod tasks;
 pub mod text;
 pub mod tokenizer;

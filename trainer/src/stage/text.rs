@@ -19,12 +19,12 @@ use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer};
 
-use super::clip::Summary;
 use super::learner::{Learner, OptimizerConfig};
 use super::run::Run;
 use super::weights::{Fresh, Names, write};
 use crate::cohort::record::Split;
 use crate::cohort::{Cohort, read_lines};
+use crate::reports::command::StudySummary;
 
 /// The token that ends a text.
 const END: &str = "<|endoftext|>";
@@ -165,7 +165,7 @@ pub fn train(
 ) -> anyhow::Result<PathBuf> {
     let cohort = Cohort::open(&config.cohort)?;
     let path = config.cohort.join("summaries.jsonl");
-    let summaries: Vec<Summary> = if path.exists() { read_lines(&path)? } else { Vec::new() };
+    let summaries: Vec<StudySummary> = if path.exists() { read_lines(&path)? } else { Vec::new() };
     let texts_of = |split| -> Vec<String> {
         let records: Vec<_> = cohort.split(split).collect();
         let ids: std::collections::HashSet<&str> = records.iter().map(|r| r.id.as_str()).collect();

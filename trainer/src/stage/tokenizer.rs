@@ -354,7 +354,7 @@ fn reconstruction(coder: &Coder<Compute>, x: &Tensor<Compute, 2>) -> Picture {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokensRun {
-    /// Cohort folder with patch shards; token shards are written beside them.
+    /// Cohort folder with patch shards.
     pub cohort: PathBuf,
     /// Weights of the tokenizer.
     pub tokenizer: PathBuf,
@@ -365,12 +365,16 @@ pub struct TokensRun {
     pub device: DeviceChoice,
 }
 
-/// Turns every patch of a cohort into its latent values; returns how many.
+/// Turns every patch of a cohort into its latent values, in shards below `out`; returns how many.
 ///
 /// # Errors
 ///
 /// When the cohort or the weights are refused, or the disk is full.
-pub fn tokens(config: &TokensRun, progress: impl Fn(u64, u64)) -> anyhow::Result<usize> {
+pub fn tokens(
+    config: &TokensRun,
+    out: &Path,
+    progress: impl Fn(u64, u64),
+) -> anyhow::Result<usize> {
     const STUDIES_PER_SHARD: usize = 64;
     let store = Store::open(&config.cohort, Values::Patches)?;
     let device = super::device(config.device)?;
@@ -399,7 +403,7 @@ pub fn tokens(config: &TokensRun, progress: impl Fn(u64, u64)) -> anyhow::Result
             let (id, description) = ((*id).to_owned(), description.to_owned());
             studies.push(ShardStudy { id, description, series: series.collect() });
         }
-        let path = config.cohort.join(format!("tokens-{number:04}.safetensors"));
+        let path = out.join(format!("tokens-{number:04}.safetensors"));
         write_shard(&path, Values::Latents, &studies)?;
         let done = (number * STUDIES_PER_SHARD + studies.len()) as u64;
         progress(done, store.ids().count() as u64);

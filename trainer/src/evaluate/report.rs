@@ -1,0 +1,368 @@
+//! A bundle scored on a cohort: what `trainer score` prints and writes, and the leak baselines of
+//! `trainer leaks`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use models::engine::{DeviceChoice, Engine, Precision, StudyInput, StudyScores};
+use models::labels::DIAGNOSES;
+use models::tokens::StudyPatches;
+use models::weights::bundle::Bundle;
+use serde::{Deserialize, Serialize};
+
+use super::leak::features::{HEADERS_WIDTH, HISTOGRAMS_WIDTH, SeriesHeader, headers, histograms};
+use super::leak::{LeakReport, measure};
+use super::metrics::{Auroc, auroc, average_precision, pearson};
+use super::rows::Rows;
+use crate::cohort::record::{Split, StudyLabels};
+use crate::cohort::shard::{Store, Values};
+use crate::cohort::{Cohort, write_lines};
+use crate::reports::mapping::{NEUROLOGY, NEUROSURGERY};
+use crate::stage::heads::expected_class;
+use crate::stage::tasks::class;
+
+/// What a bundle reached on a split; `metrics.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Identity of the model.
+    pub model: String,
+    /// What was scored.
+    pub cohort: String,
+    /// Which studies.
+    pub split: Split,
+    /// How many.
+    pub studies: usize,
+    /// Mean over the diagnoses that have positives and negatives.
+    pub mean_auroc: Option<f64>,
+    /// Standard deviation over the same.
+    pub sd_auroc: Option<f64>,
+    /// Every diagnosis.
+    pub diagnoses: Vec<LabelMetrics>,
+    /// Every service.
+    pub referrals: Vec<LabelMetrics>,
+    /// Any service of neurology, of neurosurgery, by the highest probability among its services.
+    pub departments: Vec<LabelMetrics>,
+    /// Correlation of the expected acuity class with the true one.
+    pub acuity_pearson: Option<f64>,
+    /// AUROC by the largest lesion of the diagnosis: studies whose lesion is in the bin against
+    /// studies without the diagnosis, mean over diagnoses.
+    pub by_size: Vec<BinMetrics>,
+    /// The same by the largest contrast to noise of the lesion in any series.
+    pub by_contrast: Vec<BinMetrics>,
+}
+
+/// One output on a split.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LabelMetrics {
+    /// Label or service.
+    pub name: String,
+    /// Area under the curve, with its interval and counts.
+    pub auroc: Option<Auroc>,
+    /// Average precision.
+    pub average_precision: Option<f64>,
+}
+
+/// Lesions of one bin.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BinMetrics {
+    /// Which.
+    pub bin: String,
+    /// Pairs of study and diagnosis in it.
+    pub positives: usize,
+    /// Mean over diagnoses.
+    pub mean_auroc: Option<f64>,
+}
+
+/// A line of `scores.jsonl`.
+#[derive(Clone, Debug, Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    scores: &'a StudyScores,
+}
+
+/// Scores every study of a split and measures the scores against its labels.
+///
+/// # Errors
+///
+/// When bundle or cohort are refused, or a study cannot be scored.
+pub fn score(
+    bundle: &Path,
+    cohort: &Path,
+    split: Split,
+    device: DeviceChoice,
+    out: &Path,
+    progress: &dyn Fn(u64, u64),
+) -> anyhow::Result<Metrics> {
+    let engine = Engine::open(Bundle::open(bundle)?, device, Precision::Full)?;
+    let store = Store::open(cohort, Values::Patches)?;
+    let cohort = Cohort::open(cohort)?;
+    let ids: Vec<&str> = cohort.split(split).map(|r| r.id.as_str()).collect();
+    anyhow::ensure!(!ids.is_empty(), "{}: no {split:?} study", cohort.folder.display());
+    let mut scored: Vec<(&str, StudyScores)> = Vec::new();
+    for (i, id) in ids.iter().enumerate() {
+        let (description, views) = store.study(id)?;
+        if !views.is_empty() {
+            let study = StudyPatches { series: views.iter().map(|v| v.patches()).collect() };
+            let input = StudyInput {
+                tokens: engine.encode(&study, |_| {})?,
+                series_names: views.iter().map(|v| v.name.to_owned()).collect(),
+                study_description: description.to_owned(),
+                clinical_context: None,
+            };
+            scored.push((id, engine.score(&input)?));
+        }
+        progress(i as u64 + 1, ids.len() as u64);
+    }
+    fs::create_dir_all(out)?;
+    let lines: Vec<Line<'_>> = scored.iter().map(|(id, scores)| Line { id, scores }).collect();
+    write_lines(&out.join("scores.jsonl"), &lines)?;
+    let metrics = measured(&engine.bundle().manifest().id, &cohort, split, &scored)?;
+    fs::write(out.join("metrics.json"), serde_json::to_vec_pretty(&metrics)?)?;
+    Ok(metrics)
+}
+
+fn measured(
+    model: &str,
+    cohort: &Cohort,
+    split: Split,
+    scored: &[(&str, StudyScores)],
+) -> anyhow::Result<Metrics> {
+    let labels: Vec<&StudyLabels> =
+        scored.iter().map(|(id, _)| cohort.labels(id)).collect::<Result<_, _>>()?;
+    let logits = |i: usize| -> Vec<f64> {
+        scored.iter().map(|(_, s)| f64::from(s.diagnosis[i].logit)).collect()
+    };
+    let first = scored.first().map(|(_, s)| s);
+    let known: Vec<(usize, usize)> = first
+        .iter()
+        .flat_map(|s| s.diagnosis.iter().enumerate())
+        .filter_map(|(i, d)| Some((i, DIAGNOSES.iter().position(|name| *name == d.name)?)))
+        .collect();
+    let diagnoses: Vec<LabelMetrics> = known
+        .iter()
+        .map(|&(i, d)| {
+            let truth: Vec<bool> = labels.iter().map(|l| l.diagnoses[d]).collect();
+            label(DIAGNOSES[d], &logits(i), &truth)
+        })
+        .collect();
+    let areas: Vec<f64> = diagnoses.iter().filter_map(|l| Some(l.auroc?.value)).collect();
+    let (mean_auroc, sd_auroc) = mean_sd(&areas);
+    let services: Vec<&str> =
+        first.iter().flat_map(|s| &s.referral).map(|r| r.name.as_str()).collect();
+    let referral = |i: usize| -> Vec<f64> {
+        scored.iter().map(|(_, s)| f64::from(s.referral[i].logit)).collect()
+    };
+    let referrals = services.iter().enumerate().map(|(i, name)| {
+        let truth: Vec<bool> =
+            labels.iter().map(|l| l.referrals.iter().any(|r| r == name)).collect();
+        label(name, &referral(i), &truth)
+    });
+    let departments = [("neurology", &NEUROLOGY[..]), ("neurosurgery", &NEUROSURGERY[..])];
+    let departments = departments.into_iter().map(|(name, members)| {
+        let belongs = |service: &str| members.contains(&service);
+        let score = |s: &StudyScores| {
+            let of = s.referral.iter().filter(|r| belongs(&r.name));
+            of.map(|r| f64::from(r.probability.unwrap_or(r.margin))).fold(f64::MIN, f64::max)
+        };
+        let scores: Vec<f64> = scored.iter().map(|(_, s)| score(s)).collect();
+        let truth: Vec<bool> =
+            labels.iter().map(|l| l.referrals.iter().any(|r| belongs(r))).collect();
+        label(name, &scores, &truth)
+    });
+    let expected: Vec<f64> = scored
+        .iter()
+        .map(|(_, s)| {
+            let row: Vec<f64> = s.priority.iter().map(|c| f64::from(c.logit)).collect();
+            expected_class(&row)
+        })
+        .collect();
+    let classes: Vec<f64> = labels.iter().map(|l| class(l.acuity) as f64).collect();
+    let bins = |edges: &[f64], of: fn(&Largest) -> f64| {
+        binned(cohort, scored, &labels, &known, edges, of)
+    };
+    Ok(Metrics {
+        model: model.to_owned(),
+        cohort: cohort.header.source.clone(),
+        split,
+        studies: scored.len(),
+        mean_auroc,
+        sd_auroc,
+        referrals: referrals.collect(),
+        departments: departments.collect(),
+        acuity_pearson: pearson(&expected, &classes),
+        by_size: bins(&[0.0, 8.0, 15.0, 30.0, f64::INFINITY], |l| l.diameter_mm),
+        by_contrast: bins(&[0.0, 2.0, 5.0, 10.0, f64::INFINITY], |l| l.contrast_to_noise),
+        diagnoses,
+    })
+}
+
+fn label(name: &str, scores: &[f64], truth: &[bool]) -> LabelMetrics {
+    LabelMetrics {
+        name: name.to_owned(),
+        auroc: auroc(scores, truth),
+        average_precision: average_precision(scores, truth),
+    }
+}
+
+fn mean_sd(values: &[f64]) -> (Option<f64>, Option<f64>) {
+    let n = values.len() as f64;
+    if values.is_empty() {
+        return (None, None);
+    }
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+    (Some(mean), Some(variance.sqrt()))
+}
+
+/// The most conspicuous lesion of a diagnosis in a study.
+struct Largest {
+    diameter_mm: f64,
+    contrast_to_noise: f64,
+}
+
+fn binned(
+    cohort: &Cohort,
+    scored: &[(&str, StudyScores)],
+    labels: &[&StudyLabels],
+    known: &[(usize, usize)],
+    edges: &[f64],
+    of: fn(&Largest) -> f64,
+) -> Vec<BinMetrics> {
+    let mut bins: BTreeMap<usize, (usize, Vec<f64>)> = BTreeMap::new();
+    for &(output, diagnosis) in known {
+        let value = |id: &str| -> Option<f64> {
+            let lesions = cohort.truth.get(id)?.lesions.iter();
+            let lesions = lesions.filter(|l| l.component > 0 && l.diagnoses.contains(&diagnosis));
+            lesions
+                .map(|l| {
+                    let contrast = l.contrast_to_noise.values().map(|v| f64::from(v.abs()));
+                    of(&Largest {
+                        diameter_mm: f64::from(l.diameter_mm),
+                        contrast_to_noise: contrast.fold(0.0, f64::max),
+                    })
+                })
+                .reduce(f64::max)
+        };
+        for (bin, edge) in edges.windows(2).enumerate() {
+            let (mut scores, mut truth) = (Vec::new(), Vec::new());
+            for ((id, study), labels) in scored.iter().zip(labels) {
+                let positive = labels.diagnoses[diagnosis];
+                let inside = || value(id).is_some_and(|v| v >= edge[0] && v < edge[1]);
+                if !positive || inside() {
+                    scores.push(f64::from(study.diagnosis[output].logit));
+                    truth.push(positive);
+                }
+            }
+            if let Some(area) = auroc(&scores, &truth) {
+                let entry = bins.entry(bin).or_default();
+                entry.0 += area.positives;
+                entry.1.push(area.value);
+            }
+        }
+    }
+    let named = bins.into_iter().map(|(bin, (positives, areas))| BinMetrics {
+        bin: match edges[bin + 1] {
+            to if to.is_finite() => format!("{} to {to}", edges[bin]),
+            _ => format!("{} and more", edges[bin]),
+        },
+        positives,
+        mean_auroc: mean_sd(&areas).0,
+    });
+    named.collect()
+}
+
+impl fmt::Display for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} on {} {:?} studies ({})", self.model, self.studies, self.split, self.cohort)?;
+        for set in [&self.diagnoses, &self.referrals, &self.departments] {
+            writeln!(f)?;
+            for l in set {
+                match l.auroc {
+                    Some(a) => writeln!(
+                        f,
+                        "{:<52} {:.3} ({:.3} to {:.3})  n {}",
+                        l.name, a.value, a.lower, a.upper, a.positives
+                    )?,
+                    None => writeln!(f, "{:<52} no positives or no negatives", l.name)?,
+                }
+            }
+        }
+        let shown = |v: Option<f64>| v.map_or_else(|| "none".to_owned(), |v| format!("{v:.3}"));
+        writeln!(f)?;
+        for (what, unit, bins) in
+            [("diameter", "mm", &self.by_size), ("contrast to noise", "", &self.by_contrast)]
+        {
+            for bin in bins {
+                let mean = shown(bin.mean_auroc);
+                writeln!(f, "{what} {} {unit}: mean AUROC {mean}, n {}", bin.bin, bin.positives)?;
+            }
+        }
+        write!(
+            f,
+            "\nmean AUROC {} sd {}, acuity Pearson {}",
+            shown(self.mean_auroc),
+            shown(self.sd_auroc),
+            shown(self.acuity_pearson)
+        )
+    }
+}
+
+/// Both leak baselines of a cohort.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Leaks {
+    /// From series names, study description and scanner.
+    pub headers: LeakReport,
+    /// From histograms of intensities.
+    pub histograms: LeakReport,
+}
+
+/// Asks what the labels can be told from without looking at the images.
+///
+/// # Errors
+///
+/// When a study has no patches or no labels.
+pub fn leaks(cohort: &Cohort) -> anyhow::Result<Leaks> {
+    let store = Store::open(&cohort.folder, Values::Patches)?;
+    let (mut names, mut grey) = (Vec::new(), Vec::new());
+    let (mut labels, mut splits) = (Vec::new(), Vec::new());
+    for record in &cohort.records {
+        let (_, views) = store.study(&record.id)?;
+        let series: Vec<SeriesHeader> = views
+            .iter()
+            .map(|v| SeriesHeader { name: v.name.to_owned(), ..SeriesHeader::default() })
+            .collect();
+        names.extend(headers(record, &series, false));
+        let patches = StudyPatches { series: views.iter().map(|v| v.patches()).collect() };
+        let series: Vec<&str> = views.iter().map(|v| v.name).collect();
+        grey.extend(histograms(&patches, &series));
+        labels.push(cohort.labels(&record.id)?.diagnoses.clone());
+        splits.push(record.split);
+    }
+    let leaks = Leaks {
+        headers: measure(Rows::new(&names, HEADERS_WIDTH), &labels, &splits),
+        histograms: measure(Rows::new(&grey, HISTOGRAMS_WIDTH), &labels, &splits),
+    };
+    fs::write(cohort.folder.join("leaks.json"), serde_json::to_vec_pretty(&leaks)?)?;
+    Ok(leaks)
+}
+
+impl fmt::Display for Leaks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (d, name) in DIAGNOSES.iter().enumerate() {
+            let shown = |report: &LeakReport| {
+                let area = report.auroc.get(d).copied().flatten();
+                area.map_or_else(|| "   - ".to_owned(), |a| format!("{:.3}", a.value))
+            };
+            writeln!(f, "{name:<52} {} {}", shown(&self.headers), shown(&self.histograms))?;
+        }
+        let mean = |report: &LeakReport| report.mean.unwrap_or(f64::NAN);
+        write!(
+            f,
+            "mean AUROC from headers and names {:.3}, from histograms {:.3} (0.5 is chance)",
+            mean(&self.headers),
+            mean(&self.histograms)
+        )
+    }
+}

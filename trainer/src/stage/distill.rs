@@ -1,0 +1,731 @@
+//! `distill`: what a teacher knows into the edge student.
+//!
+//! The teacher is any bundle that the engine opens; studies need no labels. In order:
+//!
+//! 1. the teacher reads every study once: tokens, series vectors, study embedding, logits;
+//! 2. the student's tokenizer of matrix products imitates the teacher's tokens;
+//! 3. the student's transformers and its one shared head imitate series vectors and study
+//!    embeddings by their mutual similarities (the widths differ; Park et al., 2019, "relational
+//!    knowledge distillation") and every logit;
+//! 4. agreement with the teacher is measured on the validation and test studies.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use burn::DispatchDevice;
+use burn::module::{AutodiffModule, Module};
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor, TensorData, activation};
+use models::dims::{LATENT, PATCH_VOX};
+use models::engine::{DeviceChoice, Engine, Precision, StudyInput, StudyScores};
+use models::nn::Compute;
+use models::nn::config::{MixerConfig, PrimaConfig, TokenizerConfig};
+use models::nn::head::Head;
+use models::nn::mixer::MixerEncoder;
+use models::nn::parameters::{ParameterError, Parameters};
+use models::nn::prima::Prima;
+use models::tokens::text::char_ids;
+use models::tokens::StudyPatches;
+use models::weights::bundle::Bundle;
+use models::weights::manifest::{Manifest, NETWORK, TOKENIZER};
+use rand::Rng;
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::batch::{Augmentation, Example, example};
+use super::clip::{embed, normalised};
+use super::heads::{decision, expected_class};
+use super::learner::{Learner, OptimizerConfig};
+use super::run::{Run, rng};
+use super::tasks::Tasks;
+use super::tokenizer::{TokensRun, tokens};
+use super::weights::{Fresh, Names, write};
+use crate::cohort::record::Split;
+use crate::cohort::shard::{
+    ShardSeries, ShardStudy, Store, Values, pack_latents, unpack, unpack_latents,
+    write_shard,
+};
+use crate::cohort::Cohort;
+use crate::evaluate::embedding::linear_cka;
+use crate::evaluate::metrics::{auroc, spearman};
+use crate::evaluate::rows::Rows;
+use crate::evaluate::threshold::OperatingPoint;
+
+/// Configuration of `trainer distill`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DistillRun {
+    /// Cohort folder with patch shards; labels are used where there are any.
+    pub cohort: PathBuf,
+    /// The teacher's bundle.
+    pub teacher: PathBuf,
+    /// Device.
+    #[serde(default = "super::cpu")]
+    pub device: DeviceChoice,
+    /// Seed of weights and batches.
+    #[serde(default)]
+    pub seed: u64,
+    /// The student's tokenizer.
+    pub tokenizer: Phase,
+    /// The student's transformers and head.
+    pub network: Phase,
+    /// Steps between checkpoints.
+    #[serde(default = "checkpoint_steps")]
+    pub checkpoint_steps: u64,
+    /// How studies are disturbed.
+    #[serde(default)]
+    pub augmentation: Augmentation,
+    /// Weights of the objectives.
+    #[serde(default)]
+    pub objective: Objective,
+    /// Rule that picks thresholds on the validation split, where labels are known.
+    pub operating_point: OperatingPoint,
+    /// Sizes of the student; its tokenizer is a mixer.
+    pub sizes: PrimaConfig,
+}
+
+/// Steps of one part of the student.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phase {
+    /// Number of steps.
+    pub steps: u64,
+    /// Patches or studies per step.
+    pub batch: usize,
+    /// How weights change.
+    pub optimizer: OptimizerConfig,
+}
+
+/// Weights of the objectives of the student's network.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Objective {
+    /// Similarities of series vectors.
+    pub series: f64,
+    /// Similarities of study embeddings.
+    pub embedding: f64,
+    /// The teacher's logits.
+    pub logits: f64,
+    /// Labels, where the cohort has them.
+    pub labels: f64,
+}
+
+impl Default for Objective {
+    fn default() -> Self {
+        Self { series: 1.0, embedding: 1.0, logits: 1.0, labels: 0.0 }
+    }
+}
+
+fn checkpoint_steps() -> u64 {
+    200
+}
+
+/// The student's transformers and its head.
+#[derive(Module, Debug)]
+pub struct Student<B: Backend> {
+    vision: Prima<B>,
+    head: Head<B>,
+}
+
+impl Student<Compute> {
+    /// Reads the published names of the vision side and `head.*`.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor is missing or has another shape.
+    pub fn load(
+        at: &Parameters<'_>,
+        sizes: &PrimaConfig,
+        outputs: usize,
+    ) -> Result<Self, ParameterError> {
+        let [first, second] = sizes.head_hidden;
+        let widths = [sizes.embedding(), first, second, outputs];
+        Ok(Self { vision: Prima::load(at, sizes)?, head: Head::load(&at.at("head"), widths)? })
+    }
+}
+
+/// What the teacher says about one study.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Taught {
+    id: String,
+    /// Diagnoses, referrals, priority classes.
+    logits: Vec<f32>,
+    embedding: Vec<f32>,
+    /// One vector for each series.
+    series: Vec<Vec<f32>>,
+}
+
+/// Trains a student; returns the run's folder.
+///
+/// # Errors
+///
+/// When inputs are refused, the disk is full, or training diverges.
+pub fn train(
+    config: &DistillRun,
+    folder: &Path,
+    resume: bool,
+    stop_after: Option<u64>,
+) -> anyhow::Result<PathBuf> {
+    let TokenizerConfig::Mixer(mixer) = config.sizes.tokenizer else {
+        anyhow::bail!("sizes.tokenizer.architecture: the edge student's tokenizer is \"mixer\"");
+    };
+    config.sizes.validate()?;
+    let cohort = Cohort::open(&config.cohort)?;
+    let patches = Store::open(&config.cohort, Values::Patches)?;
+    let inputs = [config.cohort.as_path(), config.teacher.as_path()];
+    let mut run = Run::begin(folder, "distill", config, config.seed, &inputs, resume)?;
+    let device = super::device(config.device)?;
+    let teacher = Bundle::open(&config.teacher)?;
+    let manifest = teacher.manifest().clone();
+    let lessons = folder.join("teacher");
+    if !lessons.join("taught.json").exists() {
+        listen(teacher, config, &patches, &lessons, &run)?;
+    }
+    let taught: Vec<Taught> =
+        serde_json::from_slice(&std::fs::read(lessons.join("taught.json"))?)?;
+    let taught: HashMap<String, Taught> =
+        taught.into_iter().map(|t| (t.id.clone(), t)).collect();
+    let tokenizer = folder.join(TOKENIZER);
+    if !tokenizer.exists() {
+        imitate_tokens(config, mixer, &cohort, &patches, &lessons, &mut run, &tokenizer)?;
+    }
+    if !folder.join("tokens-0000.safetensors").exists() {
+        let written = TokensRun {
+            cohort: config.cohort.clone(),
+            tokenizer,
+            sizes: config.sizes.tokenizer.clone(),
+            device: config.device,
+        };
+        tokens(&written, folder, |done, total| run.progress(done, total))?;
+    }
+    let store = Store::open(folder, Values::Latents)?;
+    let school = School { config, cohort, store, taught, manifest };
+    let student = school.imitate_network(&mut run, &device, stop_after)?;
+    school.graduate(&student, folder, &device)?;
+    Ok(folder.to_owned())
+}
+
+/// The teacher reads every study once.
+fn listen(
+    bundle: Bundle,
+    config: &DistillRun,
+    patches: &Store,
+    lessons: &Path,
+    run: &Run,
+) -> anyhow::Result<()> {
+    const STUDIES_PER_SHARD: usize = 64;
+    std::fs::create_dir_all(lessons)?;
+    let sizes = bundle.manifest().sizes.clone();
+    let network = bundle.open_file(NETWORK)?;
+    let device = super::device(config.device)?;
+    let vision = Prima::load(&Parameters::new(&network, &device, DType::F32), &sizes)?;
+    let engine = Engine::open(bundle, config.device, Precision::Full)?;
+    let ids: Vec<&str> = patches.ids().collect();
+    let mut taught = Vec::new();
+    for (number, part) in ids.chunks(STUDIES_PER_SHARD).enumerate() {
+        let mut shard = Vec::new();
+        for id in part {
+            let (description, views) = patches.study(id)?;
+            if views.is_empty() {
+                continue;
+            }
+            let study = StudyPatches { series: views.iter().map(|v| v.patches()).collect() };
+            let tokens = engine.encode(&study, |_| {})?;
+            let series = views.iter().zip(&tokens.series).map(|(view, tokens)| {
+                let mut latents = vec![0.0; view.coordinates.len() * LATENT];
+                for (at, unique) in view.sequence.iter().enumerate() {
+                    let to = usize::from(*unique) * LATENT;
+                    latents[to..to + LATENT].copy_from_slice(&tokens.token(at)[..LATENT]);
+                }
+                ShardSeries {
+                    name: view.name.to_owned(),
+                    thin_axis: view.thin_axis,
+                    values: pack_latents(&latents),
+                    coordinates: view.coordinates.to_vec(),
+                    foreground: view.foreground.to_vec(),
+                    components: view.components.to_vec(),
+                    sequence: view.sequence.to_vec(),
+                }
+            });
+            let series = series.collect();
+            let names: Vec<String> = views.iter().map(|v| v.name.to_owned()).collect();
+            let examples = Example {
+                series: tokens.series.iter().zip(&names).enumerate().map(|(index, (t, name))| {
+                    super::batch::SeriesExample {
+                        index,
+                        name: char_ids(name).ids,
+                        features: t.features.clone(),
+                        components: Vec::new(),
+                    }
+                }).collect(),
+                description: char_ids(description).ids,
+            };
+            let width = sizes.sequence_vit.transformer.dim;
+            let vectors = embed(&vision, &[&examples], width, &device).vectors;
+            let scores = engine.score(&StudyInput {
+                tokens,
+                series_names: names,
+                study_description: description.to_owned(),
+                clinical_context: None,
+            })?;
+            let each = vectors.dims()[1];
+            let vectors: Vec<f32> = vectors.into_data().iter().collect();
+            taught.push(Taught {
+                id: (*id).to_owned(),
+                logits: logits(&scores),
+                series: vectors.chunks_exact(each).map(<[f32]>::to_vec).collect(),
+                embedding: scores.embedding,
+            });
+            shard.push(ShardStudy { id: (*id).to_owned(), description: description.to_owned(), series });
+        }
+        write_shard(&lessons.join(format!("tokens-{number:04}.safetensors")), Values::Latents, &shard)?;
+        run.progress((number * STUDIES_PER_SHARD + part.len()) as u64, ids.len() as u64);
+    }
+    let partial = lessons.join("taught.partial");
+    std::fs::write(&partial, serde_json::to_vec(&taught)?)?;
+    std::fs::rename(&partial, lessons.join("taught.json"))?;
+    Ok(())
+}
+
+fn logits(scores: &StudyScores) -> Vec<f32> {
+    let labels = scores.diagnosis.iter().chain(&scores.referral).map(|s| s.logit);
+    labels.chain(scores.priority.iter().map(|s| s.logit)).collect()
+}
+
+/// The student's tokenizer learns the teacher's tokens; one that is a mixer of the same sizes is
+/// taken over as it is.
+fn imitate_tokens(
+    config: &DistillRun,
+    sizes: MixerConfig,
+    cohort: &Cohort,
+    patches: &Store,
+    lessons: &Path,
+    run: &mut Run,
+    out: &Path,
+) -> anyhow::Result<()> {
+    let device = super::device(config.device)?;
+    let trained = DispatchDevice::autodiff(device.clone());
+    let load = |at: &Parameters<'_>| MixerEncoder::load(at, &sizes);
+    let names = Names::of(&device, load)?;
+    let teacher = Bundle::open(&config.teacher)?;
+    let same = matches!(&teacher.manifest().sizes.tokenizer, TokenizerConfig::Mixer(other)
+        if MixerConfig { codebook: 0, codebook_dim: 0, ..*other }
+            == MixerConfig { codebook: 0, codebook_dim: 0, ..sizes });
+    if same {
+        let weights = teacher.open_file(TOKENIZER)?;
+        let encoder = load(&Parameters::new(&weights, &device, DType::F32))?;
+        write(out, &names.tensors(&encoder), false)?;
+        return Ok(());
+    }
+    let targets = Store::open(lessons, Values::Latents)?;
+    let ids: Vec<&str> = cohort
+        .split(Split::Train)
+        .map(|r| r.id.as_str())
+        .filter(|id| targets.contains(id))
+        .collect();
+    anyhow::ensure!(!ids.is_empty(), "{}: no training study has patches", config.cohort.display());
+    let fresh = Fresh { seed: config.seed, temperature: 0.0 };
+    let encoder = load(&Parameters::new(&fresh, &trained, DType::F32))?;
+    let mut learner = Learner::new(encoder, config.tokenizer.optimizer);
+    let Phase { steps, batch, .. } = config.tokenizer;
+    for step in 0..steps {
+        let mut rng = rng(config.seed, (3 << 40) + step);
+        let (mut x, mut y) = (Vec::new(), Vec::new());
+        while x.len() < batch * PATCH_VOX {
+            let id = ids[rng.random_range(0..ids.len())];
+            let (_, views) = patches.study(id)?;
+            let (_, latents) = targets.study(id)?;
+            let k = rng.random_range(0..views.len());
+            for _ in 0..8.min(batch - x.len() / PATCH_VOX) {
+                let p = rng.random_range(0..views[k].coordinates.len());
+                let patch = &views[k].values[p * PATCH_VOX..(p + 1) * PATCH_VOX];
+                x.extend(patch.iter().map(|v| unpack(*v)));
+                let mut latent = [0.0; LATENT];
+                unpack_latents(&latents[k].values[2 * p * LATENT..2 * (p + 1) * LATENT], &mut latent);
+                y.extend(latent);
+            }
+        }
+        let x = Tensor::<Compute, 2>::from_data(TensorData::new(x, [batch, PATCH_VOX]), &trained);
+        let y = Tensor::<Compute, 2>::from_data(TensorData::new(y, [batch, LATENT]), &trained);
+        let variance = y.clone().var(0).mean();
+        // In units of the tokens' own variance, so that 1 is no better than their mean.
+        let loss = (learner.model.forward(x) - y).powi_scalar(2).mean() / variance;
+        let value = super::scalar(&loss);
+        learner.accumulate(&loss);
+        let gradients = learner.gradients();
+        let norm = learner.apply(gradients, step, steps)?;
+        run.progress(step + 1, steps);
+        if step % 10 == 0 || step + 1 == steps {
+            run.log(step, &[("token_error", value), ("gradient_norm", norm)])?;
+        }
+    }
+    write(out, &names.tensors(&learner.model.valid()), false)?;
+    Ok(())
+}
+
+/// Everything the student's network learns from.
+struct School<'a> {
+    config: &'a DistillRun,
+    cohort: Cohort,
+    store: Store,
+    taught: HashMap<String, Taught>,
+    manifest: Manifest,
+}
+
+/// A batch of studies.
+struct Lesson {
+    ids: Vec<String>,
+    examples: Vec<Example>,
+}
+
+impl School<'_> {
+    fn outputs(&self) -> usize {
+        self.binary() + self.classes()
+    }
+
+    /// Yes-or-no outputs.
+    fn binary(&self) -> usize {
+        self.manifest.diagnosis.len() + self.manifest.referral.len()
+    }
+
+    fn classes(&self) -> usize {
+        self.manifest.priority.as_ref().map_or(0, |p| p.classes.len())
+    }
+
+    fn split(&self, split: Split) -> Vec<String> {
+        let ids = self.cohort.split(split).map(|r| r.id.clone());
+        ids.filter(|id| self.taught.contains_key(id)).collect()
+    }
+
+    fn lesson(&self, ids: &[String], augmentation: &Augmentation, seed: u64) -> anyhow::Result<Lesson> {
+        let examples = ids.par_iter().enumerate().map(|(i, id)| {
+            example(&self.store, id, augmentation, &mut rng(self.config.seed, seed + i as u64))
+        });
+        let examples = examples.collect::<Result<_, _>>()?;
+        Ok(Lesson { ids: ids.to_vec(), examples })
+    }
+
+    fn imitate_network(
+        &self,
+        run: &mut Run,
+        device: &DispatchDevice,
+        stop_after: Option<u64>,
+    ) -> anyhow::Result<Student<Compute>> {
+        let config = self.config;
+        let trained = DispatchDevice::autodiff(device.clone());
+        let fresh = Fresh { seed: config.seed, temperature: 0.0 };
+        let at = Parameters::new(&fresh, &trained, DType::F32);
+        let student = Student::load(&at, &config.sizes, self.outputs())?;
+        let mut learner = Learner::new(student, config.network.optimizer);
+        let mut first = 0;
+        if let Some((step, from)) = run.resume()? {
+            learner = learner.restore(&from)?;
+            first = step;
+        }
+        let ids = self.split(Split::Train);
+        let Phase { steps, batch, .. } = config.network;
+        anyhow::ensure!(
+            ids.len() >= batch,
+            "{}: {} training studies, network.batch is {batch}; lower it",
+            config.cohort.display(),
+            ids.len()
+        );
+        let per_epoch = (ids.len() / batch) as u64;
+        for step in first..steps {
+            let mut order = ids.clone();
+            order.shuffle(&mut rng(config.seed, (4 << 40) + step / per_epoch));
+            let at = usize::try_from(step % per_epoch)? * batch;
+            let seed = (5 << 40) + step * 65_536;
+            let lesson = self.lesson(&order[at..at + batch], &config.augmentation, seed)?;
+            let (loss, parts) = self.loss(&learner.model, &lesson, &trained)?;
+            learner.accumulate(&loss);
+            let gradients = learner.gradients();
+            let norm = learner.apply(gradients, step, steps)?;
+            run.progress(step + 1, steps);
+            if step % 10 == 0 || step + 1 == steps {
+                let [series, embedding, logits, labels] = parts;
+                run.log(
+                    step,
+                    &[
+                        ("series", series),
+                        ("embedding", embedding),
+                        ("logits", logits),
+                        ("labels", labels),
+                        ("gradient_norm", norm),
+                    ],
+                )?;
+            }
+            let done = step + 1;
+            let stop = stop_after == Some(done);
+            if done % config.checkpoint_steps == 0 || done == steps || stop {
+                run.checkpoint(done, |to| learner.save(to))?;
+            }
+            if stop {
+                anyhow::bail!("stopped after step {done}, as asked");
+            }
+        }
+        Ok(learner.model.valid())
+    }
+
+    fn loss(
+        &self,
+        student: &Student<Compute>,
+        lesson: &Lesson,
+        device: &DispatchDevice,
+    ) -> anyhow::Result<(Tensor<Compute, 1>, [f64; 4])> {
+        let objective = self.config.objective;
+        let examples: Vec<&Example> = lesson.examples.iter().collect();
+        let width = self.config.sizes.sequence_vit.transformer.dim;
+        let out = embed(&student.vision, &examples, width, device);
+        let found = student.head.forward(out.pooled.clone());
+        let taught: Vec<&Taught> = lesson.ids.iter().map(|id| &self.taught[id]).collect();
+        let matrix = |rows: Vec<&[f32]>| {
+            let width = rows.first().map_or(0, |row| row.len());
+            let data = TensorData::new(rows.concat(), [rows.len(), width]);
+            Tensor::<Compute, 2>::from_data(data, device)
+        };
+        let vectors = lesson.examples.iter().zip(&taught);
+        let vectors = vectors.flat_map(|(e, t)| e.series.iter().map(|s| t.series[s.index].as_slice()));
+        let series = relational(out.vectors, matrix(vectors.collect()));
+        let embedding =
+            relational(out.pooled, matrix(taught.iter().map(|t| t.embedding.as_slice()).collect()));
+        let target = matrix(taught.iter().map(|t| t.logits.as_slice()).collect());
+        let binary = self.binary();
+        let classes = self.classes();
+        // What the teacher believes is the target, not its logit: far from the threshold a
+        // difference of logits means nothing.
+        let belief = activation::sigmoid(target.clone().narrow(1, 0, binary));
+        let own = found.clone().narrow(1, 0, binary);
+        let mut logits = cross_entropy(own.clone(), belief);
+        if classes > 0 {
+            let belief = activation::softmax(target.narrow(1, binary, classes), 1);
+            let own = activation::log_softmax(found.clone().narrow(1, binary, classes), 1);
+            logits = logits + (own * belief).sum().neg() / lesson.ids.len() as f64;
+        }
+        let mut values = [super::scalar(&series), super::scalar(&embedding), super::scalar(&logits), 0.0];
+        let mut loss =
+            series * objective.series + embedding * objective.embedding + logits * objective.logits;
+        if objective.labels > 0.0 {
+            let tasks = Tasks { services: self.services() };
+            let targets = lesson.ids.iter().map(|id| tasks.targets(&self.cohort, id));
+            let targets: Vec<f32> = targets
+                .map(|t| t.map(|t| t.binary))
+                .collect::<Result<Vec<_>, _>>()?
+                .concat();
+            let labels = TensorData::new(targets, [lesson.ids.len(), binary]);
+            let term = cross_entropy(own, Tensor::from_data(labels, device));
+            values[3] = super::scalar(&term);
+            loss = loss + term * objective.labels;
+        }
+        Ok((loss, values))
+    }
+
+    fn services(&self) -> Vec<String> {
+        self.manifest.referral.iter().map(|head| head.name.clone()).collect()
+    }
+
+    /// Logits and embeddings of the student for whole studies.
+    fn answers(
+        &self,
+        student: &Student<Compute>,
+        ids: &[String],
+        device: &DispatchDevice,
+    ) -> anyhow::Result<(Vec<Vec<f64>>, Vec<f32>)> {
+        let (mut logits, mut embeddings) = (Vec::new(), Vec::new());
+        let width = self.config.sizes.sequence_vit.transformer.dim;
+        for part in ids.chunks(8) {
+            let lesson = self.lesson(part, &Augmentation::none(), 0)?;
+            let examples: Vec<&Example> = lesson.examples.iter().collect();
+            let out = embed(&student.vision, &examples, width, device);
+            let values: Vec<f64> =
+                student.head.forward(out.pooled.clone()).into_data().iter::<f64>().collect();
+            logits.extend(values.chunks_exact(self.outputs()).map(<[f64]>::to_vec));
+            embeddings.extend(out.pooled.into_data().iter::<f32>());
+        }
+        Ok((logits, embeddings))
+    }
+
+    /// Writes the student's weights and how it agrees with its teacher.
+    fn graduate(
+        &self,
+        student: &Student<Compute>,
+        folder: &Path,
+        device: &DispatchDevice,
+    ) -> anyhow::Result<()> {
+        let sizes = &self.config.sizes;
+        let tensors = Names::of(device, |at| Student::load(at, sizes, self.outputs()))?.tensors(student);
+        let (mut head, network): (Vec<_>, Vec<_>) =
+            tensors.into_iter().partition(|t| t.name.starts_with("head."));
+        for tensor in &mut head {
+            tensor.name = tensor.name.trim_start_matches("head.").to_owned();
+        }
+        write(&folder.join("network.safetensors"), &network, false)?;
+        write(&folder.join("heads.safetensors"), &head, false)?;
+        std::fs::write(folder.join("sizes.toml"), toml::to_string_pretty(sizes)?)?;
+        let validation = self.split(Split::Validation);
+        let (own, _) = self.answers(student, &validation, device)?;
+        let mut outputs = Vec::new();
+        let heads = self.manifest.diagnosis.iter().chain(&self.manifest.referral);
+        for (i, head) in heads.enumerate() {
+            let scores: Vec<f64> = own.iter().map(|row| row[i]).collect();
+            let labels: Vec<bool> = match self.truth(&validation, i) {
+                Some(labels) => labels,
+                // Without labels the student is positive as often as its teacher.
+                None => {
+                    let logit = |id: &String| self.taught[id].logits[i] >= head.threshold;
+                    validation.iter().map(logit).collect()
+                }
+            };
+            let (threshold, calibration) = decision(&scores, &labels, self.config.operating_point);
+            outputs.push(Output { name: head.name.clone(), threshold, calibration });
+        }
+        let classes = self.manifest.priority.as_ref().map(|p| p.classes.clone());
+        let student_heads =
+            StudentHeads { diagnoses: self.manifest.diagnosis.len(), outputs, classes: classes.unwrap_or_default() };
+        std::fs::write(folder.join("outputs.toml"), toml::to_string_pretty(&student_heads)?)?;
+        let mut agreement = Vec::new();
+        for split in [Split::Validation, Split::Test] {
+            let ids = self.split(split);
+            if ids.len() > 1 {
+                agreement.push(self.agreement(student, split, &ids, device)?);
+            }
+        }
+        std::fs::write(folder.join("agreement.json"), serde_json::to_vec_pretty(&agreement)?)?;
+        Ok(())
+    }
+
+    /// Labels of an output, where the cohort has them.
+    fn truth(&self, ids: &[String], output: usize) -> Option<Vec<bool>> {
+        let tasks = Tasks { services: self.services() };
+        let targets = ids.iter().map(|id| tasks.targets(&self.cohort, id).ok());
+        let targets: Option<Vec<_>> = targets.collect();
+        Some(targets?.iter().map(|t| t.binary[output] > 0.5).collect())
+    }
+
+    fn agreement(
+        &self,
+        student: &Student<Compute>,
+        split: Split,
+        ids: &[String],
+        device: &DispatchDevice,
+    ) -> anyhow::Result<Agreement> {
+        let (own, embeddings) = self.answers(student, ids, device)?;
+        let taught: Vec<&Taught> = ids.iter().map(|id| &self.taught[id]).collect();
+        let names = self.manifest.diagnosis.iter().chain(&self.manifest.referral);
+        let outputs = names.enumerate().map(|(i, head)| {
+            let scores: Vec<f64> = own.iter().map(|row| row[i]).collect();
+            let teacher: Vec<f64> = taught.iter().map(|t| f64::from(t.logits[i])).collect();
+            let labels = self.truth(ids, i);
+            let area = |scores: &[f64]| Some(auroc(scores, labels.as_ref()?)?.value);
+            OutputAgreement {
+                name: head.name.clone(),
+                spearman: spearman(&scores, &teacher),
+                student_auroc: area(&scores),
+                teacher_auroc: area(&teacher),
+            }
+        });
+        let outputs: Vec<OutputAgreement> = outputs.collect();
+        let mean = |of: fn(&OutputAgreement) -> Option<f64>| {
+            let values: Vec<f64> = outputs[..self.manifest.diagnosis.len()].iter().filter_map(of).collect();
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        };
+        let (binary, classes) = (self.binary(), self.classes());
+        let acuity = (classes > 0).then(|| {
+            let own: Vec<f64> = own.iter().map(|row| expected_class(&row[binary..])).collect();
+            let teacher = taught.iter().map(|t| {
+                let row: Vec<f64> = t.logits[binary..].iter().map(|v| f64::from(*v)).collect();
+                expected_class(&row)
+            });
+            spearman(&own, &teacher.collect::<Vec<_>>())
+        });
+        let teacher: Vec<f32> = taught.iter().flat_map(|t| t.embedding.iter().copied()).collect();
+        let width = teacher.len() / ids.len();
+        let cka = linear_cka(
+            Rows::new(&embeddings, self.config.sizes.embedding()),
+            Rows::new(&teacher, width),
+        );
+        Ok(Agreement {
+            split,
+            studies: ids.len(),
+            mean_student_auroc: mean(|o| o.student_auroc),
+            mean_teacher_auroc: mean(|o| o.teacher_auroc),
+            acuity_spearman: acuity.flatten(),
+            embedding_cka: cka,
+            outputs,
+        })
+    }
+}
+
+/// Mean squared difference of the cosine similarities within a batch, and nothing else: the two
+/// spaces may have any widths and bases.
+fn relational(own: Tensor<Compute, 2>, teacher: Tensor<Compute, 2>) -> Tensor<Compute, 1> {
+    let similarity = |x: Tensor<Compute, 2>| {
+        let mean = x.clone().mean_dim(0);
+        let x = normalised(x - mean);
+        x.clone().matmul(x.transpose())
+    };
+    (similarity(own) - similarity(teacher)).powi_scalar(2).mean()
+}
+
+/// Binary cross entropy against probabilities, summed over outputs, averaged over studies.
+fn cross_entropy(logits: Tensor<Compute, 2>, targets: Tensor<Compute, 2>) -> Tensor<Compute, 1> {
+    let n = logits.dims()[0] as f64;
+    (activation::softplus(logits.clone(), 1.0) - logits * targets).sum() / n
+}
+
+/// `outputs.toml`: the shared head's outputs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudentHeads {
+    /// How many of the outputs are diagnoses; the rest are referrals.
+    pub diagnoses: usize,
+    /// Acuity classes, the last outputs of the head.
+    pub classes: Vec<String>,
+    /// Yes-or-no outputs in order.
+    pub outputs: Vec<Output>,
+}
+
+/// A yes-or-no output.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// Label or service.
+    pub name: String,
+    /// Logit from which it is positive.
+    pub threshold: f32,
+    /// Slope and intercept from logit to probability.
+    pub calibration: Option<(f32, f32)>,
+}
+
+/// How a student agrees with its teacher on one split.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Agreement {
+    /// Which studies.
+    pub split: Split,
+    /// How many.
+    pub studies: usize,
+    /// Over the diagnoses, where labels are known.
+    pub mean_student_auroc: Option<f64>,
+    /// Over the diagnoses, where labels are known.
+    pub mean_teacher_auroc: Option<f64>,
+    /// Of the expected acuity class.
+    pub acuity_spearman: Option<f64>,
+    /// Linear CKA of the study embeddings.
+    pub embedding_cka: Option<f64>,
+    /// Every output.
+    pub outputs: Vec<OutputAgreement>,
+}
+
+/// Agreement of one output.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OutputAgreement {
+    /// Label or service.
+    pub name: String,
+    /// Of the logits.
+    pub spearman: Option<f64>,
+    /// Where labels are known.
+    pub student_auroc: Option<f64>,
+    /// Where labels are known.
+    pub teacher_auroc: Option<f64>,
+}

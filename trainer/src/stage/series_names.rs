@@ -1,0 +1,171 @@
+//! `series-names`: the character transformer that reads series names, by CLIP against the
+//! sequence ViT (paper, Methods: `E_sn` was "pre-trained with CLIP objective" between names and
+//! sequences).
+
+use std::path::{Path, PathBuf};
+
+use burn::DispatchDevice;
+use burn::module::{AutodiffModule, Module, Param};
+use burn::nn::Linear;
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor, TensorData};
+use models::dims::TOKEN_FEATURES;
+use models::engine::DeviceChoice;
+use models::nn::Compute;
+use models::nn::config::{NameEncoderConfig, PrimaConfig};
+use models::nn::loss::clip_loss;
+use models::nn::name::NameEncoder;
+use models::nn::parameters::{ParameterError, Parameters};
+use models::nn::register_vit::RegisterVit;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::batch::{Augmentation, SeriesExample, example};
+use super::clip::{Data, normalised};
+use super::learner::{Learner, OptimizerConfig};
+use super::run::Run;
+use super::weights::{Fresh, Names, write};
+use crate::cohort::record::Split;
+
+/// Configuration of `trainer series-names`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeriesNamesRun {
+    /// Cohort folder with token shards.
+    pub cohort: PathBuf,
+    /// Device.
+    #[serde(default = "super::cpu")]
+    pub device: DeviceChoice,
+    /// Seed of weights and batches.
+    #[serde(default)]
+    pub seed: u64,
+    /// Number of steps.
+    pub steps: u64,
+    /// Series per step, of different studies.
+    pub batch: usize,
+    /// Steps between checkpoints.
+    #[serde(default = "checkpoint_steps")]
+    pub checkpoint_steps: u64,
+    /// How weights change.
+    pub optimizer: OptimizerConfig,
+    /// Most tokens of a series.
+    pub most_tokens: usize,
+    /// Sizes; the series-name encoder with its adapter and the sequence ViT are used.
+    pub sizes: PrimaConfig,
+}
+
+fn checkpoint_steps() -> u64 {
+    200
+}
+
+/// Name encoder and a sequence ViT that is thrown away.
+#[derive(Module, Debug)]
+pub struct NameModel<B: Backend> {
+    names: NameEncoder<B>,
+    vit: RegisterVit<B>,
+    /// What stands where the name will stand later.
+    blank: Param<Tensor<B, 2>>,
+    project_names: Linear<B>,
+    project_series: Linear<B>,
+    temperature: Param<Tensor<B, 1>>,
+}
+
+impl NameModel<Compute> {
+    fn load(at: &Parameters<'_>, sizes: &PrimaConfig) -> Result<Self, ParameterError> {
+        let vision = at.at("visual_model");
+        let config = NameEncoderConfig { ..sizes.series_name };
+        let width = sizes.sequence_vit.transformer.dim;
+        let output = config.adapter.unwrap_or(config.output);
+        Ok(Self {
+            names: NameEncoder::load(&vision.at("serieencoder"), &config)?,
+            vit: RegisterVit::load(&at.at("pretext"), &sizes.sequence_vit)?,
+            blank: Param::from_tensor(at.at("pretext").tensor("embed", [1, width])?),
+            project_names: at.at("pretext.names").linear(output, sizes.projection, true)?,
+            project_series: at
+                .at("pretext.series")
+                .linear(sizes.sequence_vit.output, sizes.projection, true)?,
+            temperature: Param::from_tensor(at.tensor("temperature", [1])?),
+        })
+    }
+
+    fn loss(&self, series: &[SeriesExample], device: &DispatchDevice) -> Tensor<Compute, 1> {
+        let names: Vec<Vec<u8>> = series.iter().map(|s| s.name.clone()).collect();
+        let names = normalised(self.project_names.forward(self.names.forward(&names)));
+        let width = self.blank.dims()[1];
+        let tokens = series.iter().map(|s| {
+            let rows = s.features.chunks_exact(TOKEN_FEATURES);
+            let padded: Vec<f32> = rows
+                .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0.0, width - TOKEN_FEATURES)))
+                .collect();
+            Tensor::from_data(TensorData::new(padded, [s.tokens(), width]), device)
+        });
+        let blank = self.blank.val().repeat_dim(0, series.len());
+        let packed = self.vit.pack(&blank, tokens.collect());
+        let images = normalised(self.project_series.forward(self.vit.forward(packed).output));
+        clip_loss(images, names, self.temperature.val())
+    }
+}
+
+/// Trains; returns the path of the weights of the name encoder.
+///
+/// # Errors
+///
+/// When inputs are refused, the disk is full, or training diverges.
+pub fn train(
+    config: &SeriesNamesRun,
+    folder: &Path,
+    resume: bool,
+    stop_after: Option<u64>,
+) -> anyhow::Result<PathBuf> {
+    config.sizes.validate()?;
+    let data = Data::open(&config.cohort)?;
+    let mut run =
+        Run::begin(folder, "series-names", config, config.seed, &[&config.cohort], resume)?;
+    let device = super::device(config.device)?;
+    let trained = DispatchDevice::autodiff(device.clone());
+    let fresh = Fresh { seed: config.seed, temperature: 2.0 };
+    let model = NameModel::load(&Parameters::new(&fresh, &trained, DType::F32), &config.sizes)?;
+    let mut learner = Learner::new(model, config.optimizer);
+    let mut first = 0;
+    if let Some((step, from)) = run.resume()? {
+        learner = learner.restore(&from)?;
+        first = step;
+    }
+    let ids = data.split(Split::Train);
+    let augmentation =
+        Augmentation { most_tokens: config.most_tokens, ..Augmentation::none() };
+    for step in first..config.steps {
+        let mut rng = run.rng(step);
+        let mut batch: Vec<SeriesExample> = Vec::new();
+        while batch.len() < config.batch {
+            let id = &ids[rng.random_range(0..ids.len())];
+            let mut study = example(&data.store, id, &augmentation, &mut rng)?.series;
+            if !study.is_empty() {
+                batch.push(study.swap_remove(rng.random_range(0..study.len())));
+            }
+        }
+        let loss = learner.model.loss(&batch, &trained);
+        let value = super::scalar(&loss);
+        learner.accumulate(&loss);
+        let gradients = learner.gradients();
+        let norm = learner.apply(gradients, step, config.steps)?;
+        run.progress(step + 1, config.steps);
+        if step % 10 == 0 || step + 1 == config.steps {
+            run.log(step, &[("clip", value), ("gradient_norm", norm)])?;
+        }
+        let done = step + 1;
+        let stop = stop_after == Some(done);
+        if done % config.checkpoint_steps == 0 || done == config.steps || stop {
+            run.checkpoint(done, |to| learner.save(to))?;
+        }
+        if stop {
+            anyhow::bail!("stopped after step {done}, as asked");
+        }
+    }
+    let names = Names::of(&device, |at| NameModel::load(at, &config.sizes))?;
+    let mut tensors = names.tensors(&learner.model.valid());
+    tensors.retain(|t| t.name.starts_with("visual_model."));
+    let path = folder.join("series_names.safetensors");
+    write(&path, &tensors, false)?;
+    Ok(path)
+}
