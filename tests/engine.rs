@@ -106,7 +106,10 @@ fn an_onnx_tokenizer_gives_the_tokens_of_the_burn_one() {
     fs::copy(source, bundle.join("tokenizer.onnx")).unwrap();
     let entry = listed(&bundle, "tokenizer.onnx");
     edit(&bundle, |manifest| {
-        manifest.onnx = Some(OnnxParts { tokenizer: Some("tokenizer.onnx".to_owned()) });
+        manifest.onnx = Some(OnnxParts {
+            tokenizer: Some("tokenizer.onnx".to_owned()),
+            ..OnnxParts::default()
+        });
         manifest.files.push(entry);
     });
     let found = open(&bundle).encode(&study, |_| {}).unwrap();

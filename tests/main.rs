@@ -25,6 +25,7 @@ mod large_checkpoint;
 mod parity;
 mod programs;
 mod pydicom;
+mod student;
 mod tidy;
 mod triage;
 

@@ -16,6 +16,7 @@ use trainer::cohort::Cohort;
 use trainer::cohort::record::Split;
 use trainer::curate;
 use trainer::evaluate::report;
+use trainer::export;
 use trainer::reports::command::{self as reports, ReportsConfig};
 use trainer::show::{self, MosaicOptions};
 use trainer::simulate::simulate;
@@ -79,6 +80,47 @@ pub(crate) enum Command {
         /// Folder of the bundle; must not exist.
         #[arg(long)]
         out: PathBuf,
+    },
+    /// Compare burn, tract and ONNX Runtime on studies of a cohort.
+    Check {
+        /// Folder of the bundle.
+        bundle: PathBuf,
+        /// Folder of the cohort, with patch shards.
+        #[arg(long)]
+        cohort: PathBuf,
+        /// Studies that are compared.
+        #[arg(long, default_value_t = 3)]
+        studies: usize,
+        /// Python that has onnxruntime and safetensors.
+        #[arg(long, default_value = "python3")]
+        python: PathBuf,
+    },
+    /// Write the model card of a bundle.
+    Card {
+        /// Folder of the bundle.
+        bundle: PathBuf,
+        /// What a person says about it (TOML).
+        #[arg(long)]
+        words: PathBuf,
+        /// metrics.json of `trainer score`.
+        #[arg(long)]
+        metrics: PathBuf,
+    },
+    /// Make a pair of keys for signing bundles.
+    Keys {
+        /// Folder that the two files go to.
+        folder: PathBuf,
+        /// Their name.
+        #[arg(long, default_value = "models")]
+        name: String,
+    },
+    /// Sign a bundle, last of all.
+    Sign {
+        /// Folder of the bundle.
+        bundle: PathBuf,
+        /// Secret key that `trainer keys` wrote.
+        #[arg(long)]
+        secret_key: PathBuf,
     },
     /// Score a bundle on a split of a cohort.
     Score {
@@ -322,8 +364,27 @@ pub(crate) fn run(command: Command) -> Result<()> {
             println!("student in {}", path.display());
         }
         Command::Export { config, out } => {
-            let config = run::config::<()>(&config, "export")?;
-            let _: () = config; let _ = out;
+            let config = run::config(&config, "export")?;
+            let manifest = export::bundle::export(&config, &out)?;
+            let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
+            println!("{}: {:.1} MB in {}", manifest.id, bytes as f64 / 1e6, out.display());
+        }
+        Command::Check { bundle, cohort, studies, python } => {
+            let studies = report::check_studies(&cohort, studies)?;
+            println!("{}", export::check::check(&bundle, &studies, &python)?);
+        }
+        Command::Card { bundle, words, metrics } => {
+            let card = report::card(&run::config(&words, "card")?, &metrics)?;
+            export::card::write(&bundle, &card)?;
+            println!("{}", bundle.join(export::card::MODEL_CARD).display());
+        }
+        Command::Keys { folder, name } => {
+            let [secret, public] = export::sign::generate_keys(&folder, &name, &password()?)?;
+            println!("secret key {}\npublic key {}", secret.display(), public.display());
+        }
+        Command::Sign { bundle, secret_key } => {
+            export::sign::sign(&bundle, &secret_key, &password()?)?;
+            println!("{} is signed", bundle.display());
         }
         Command::Score { bundle, cohort, split, device, out } => {
             let bar = bar("score {wide_bar} {pos}/{len} {elapsed} +{eta}");
@@ -405,6 +466,14 @@ fn init(preset: Preset, seed: u64, out: &Path) -> Result<()> {
     golden::record(out)?;
     println!("untrained bundle of {:.3} GB in {}", gigabytes(bytes), out.display());
     Ok(())
+}
+
+/// The password of a secret key: the first line of standard input, so that it stands neither in
+/// the command line nor in the environment.
+fn password() -> Result<String> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).context("no password on standard input")?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// This program itself decodes compressed pixels, in a child process.

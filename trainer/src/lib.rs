@@ -23,6 +23,7 @@
 pub mod cohort;
 pub mod curate;
 pub mod evaluate;
+pub mod export;
 pub mod parity;
 pub mod picture;
 pub mod reports;

@@ -4,7 +4,8 @@
 //!
 //! - [`Engine::encode`] runs the volume tokenizer over the patches that survived the foreground
 //!   filter, batched across series;
-//! - [`Engine::score`] runs the transformers and streams the heads from disk one at a time;
+//! - [`Engine::score`] runs the transformers and streams the heads from disk one at a time, a
+//!   shared head once;
 //! - [`Engine::masked_scorer`] re-runs the transformers on subsets of one series' tokens (LIME);
 //! - [`golden`] asks a model about a phantom whose answer it carries; [`input_file`] keeps tokens.
 
@@ -15,7 +16,7 @@ mod onnx;
 mod score;
 mod types;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -45,7 +46,7 @@ use crate::tokens::{SeriesPatches, StudyPatches};
 use crate::weights::bundle::{Bundle, BundleError, head_weights};
 use crate::weights::manifest::{NETWORK, TOKENIZER};
 use crate::weights::mapped::{Tracked, WeightFile};
-use onnx::OnnxEncoder;
+use onnx::{OnnxEncoder, OnnxMixer, OnnxNetwork};
 
 /// Patches per tokenizer call on a CPU: a few tens of megabytes of activations.
 const CPU_BATCH: usize = 16;
@@ -73,7 +74,7 @@ pub struct Engine {
     choice: DeviceChoice,
     dtype: DType,
     tokenizer: Tokenizer,
-    prima: Prima<Compute>,
+    network: Network,
     verified: Mutex<HashSet<String>>,
 }
 
@@ -84,6 +85,14 @@ enum Tokenizer {
     Cpu(Box<CpuEncoder>),
     Mixer(Box<MixerEncoder<Compute>>),
     Onnx(OnnxEncoder),
+    OnnxMixer(OnnxMixer),
+}
+
+/// What runs the transformers.
+#[derive(Debug)]
+enum Network {
+    Burn(Box<Prima<Compute>>),
+    Onnx(OnnxNetwork),
 }
 
 /// Something the engine could not do.
@@ -99,7 +108,7 @@ pub enum EngineError {
     #[error("a tensor of the model does not fit its manifest")]
     Parameter(#[from] ParameterError),
     /// The ONNX part does not run.
-    #[error("cannot run the bundle's ONNX tokenizer")]
+    #[error("cannot run an ONNX part of the bundle")]
     Onnx(#[from] OnnxError),
     /// A value that is not finite.
     #[error("{what} of the study holds a value that is not finite; the study cannot be scored")]
@@ -147,20 +156,29 @@ impl Engine {
         let device = device(choice)?;
         let dtype = precision.dtype();
         let sizes = &bundle.manifest().sizes;
-        let network = bundle.open_file(NETWORK)?;
-        let tracked = Tracked::new(&network);
-        let prima = Prima::load(&Parameters::new(&tracked, &device, dtype), sizes)?;
-        tracked.nothing_else(&TRAINING_ONLY_NETWORK)?;
-        let onnx = bundle.manifest().onnx.as_ref().and_then(|parts| parts.tokenizer.as_deref());
-        let tokenizer = match (onnx, choice) {
-            (Some(file), DeviceChoice::Cpu) => {
-                Tokenizer::Onnx(OnnxEncoder::load(&bundle.read_file(file)?, CPU_BATCH)?)
+        let onnx = bundle.manifest().onnx.as_ref().filter(|_| choice == DeviceChoice::Cpu);
+        let network = match onnx.and_then(|o| o.sequence.as_deref().zip(o.study.as_deref())) {
+            Some((sequence, study)) => Network::Onnx(OnnxNetwork::load(&bundle, sequence, study)?),
+            None => {
+                let network = bundle.open_file(NETWORK)?;
+                let tracked = Tracked::new(&network);
+                let prima = Prima::load(&Parameters::new(&tracked, &device, dtype), sizes)?;
+                tracked.nothing_else(&TRAINING_ONLY_NETWORK)?;
+                Network::Burn(Box::new(prima))
             }
-            _ => {
+        };
+        let tokenizer = match (onnx.and_then(|o| o.tokenizer.as_deref()), &sizes.tokenizer) {
+            (Some(file), TokenizerConfig::Mixer(_)) => {
+                Tokenizer::OnnxMixer(OnnxMixer::load(&bundle, file)?)
+            }
+            (Some(file), TokenizerConfig::Conv3d(_)) => {
+                Tokenizer::Onnx(OnnxEncoder::load(&bundle, file, CPU_BATCH)?)
+            }
+            (None, tokenizer) => {
                 let weights = bundle.open_file(TOKENIZER)?;
                 let tracked = Tracked::new(&weights);
                 let at = Parameters::new(&tracked, &device, dtype);
-                let tokenizer = match &sizes.tokenizer {
+                let tokenizer = match tokenizer {
                     TokenizerConfig::Mixer(sizes) => {
                         Tokenizer::Mixer(Box::new(MixerEncoder::load(&at, sizes)?))
                     }
@@ -180,7 +198,7 @@ impl Engine {
             }
         };
         let verified = Mutex::new(HashSet::new());
-        let engine = Self { bundle, device, choice, dtype, tokenizer, prima, verified };
+        let engine = Self { bundle, device, choice, dtype, tokenizer, network, verified };
         engine.check_heads()?;
         Ok(engine)
     }
@@ -237,7 +255,11 @@ impl Engine {
     }
 
     fn batch(&self) -> usize {
-        if self.choice == DeviceChoice::Cpu { CPU_BATCH } else { GPU_BATCH }
+        match (&self.tokenizer, self.choice) {
+            (Tokenizer::OnnxMixer(mixer), _) => mixer.batch(),
+            (_, DeviceChoice::Cpu) => CPU_BATCH,
+            _ => GPU_BATCH,
+        }
     }
 
     /// Latent values of a batch of patches of one orientation, thin axis second.
@@ -248,12 +270,18 @@ impl Engine {
         thin_axis: usize,
     ) -> Result<Vec<f32>, EngineError> {
         let count = batch.len();
-        if let Tokenizer::Mixer(encoder) = &self.tokenizer {
+        if matches!(self.tokenizer, Tokenizer::Mixer(_) | Tokenizer::OnnxMixer(_)) {
             let mut input = vec![0.0; count * PATCH_VOX];
             for (&at, out) in batch.iter().zip(input.chunks_exact_mut(PATCH_VOX)) {
                 write_thin_first(patch(study, at), thin_axis, out);
             }
-            return Ok(values(encoder.forward(self.tensor(input, [count, PATCH_VOX]))));
+            return Ok(match &self.tokenizer {
+                Tokenizer::OnnxMixer(encoder) => encoder.run(&input)?,
+                Tokenizer::Mixer(encoder) => {
+                    values(encoder.forward(self.tensor(input, [count, PATCH_VOX])))
+                }
+                _ => unreachable!("one of the two above"),
+            });
         }
         let mut input = vec![0.0; count * PATCH_VOX * THIN_REPEAT];
         for (&at, out) in batch.iter().zip(input.chunks_exact_mut(PATCH_VOX * THIN_REPEAT)) {
@@ -265,7 +293,7 @@ impl Engine {
             Tokenizer::Onnx(encoder) => encoder.run(input, thin_axis, count)?,
             Tokenizer::Burn(encoder) => values(encoder.forward(tensor(input))),
             Tokenizer::Cpu(encoder) => values(encoder.forward(tensor(input))),
-            Tokenizer::Mixer(_) => unreachable!("returned above"),
+            Tokenizer::Mixer(_) | Tokenizer::OnnxMixer(_) => unreachable!("returned above"),
         };
         Ok(latents.chunks_exact(LATENT).flat_map(|z_e| thin_first(z_e, thin_axis)).collect())
     }
@@ -299,7 +327,13 @@ impl Engine {
             heads.extend(context.diagnosis.iter().map(|head| (&head.file, input, 1)));
         }
         heads.extend(manifest.priority.iter().map(|p| (&p.file, embedding, p.classes.len())));
+        let mut shared_with = HashMap::new();
         for (file, input, outputs) in heads {
+            let shared = manifest.shared_head(file);
+            if shared.is_some() && shared_with.insert(file, input) == Some(input) {
+                continue;
+            }
+            let outputs = shared.map_or(outputs, |shared| shared.outputs);
             let weights = self.bundle.reopen_file(file)?;
             head_weights(&weights, self.head_widths(input, outputs))?;
         }

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::manifest::{
-    FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ManifestFault, NETWORK, TOKENIZER,
+    FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ManifestFault, NETWORK, OnnxParts, TOKENIZER,
 };
 use super::mapped::{Tracked, WeightFile, WeightFileError};
 use crate::nn::config::ConfigError;
@@ -178,6 +178,13 @@ impl Bundle {
         &self.folder
     }
 
+    /// The same bundle served without its ONNX parts, to compare engines.
+    #[must_use]
+    pub fn without_onnx(mut self) -> Self {
+        self.manifest.onnx = None;
+        self
+    }
+
     /// Maps a promised file after checking its SHA-256.
     ///
     /// # Errors
@@ -244,7 +251,7 @@ impl Bundle {
                 return Err(BundleError::Listing { path, file, problem: "listed twice" });
             }
         }
-        let onnx = self.manifest.onnx.iter().filter_map(|o| o.tokenizer.as_deref());
+        let onnx = self.manifest.onnx.iter().flat_map(OnnxParts::files);
         for file in [TOKENIZER, NETWORK].into_iter().chain(self.manifest.head_files()).chain(onnx) {
             self.entry(file)?;
         }

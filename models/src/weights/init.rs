@@ -11,7 +11,7 @@ use safetensors::Dtype;
 
 use super::manifest::{
     ContextHeads, FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST, Manifest, NETWORK,
-    PriorityEntry, Provenance, ProvenanceKind, TOKENIZER,
+    PriorityEntry, Provenance, ProvenanceKind, SharedHead, TOKENIZER,
 };
 use super::safetensors_writer::{SafetensorsWriteError, TensorSink, TensorSpec, write_safetensors};
 use crate::labels::DIAGNOSES;
@@ -127,8 +127,9 @@ pub enum InitError {
 }
 
 /// Writes a bundle of random weights for the 52 published diagnoses and three priority classes.
-/// Heads of the published size are stored in half precision. Returns its size in bytes;
-/// `progress` is told bytes done and bytes in all.
+/// Heads of the published size are stored in half precision. Sizes with the mixer tokenizer are
+/// stored as students are: all weights in half precision, all outputs in one shared head. Returns
+/// its size in bytes; `progress` is told bytes done and bytes in all.
 ///
 /// # Errors
 ///
@@ -154,19 +155,13 @@ pub fn write_untrained(
     let mut partial = out.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    let sets = ["diagnosis", "context"];
-    for set in &sets[..1 + usize::from(options.context_dimension.is_some())] {
-        let heads = partial.join("heads").join(set);
-        fs::create_dir_all(&heads).map_err(folder(&heads))?;
-    }
-
     let mut files = plan(&sizes, device)?;
-    let (diagnosis, priority) = plan_heads(&sizes, &mut files);
-    let context = options.context_dimension.map(|dimension| ContextHeads {
-        dimension,
-        encoder: ENCODER.to_owned(),
-        diagnosis: plan_diagnosis(&sizes, "context", dimension, &mut files),
-    });
+    let heads = plan_heads(&sizes, options.context_dimension, &mut files);
+    for (file, _) in &files {
+        let path = partial.join(file);
+        let parent = path.parent().unwrap_or(&partial);
+        fs::create_dir_all(parent).map_err(folder(parent))?;
+    }
     let total = files.iter().flat_map(|(_, tensors)| tensors).map(TensorSpec::bytes).sum();
     let source = Seeded { seed: options.seed };
     let mut done = 0;
@@ -191,10 +186,11 @@ pub fn write_untrained(
         intended_use: INTENDED_USE.to_owned(),
         provenance: Provenance { kind: ProvenanceKind::Untrained, statement, sources: Vec::new() },
         sizes,
-        diagnosis,
+        diagnosis: heads.diagnosis,
         referral: Vec::new(),
-        priority: Some(priority),
-        context,
+        priority: Some(heads.priority),
+        shared_heads: heads.shared,
+        context: heads.context,
         onnx: None,
         envelope: None,
         golden: None,
@@ -218,37 +214,90 @@ fn plan(sizes: &PrimaConfig, device: &DispatchDevice) -> Result<Vec<FilePlan>, P
     }
     let network = Recorder::default();
     Prima::load(&Parameters::new(&network, device, DType::F32), sizes)?;
+    let half = is_student(sizes);
+    let stored = |spec: TensorSpec| TensorSpec {
+        dtype: if half && spec.shape.len() > 1 { Dtype::F16 } else { spec.dtype },
+        ..spec
+    };
     let files = [(TOKENIZER, tokenizer), (NETWORK, network)];
-    Ok(files.map(|(file, recorder)| (file.to_owned(), recorder.0.into_inner())).into())
+    let tensors = |recorder: Recorder| recorder.0.into_inner().into_iter().map(stored).collect();
+    Ok(files.map(|(file, recorder)| (file.to_owned(), tensors(recorder))).into())
 }
 
-/// Adds one file per head.
-fn plan_heads(sizes: &PrimaConfig, files: &mut Vec<FilePlan>) -> (Vec<HeadEntry>, PriorityEntry) {
-    let diagnosis = plan_diagnosis(sizes, "diagnosis", 0, files);
-    let classes = ["none", "low", "high"].map(str::to_owned).to_vec();
-    let file = "heads/priority.safetensors".to_owned();
-    files.push((file.clone(), head_tensors(sizes, 0, classes.len())));
-    (diagnosis, PriorityEntry { classes, file, temperature: None })
+/// The heads of a bundle.
+struct Heads {
+    diagnosis: Vec<HeadEntry>,
+    priority: PriorityEntry,
+    context: Option<ContextHeads>,
+    shared: Vec<SharedHead>,
 }
 
-/// One head a diagnosis, below `heads/<set>`, reading `extra` values beside the embedding.
-fn plan_diagnosis(
+/// Adds the files of all heads: one per head, or one per input when they are shared.
+fn plan_heads(
     sizes: &PrimaConfig,
-    set: &str,
-    extra: usize,
+    context_dimension: Option<usize>,
     files: &mut Vec<FilePlan>,
-) -> Vec<HeadEntry> {
-    let entry = |(output_index, name): (usize, &str)| {
-        let file = format!("heads/{set}/{output_index:02}_{name}.safetensors");
-        files.push((file.clone(), head_tensors(sizes, extra, 1)));
-        let name = name.to_owned();
-        HeadEntry { name, output_index, threshold: 0.0, file, calibration: None }
+) -> Heads {
+    let classes = ["none", "low", "high"].map(str::to_owned).to_vec();
+    let mut shared = Vec::new();
+    let mut share = |file: &str, extra: usize, outputs: usize, files: &mut Vec<FilePlan>| {
+        let file = file.to_owned();
+        files.push((file.clone(), head_tensors(sizes, extra, outputs)));
+        shared.push(SharedHead { file, outputs });
+    };
+    let (mut offset, mut file) = (0, "heads/priority.safetensors".to_owned());
+    let (diagnosis, context) = if is_student(sizes) {
+        (offset, file) = (DIAGNOSES.len(), "heads/shared.safetensors".to_owned());
+        share(&file, 0, offset + classes.len(), files);
+        let diagnosis = label_entries(|_, _| file.clone());
+        let context = context_dimension.map(|dimension| {
+            let file = "heads/context.safetensors";
+            share(file, dimension, DIAGNOSES.len(), files);
+            label_entries(|_, _| file.to_owned())
+        });
+        (diagnosis, context)
+    } else {
+        let mut alone = |set: &str, extra: usize| {
+            label_entries(|output_index, name| {
+                let file = format!("heads/{set}/{output_index:02}_{name}.safetensors");
+                files.push((file.clone(), head_tensors(sizes, extra, 1)));
+                file
+            })
+        };
+        let diagnosis = alone("diagnosis", 0);
+        // The order of the files in the manifest.
+        let context = context_dimension.map(|dimension| alone("context", dimension));
+        files.push((file.clone(), head_tensors(sizes, 0, classes.len())));
+        (diagnosis, context)
+    };
+    let context = context_dimension.zip(context).map(|(dimension, diagnosis)| ContextHeads {
+        dimension,
+        encoder: ENCODER.to_owned(),
+        diagnosis,
+    });
+    let priority = PriorityEntry { classes, file, offset, temperature: None };
+    Heads { diagnosis, priority, context, shared }
+}
+
+/// One entry a diagnosis.
+fn label_entries(mut file: impl FnMut(usize, &str) -> String) -> Vec<HeadEntry> {
+    let entry = |(output_index, name): (usize, &str)| HeadEntry {
+        name: name.to_owned(),
+        output_index,
+        threshold: 0.0,
+        file: file(output_index, name),
+        calibration: None,
     };
     DIAGNOSES.into_iter().enumerate().map(entry).collect()
 }
 
+/// Students have the tokenizer that only they have.
+fn is_student(sizes: &PrimaConfig) -> bool {
+    matches!(sizes.tokenizer, TokenizerConfig::Mixer(_))
+}
+
 fn head_tensors(sizes: &PrimaConfig, extra: usize, outputs: usize) -> Vec<TensorSpec> {
-    let half = sizes.head_hidden == PrimaConfig::prima().head_hidden;
+    let half = is_student(sizes) || sizes.head_hidden == PrimaConfig::prima().head_hidden;
     let widths = [sizes.embedding() + extra, sizes.head_hidden[0], sizes.head_hidden[1], outputs];
     let layers = LAYERS.iter().zip(widths.windows(2));
     layers

@@ -45,6 +45,9 @@ pub struct Manifest {
     pub referral: Vec<HeadEntry>,
     /// Priority head.
     pub priority: Option<PriorityEntry>,
+    /// Files with several heads in one: their outputs share the hidden layers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared_heads: Vec<SharedHead>,
     /// Diagnosis heads that also read an embedding of the clinical context.
     pub context: Option<ContextHeads>,
     /// Parts that `tract` serves on the CPU instead of burn.
@@ -89,7 +92,7 @@ pub enum ProvenanceKind {
 pub struct HeadEntry {
     /// Label, as the published model spells it.
     pub name: String,
-    /// Row of the source's last layer that was kept.
+    /// Row of the source's last layer that was kept, or, in a shared head, the row to read.
     pub output_index: usize,
     /// Logit from which the label counts as positive.
     pub threshold: f32,
@@ -117,6 +120,17 @@ impl Calibration {
     }
 }
 
+/// A file whose outputs several heads name: hidden layers and outputs of one network. It is
+/// evaluated once a study.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharedHead {
+    /// File below the bundle's folder.
+    pub file: String,
+    /// Rows of its last layer.
+    pub outputs: usize,
+}
+
 /// The priority head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,6 +139,9 @@ pub struct PriorityEntry {
     pub classes: Vec<String>,
     /// File below the bundle's folder.
     pub file: String,
+    /// Row of the first class in a shared head; 0 when the file holds this head alone.
+    #[serde(default)]
+    pub offset: usize,
     /// Softmax temperature, where one was fitted: probabilities = softmax(logits / it).
     pub temperature: Option<f32>,
 }
@@ -176,13 +193,26 @@ pub struct Golden {
     pub priority: Vec<f32>,
 }
 
-/// ONNX files of a bundle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// ONNX files of a bundle. Their weights may lie in the bundle's other files (ONNX external data).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OnnxParts {
-    /// Tokenizer encoder: input `[N, 1, z, y, x]` f32 with the thin axis repeated to 8, output
-    /// `z_e`. Both orders of sizes are dynamic.
+    /// Tokenizer encoder. Convolutions: input `[N, 1, z, y, x]` f32 with the thin axis repeated to
+    /// 8, output `z_e`, all sizes dynamic. Mixer: input `[N, 4096]`, thin axis first, output
+    /// `[N, 256]`.
     pub tokenizer: Option<String>,
+    /// Tokens `[T, 289]` and name ids `[L]` of a series to its vector `[D]`.
+    pub sequence: Option<String>,
+    /// Series vectors `[S, D]` and description ids `[L]` to the study embedding `[R * D]`, the
+    /// first output; others are not read.
+    pub study: Option<String>,
+}
+
+impl OnnxParts {
+    /// The files that are there.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        [&self.tokenizer, &self.sequence, &self.study].into_iter().flatten().map(String::as_str)
+    }
 }
 
 /// One file of a bundle.
@@ -232,6 +262,16 @@ impl Manifest {
             }
         }
         self.validate_golden()?;
+        self.validate_shared(&sets)?;
+        if let Some(onnx) = &self.onnx
+            && onnx.sequence.is_some() != onnx.study.is_some()
+        {
+            return Err(ManifestFault {
+                field: "onnx".to_owned(),
+                found: "one of sequence and study".to_owned(),
+                expected: "both or neither",
+            });
+        }
         let Some(priority) = &self.priority else { return Ok(()) };
         check_unique("priority.classes", priority.classes.iter().map(String::as_str))?;
         match priority.temperature {
@@ -264,6 +304,61 @@ impl Manifest {
             }
         }
         check_finite(|| "golden.tolerance".to_owned(), golden.tolerance)
+    }
+
+    /// Every shared head is used, and every head that names one reads rows that it has.
+    fn validate_shared(&self, sets: &[(&str, &[HeadEntry])]) -> Result<(), ManifestFault> {
+        let fault =
+            |field: String, found: String, expected| Err(ManifestFault { field, found, expected });
+        for (i, shared) in self.shared_heads.iter().enumerate() {
+            let file = || format!("{:?}", shared.file);
+            if shared.outputs == 0 {
+                let field = format!("shared_heads[{i}].outputs");
+                return fault(field, "0".to_owned(), "1 or more");
+            }
+            if self.shared_heads[..i].iter().any(|earlier| earlier.file == shared.file) {
+                let expected = "a file that no earlier one of the list has";
+                return fault(format!("shared_heads[{i}].file"), file(), expected);
+            }
+            if !self.head_files().any(|head| head == shared.file) {
+                return fault(
+                    format!("shared_heads[{i}].file"),
+                    file(),
+                    "a file that a head names",
+                );
+            }
+        }
+        for (set, heads) in sets {
+            for (i, head) in heads.iter().enumerate() {
+                let outputs = self.shared_head(&head.file).map(|shared| shared.outputs);
+                if outputs.is_some_and(|outputs| head.output_index >= outputs) {
+                    let field = format!("{set}[{i}].output_index");
+                    let expected = "below the outputs of its shared head";
+                    return fault(field, head.output_index.to_string(), expected);
+                }
+            }
+        }
+        let Some(PriorityEntry { classes, file, offset, .. }) = &self.priority else {
+            return Ok(());
+        };
+        let (fits, expected) = match self.shared_head(file) {
+            Some(shared) => (
+                offset.checked_add(classes.len()).is_some_and(|end| end <= shared.outputs),
+                "a row after which the shared head has one row per class",
+            ),
+            None => (*offset == 0, "0, since its file is no shared head"),
+        };
+        if fits {
+            Ok(())
+        } else {
+            fault("priority.offset".to_owned(), offset.to_string(), expected)
+        }
+    }
+
+    /// The shared head of a file; `None` when the file holds one head alone.
+    #[must_use]
+    pub fn shared_head(&self, file: &str) -> Option<&SharedHead> {
+        self.shared_heads.iter().find(|shared| shared.file == file)
     }
 
     /// All files that heads name.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use anyhow::Context;
 use models::engine::{DeviceChoice, Engine, Precision, StudyInput, StudyScores};
 use models::labels::DIAGNOSES;
 use models::tokens::StudyPatches;
@@ -19,6 +20,8 @@ use super::rows::Rows;
 use crate::cohort::record::{Split, StudyLabels};
 use crate::cohort::shard::{Store, Values};
 use crate::cohort::{Cohort, write_lines};
+use crate::export::card::{self, ModelCard};
+use crate::export::check::CheckStudy;
 use crate::reports::mapping::{NEUROLOGY, NEUROSURGERY};
 use crate::stage::heads::expected_class;
 use crate::stage::tasks::class;
@@ -307,6 +310,88 @@ impl fmt::Display for Metrics {
             shown(self.acuity_pearson)
         )
     }
+}
+
+/// Test studies of a cohort for comparing engines.
+///
+/// # Errors
+///
+/// When the cohort has no patches.
+pub fn check_studies(cohort: &Path, count: usize) -> anyhow::Result<Vec<CheckStudy>> {
+    let store = Store::open(cohort, Values::Patches)?;
+    let cohort = Cohort::open(cohort)?;
+    let mut studies = Vec::new();
+    for record in cohort.split(Split::Test) {
+        let (description, views) = store.study(&record.id)?;
+        if !views.is_empty() && studies.len() < count {
+            studies.push(CheckStudy {
+                patches: StudyPatches { series: views.iter().map(|v| v.patches()).collect() },
+                series_names: views.iter().map(|v| v.name.to_owned()).collect(),
+                description: description.to_owned(),
+            });
+        }
+    }
+    Ok(studies)
+}
+
+/// What a person says on a model card.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CardWords {
+    /// Name of the teacher.
+    pub teacher: Option<String>,
+    /// The training data: what they are, how many, what they lack.
+    pub data: String,
+    /// How it was trained, one step a line.
+    pub recipe: Vec<String>,
+    /// Studies of the evaluation.
+    pub evaluated_on: String,
+    /// Further results: name and value.
+    #[serde(default)]
+    pub results: Vec<(String, String)>,
+    /// Where the model fails or was never tried.
+    pub limits: Vec<String>,
+}
+
+/// A model card from words and measured values.
+///
+/// # Errors
+///
+/// When the metrics cannot be read.
+pub fn card(words: &CardWords, metrics: &Path) -> anyhow::Result<ModelCard> {
+    let bytes = fs::read(metrics).with_context(|| format!("cannot read {}", metrics.display()))?;
+    let metrics: Metrics = serde_json::from_slice(&bytes)
+        .with_context(|| format!("{} is not what `trainer score` wrote", metrics.display()))?;
+    let row = |l: &LabelMetrics| card::LabelMetrics {
+        name: l.name.clone(),
+        positives: l.auroc.map_or(0, |a| a.positives),
+        negatives: l.auroc.map_or(0, |a| a.negatives),
+        auroc: l.auroc.map(|a| a.value),
+        interval: l.auroc.map(|a| [a.lower, a.upper]),
+    };
+    let group = |attribute: &str, bin: &BinMetrics| card::SubgroupMetrics {
+        attribute: attribute.to_owned(),
+        group: bin.bin.clone(),
+        studies: bin.positives,
+        mean_auroc: bin.mean_auroc,
+    };
+    let sizes = metrics.by_size.iter().map(|b| group("lesion diameter, mm", b));
+    let contrast = metrics.by_contrast.iter().map(|b| group("contrast to noise", b));
+    let mut results = words.results.clone();
+    if let Some(acuity) = metrics.acuity_pearson {
+        results.insert(0, ("acuity, Pearson".to_owned(), format!("{acuity:.3}")));
+    }
+    let rows = metrics.diagnoses.iter().chain(&metrics.referrals).chain(&metrics.departments);
+    Ok(ModelCard {
+        teacher: words.teacher.clone(),
+        data: words.data.clone(),
+        recipe: words.recipe.clone(),
+        evaluated_on: words.evaluated_on.clone(),
+        labels: rows.map(row).collect(),
+        subgroups: sizes.chain(contrast).collect(),
+        results,
+        limits: words.limits.clone(),
+    })
 }
 
 /// Both leak baselines of a cohort.

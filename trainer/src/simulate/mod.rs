@@ -38,8 +38,8 @@ use self::acquire::{Series, Session};
 use self::anatomy::{AnatomyParameters, Atlas};
 use self::dicom::StudyHeader;
 use self::disease::{Person, Table};
-use self::protocol::{Kind, Protocol, Scanner};
-use self::story::{Acquired, Contrast, Examination, Patient, Writer};
+use self::protocol::{Protocol, Scanner};
+use self::story::{Acquired, Examination, Patient, Writer};
 use crate::cohort::prepare::{Mask, patches};
 use crate::cohort::record::{Sex, Split, StudyLabels, StudyRecord, StudyTruth};
 use crate::cohort::shard::{ShardStudy, Values, write_shard};
@@ -90,8 +90,8 @@ const STUDIES_PER_SHARD: usize = 32;
 /// Everything that every study needs.
 struct Simulator<'a> {
     config: &'a SimulateRun,
-    atlas: Atlas,
-    table: Table,
+    /// The atlas and its mirror image, each with a table that remembers its places.
+    anatomies: [(Atlas, Table); 2],
     writer: Writer,
     triage: ReferralTable,
     only: Option<usize>,
@@ -131,10 +131,10 @@ pub fn simulate(
         config.grid_mm
     );
     std::fs::create_dir_all(folder)?;
+    let atlas = Atlas::load()?;
     let simulator = Simulator {
         config,
-        atlas: Atlas::load()?,
-        table: Table::load()?,
+        anatomies: [(atlas.mirrored(), Table::load()?), (atlas, Table::load()?)],
         writer: Writer::load()?,
         triage: ReferralTable::built_in()?,
         only: only.transpose()?,
@@ -228,11 +228,10 @@ impl Simulator<'_> {
         let mut rng = rng(self.config.seed, index as u64);
         let patient = Patient::draw(self.config.weeks, &mut rng);
         let person = Person { age_years: patient.age_years, female: patient.sex == Sex::Female };
+        let (atlas, table) = &self.anatomies[usize::from(rng.random_bool(0.5))];
         let mut plan = match self.only {
-            None => disease::plan(&self.atlas, &self.table, person, &mut rng),
-            Some(label) => {
-                disease::plan_with(&self.atlas, &self.table, person, &[label], &mut rng)
-            }
+            None => disease::plan(atlas, table, person, &mut rng),
+            Some(label) => disease::plan_with(atlas, table, person, &[label], &mut rng),
         };
         let parameters = AnatomyParameters {
             age_years: patient.age_years,
@@ -245,7 +244,7 @@ impl Simulator<'_> {
             changes: plan.changes.clone(),
             grid_mm: self.config.grid_mm,
         };
-        let mut built = anatomy::build(&self.atlas, &parameters, &mut rng);
+        let mut built = anatomy::build(atlas, &parameters, &mut rng);
         let lesions = plan.apply(&mut built);
         let scanner = Scanner::draw(&mut rng);
         let protocol = Protocol::draw(
@@ -285,7 +284,7 @@ impl Simulator<'_> {
             masks.insert(name, mask(series));
         }
         let patches = patches(&id, &folder, self.decoder, |name| masks.get(name).cloned())?;
-        let acquired: Vec<Acquired> = series.iter().map(acquired).collect();
+        let acquired: Vec<Acquired> = series.iter().map(|s| Acquired::from(&s.sequence)).collect();
         let examination = Examination {
             patient: &patient,
             findings: &plan.findings,
@@ -365,18 +364,4 @@ fn mask(series: &Series) -> Mask {
         origin_mm,
         direction: [row, column, towards],
     }
-}
-
-/// A series in the words of a report.
-fn acquired(series: &Series) -> Acquired {
-    let contrast = match series.sequence.kind {
-        Kind::T1 | Kind::T1Volume if series.sequence.contrast => Contrast::T1Enhanced,
-        Kind::T1 | Kind::T1Volume => Contrast::T1,
-        Kind::T2 => Contrast::T2,
-        Kind::Flair => Contrast::Flair,
-        Kind::Diffusion | Kind::DiffusionB0 | Kind::Adc => Contrast::Diffusion,
-        Kind::Susceptibility | Kind::GradientEcho => Contrast::Susceptibility,
-        Kind::ProtonDensity | Kind::Angiography => Contrast::Other,
-    };
-    Acquired { contrast, words: series.sequence.words() }
 }

@@ -82,6 +82,7 @@ pub struct ClipRun {
     #[serde(default)]
     pub objective: Objective,
     /// Sizes; the report encoder's stand in the text run.
+    #[serde(deserialize_with = "super::sizes::read")]
     pub sizes: PrimaConfig,
 }
 

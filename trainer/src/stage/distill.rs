@@ -82,6 +82,7 @@ pub struct DistillRun {
     /// Rule that picks thresholds on the validation split, where labels are known.
     pub operating_point: OperatingPoint,
     /// Sizes of the student; its tokenizer is a mixer.
+    #[serde(deserialize_with = "super::sizes::read")]
     pub sizes: PrimaConfig,
 }
 

@@ -23,6 +23,7 @@ pub mod heads;
 pub mod learner;
 pub mod run;
 pub mod series_names;
+pub mod sizes;
 pub mod tasks;
 pub mod text;
 pub mod tokenizer;

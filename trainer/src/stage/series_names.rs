@@ -51,6 +51,7 @@ pub struct SeriesNamesRun {
     /// Most tokens of a series.
     pub most_tokens: usize,
     /// Sizes; the series-name encoder with its adapter and the sequence ViT are used.
+    #[serde(deserialize_with = "super::sizes::read")]
     pub sizes: PrimaConfig,
 }
 

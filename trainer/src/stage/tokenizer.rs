@@ -54,6 +54,7 @@ pub struct TokenizerRun {
     #[serde(default = "optimizer")]
     pub optimizer: OptimizerConfig,
     /// Sizes.
+    #[serde(deserialize_with = "super::sizes::tokenizer")]
     pub sizes: TokenizerConfig,
 }
 
@@ -359,6 +360,7 @@ pub struct TokensRun {
     /// Weights of the tokenizer.
     pub tokenizer: PathBuf,
     /// Its sizes.
+    #[serde(deserialize_with = "super::sizes::tokenizer")]
     pub sizes: TokenizerConfig,
     /// Device.
     #[serde(default = "super::cpu")]

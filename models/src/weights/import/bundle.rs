@@ -191,7 +191,7 @@ impl Plan {
         let file = "heads/priority.safetensors".to_owned();
         self.files.push((file.clone(), parts));
         let classes = classes.iter().map(|&class| class.to_owned()).collect();
-        Ok(Some(PriorityEntry { classes, file, temperature: None }))
+        Ok(Some(PriorityEntry { classes, file, offset: 0, temperature: None }))
     }
 
     /// The tensors of a head, checked against the widths all heads share, and its outputs.
@@ -391,6 +391,7 @@ fn manifest(
         diagnosis: plan.diagnosis.clone(),
         referral: plan.referral.clone(),
         priority: plan.priority.clone(),
+        shared_heads: Vec::new(),
         context: None,
         onnx: None,
         envelope: None,

@@ -96,7 +96,7 @@ fn squared_distance(values: &mut [f32], size: [usize; 3]) {
         let n = size[axis];
         let (mut line, mut hull) = (vec![0f32; n], Vec::with_capacity(n));
         for start in 0..values.len() {
-            if start / strides[axis] % n != 0 {
+            if !(start / strides[axis]).is_multiple_of(n) {
                 continue;
             }
             for (k, slot) in line.iter_mut().enumerate() {
@@ -137,11 +137,11 @@ fn lower_envelope(line: &[f32], hull: &mut Vec<(usize, f32)>) {
 }
 
 /// One pass of (1, 2, 1) / 4 along every axis.
-fn smooth(values: &mut Vec<f32>, size: [usize; 3]) {
+fn smooth(values: &mut [f32], size: [usize; 3]) {
     let strides = [1, size[0], size[0] * size[1]];
     for axis in 0..3 {
         let (n, s) = (size[axis], strides[axis]);
-        let old = values.clone();
+        let old = values.to_vec();
         for (i, v) in values.iter_mut().enumerate() {
             let k = i / s % n;
             let low = if k > 0 { old[i - s] } else { old[i] };

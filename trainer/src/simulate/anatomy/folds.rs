@@ -20,12 +20,7 @@ pub(super) struct Folds {
 }
 
 /// Widens or closes the folds in place.
-pub(super) fn apply(
-    fractions: &mut [[u8; TISSUES]],
-    region: &[u8],
-    grid: &Grid,
-    folds: Folds,
-) {
+pub(super) fn apply(fractions: &mut [[u8; TISSUES]], region: &[u8], grid: &Grid, folds: Folds) {
     let mut remaining = folds;
     for _ in 0..3 {
         let now = Folds {
@@ -63,7 +58,8 @@ fn pass(fractions: &mut [[u8; TISSUES]], region: &[u8], grid: &Grid, folds: Fold
         let f = &mut fractions[i];
         if k > 0 {
             let most = around.iter().map(|&j| fluid[j]).max().unwrap_or(0);
-            let wanted = i32::from(fluid[i]) + (k * (i32::from(most) - i32::from(fluid[i]))).max(0) / 256;
+            let wanted =
+                i32::from(fluid[i]) + (k * (i32::from(most) - i32::from(fluid[i]))).max(0) / 256;
             move_parts(f, CSF, wanted, [GREY, WHITE]);
             if f[WHITE] > 0 {
                 let most = around.iter().map(|&j| grey[j]).max().unwrap_or(0);

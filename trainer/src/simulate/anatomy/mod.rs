@@ -195,7 +195,7 @@ pub fn build(atlas: &Atlas, parameters: &AnatomyParameters, rng: &mut ChaCha8Rng
         * (1.0 + 0.9 * parameters.atrophy);
     let warp = Warp::draw(atlas, parameters, ventricle_factor, rng);
     let grid = bounds(atlas, &warp.pose, parameters.grid_mm.clamp(0.5, 4.0));
-    let lattice = Lattice::sample(&warp, &grid); 
+    let lattice = Lattice::sample(&warp, &grid);
     let replaces = parameters.changes.iter().any(|c| replaced(c, Region::None, [0.0; 3]).0);
     let replace = |region: Region, a: [f32; 3]| {
         parameters.changes.iter().find_map(|change| replaced(change, region, a).1)
@@ -235,9 +235,7 @@ fn replaced(change: &Change, region: Region, a: [f32; 3]) -> (bool, Option<Tissu
             let lower = a[2] < -8.0 - 30.0 * (1.0 - severity);
             fluid(lower && (region == Region::Vermis || region == Region::Tonsil))
         }
-        Change::EnlargedSella { empty: true, .. } => {
-            fluid(region == Region::Sella && a[2] > -31.5)
-        }
+        Change::EnlargedSella { empty: true, .. } => fluid(region == Region::Sella && a[2] > -31.5),
         _ => (false, None),
     }
 }

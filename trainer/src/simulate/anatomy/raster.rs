@@ -177,9 +177,8 @@ impl Blocks {
         let high: [usize; 3] =
             std::array::from_fn(|a| ((v[a] + 0.99).max(0.0) as usize).min(self.grid.size[a] - 1));
         (low[2]..=high[2]).any(|z| {
-            (low[1]..=high[1]).any(|y| {
-                (low[0]..=high[0]).any(|x| self.occupied[self.grid.index([x, y, z])])
-            })
+            (low[1]..=high[1])
+                .any(|y| (low[0]..=high[0]).any(|x| self.occupied[self.grid.index([x, y, z])]))
         })
     }
 }
@@ -207,8 +206,7 @@ fn blend(atlas: &Atlas, position_mm: Point) -> [u8; TISSUES] {
     let base = (lower[2] * size[1] + lower[1]) * size[0] + lower[0];
     let (nx, nxy) = (size[0], size[0] * size[1]);
     let (near, far) = (&atlas.codes[base..], &atlas.codes[base + nxy..]);
-    let codes =
-        [near[0], near[1], near[nx], near[nx + 1], far[0], far[1], far[nx], far[nx + 1]];
+    let codes = [near[0], near[1], near[nx], near[nx + 1], far[0], far[1], far[nx], far[nx + 1]];
     let same = codes.iter().fold(0, |differ, c| differ | (c ^ codes[0])) == 0;
     if same {
         return atlas.table[usize::from(codes[0])];
@@ -219,8 +217,8 @@ fn blend(atlas: &Atlas, position_mm: Point) -> [u8; TISSUES] {
     let plane = [ux * uy, tx * uy, ux * ty, tx * ty];
     let mut weights = [0u16; 8];
     for k in 0..4 {
-        weights[k] = (u32::from(plane[k]) * u32::from(uz) >> 7) as u16;
-        weights[k + 4] = (u32::from(plane[k]) * u32::from(tz) >> 7) as u16;
+        weights[k] = ((u32::from(plane[k]) * u32::from(uz)) >> 7) as u16;
+        weights[k + 4] = ((u32::from(plane[k]) * u32::from(tz)) >> 7) as u16;
     }
     let corner = usize::from(tx >= 16) | usize::from(ty >= 16) << 1 | usize::from(tz >= 16) << 2;
     weights[corner] += 256 - weights.iter().fold(0, |sum: u16, w| sum.wrapping_add(*w));

@@ -6,8 +6,7 @@ use super::warp::{Point, add, norm, smoothstep};
 /// Tissue farther from the ventricles than this does not feel them grow.
 const REACH_MM: f32 = 24.0;
 /// Displacements of the wall for which the volume is tabulated.
-const WALLS_MM: [f32; 13] =
-    [-3.0, -2.0, -1.2, -0.6, 0.0, 0.7, 1.5, 2.5, 4.0, 5.5, 7.5, 10.0, 13.0];
+const WALLS_MM: [f32; 13] = [-3.0, -2.0, -1.2, -0.6, 0.0, 0.7, 1.5, 2.5, 4.0, 5.5, 7.5, 10.0, 13.0];
 
 /// Outward displacement of the ventricles' walls.
 #[derive(Clone, Copy, Debug)]

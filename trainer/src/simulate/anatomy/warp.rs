@@ -15,9 +15,11 @@ use rand_distr::{Distribution, StandardNormal};
 const SCALES: [(f32, f32); 3] = [(56.0, 7.0), (30.0, 2.6), (17.0, 1.1)];
 /// An outward push fades over this depth below the dura.
 const SKULL_STIFFNESS_MM: f32 = 9.0;
+/// This far outside of the dura nothing soft moves; wider than the warp's lattice.
+const RIGID_BEYOND_MM: f32 = 9.0;
 /// Tip of the cerebellar tonsils and foramen magnum in the atlas (z).
-const TONSIL_TIP_MM: f32 = -47.0;
-const FORAMEN_MAGNUM_MM: f32 = -57.0;
+const TONSIL_TIP_MM: f32 = -59.0;
+const FORAMEN_MAGNUM_MM: f32 = -66.0;
 
 pub(super) type Point = [f32; 3];
 
@@ -55,8 +57,7 @@ impl Pose {
         let about_z = [[cz, -sz, 0.0], [sz, cz, 0.0], [0.0, 0.0, 1.0]];
         let rotation = product(&product(&about_z, &about_y), &about_x);
         let matrix = rotation.map(|row| std::array::from_fn(|a| row[a] * scale[a]));
-        let inverse =
-            std::array::from_fn(|a| std::array::from_fn(|b| rotation[b][a] / scale[a]));
+        let inverse = std::array::from_fn(|a| std::array::from_fn(|b| rotation[b][a] / scale[a]));
         Self { matrix, inverse, offset }
     }
 
@@ -122,8 +123,8 @@ impl Shape {
             let mut base = [0usize; 3];
             let mut weights = [[0f32; 4]; 3];
             for a in 0..3 {
-                let v = ((p[a] - self.origin_mm[a]) / spacing + 1.0)
-                    .clamp(1.0, (size[a] - 3) as f32);
+                let v =
+                    ((p[a] - self.origin_mm[a]) / spacing + 1.0).clamp(1.0, (size[a] - 3) as f32);
                 base[a] = v as usize - 1;
                 weights[a] = spline(v - v.floor());
             }
@@ -225,7 +226,8 @@ impl<'a> Warp<'a> {
                 self.soft.push(along([0.0, 62.0, -8.0], 12.0, 16.0, 7.0 * severity, up));
             }
             Change::TonsilDescent { mm } => {
-                self.tonsil_drop_mm = (TONSIL_TIP_MM - FORAMEN_MAGNUM_MM + mm).max(0.0);
+                // The tips lie beside the axis of the descent and lag behind it.
+                self.tonsil_drop_mm = 1.15 * (TONSIL_TIP_MM - FORAMEN_MAGNUM_MM + mm).max(0.0);
             }
             Change::BrainSag { mm } => {
                 let down = Some([0.0, 0.1, -1.0]);
@@ -254,8 +256,11 @@ impl<'a> Warp<'a> {
 
     /// Where in the atlas the tissue before mass effect at `q` comes from.
     pub(super) fn source(&self, q: Point) -> Point {
-        let outward = self.atlas.dura.gradient(q);
         let depth = -self.atlas.dura.at(q);
+        if depth < -RIGID_BEYOND_MM {
+            return q;
+        }
+        let outward = self.atlas.dura.gradient(q);
         let give = smoothstep(depth / SKULL_STIFFNESS_MM);
         let mut a = q;
         for push in self.soft.iter().rev() {
@@ -273,7 +278,7 @@ impl<'a> Warp<'a> {
             return p;
         }
         // The canal narrows downwards and lies farther forward than the tonsils.
-        let low = smoothstep((-48.0 - p[2]) / 14.0);
+        let low = smoothstep((-56.0 - p[2]) / 14.0);
         let lateral = (p[0] / (13.0 - 2.0 * low)).powi(4)
             + ((p[1] - 54.0 + 4.0 * low) / (11.0 - 5.0 * low)).powi(4);
         let weight = (-lateral).exp();
@@ -365,8 +370,7 @@ mod tests {
         for d in [0.0f32, 4.0, 10.0, 16.0, 25.0, 80.0] {
             let a = [20.0 + d, 0.0, 10.0];
             let beyond: f32 = (d - 10.0) / 12.0;
-            let expected =
-                if d < 10.0 { 0.5 * d } else { 5.0 * (-0.5 * beyond * beyond).exp() };
+            let expected = if d < 10.0 { 0.5 * d } else { 5.0 * (-0.5 * beyond * beyond).exp() };
             let now = [a[0] + expected, 0.0, 10.0];
             assert!((unpush(&radial, now, 1.0)[0] - a[0]).abs() < 0.01, "radial, {d} mm");
             let expected = if d < 10.0 { 5.0 } else { expected };

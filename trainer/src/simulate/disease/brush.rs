@@ -52,6 +52,8 @@ pub(super) struct Blob {
     /// Raggedness, as a part of the smallest radius.
     pub(super) rough: f32,
     pub(super) seed: u32,
+    /// Size of its lobules.
+    pub(super) grain_mm: f32,
     pub(super) edge_mm: f32,
     /// Holes: keeps only where noise of this scale is above the threshold.
     pub(super) holes: Option<(f32, f32)>,
@@ -98,6 +100,7 @@ impl Blob {
             axes: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
             rough: 0.1,
             seed,
+            grain_mm: (radius_mm * 0.9).max(2.0),
             edge_mm: 1.2,
             holes: None,
         }

@@ -8,6 +8,8 @@
 use super::vector::Vec3;
 use crate::simulate::head::{Grid, Head, TISSUES};
 
+/// Distance of a node not reached yet.
+const UNKNOWN: f32 = 1e4;
 /// Voxels between two nodes of the lattice.
 const STEP: usize = 2;
 
@@ -18,7 +20,7 @@ pub(super) struct Distance {
 }
 
 impl Distance {
-    /// Measures the distance from where `seed` (0..1) is more than one half.
+    /// Nodes where `seed` (0..1) is high are at distance 0; [`Self::spread`] fills the others.
     pub(super) fn from(head: &Head, seed: impl Fn(&[u8; TISSUES], u8) -> f32) -> Self {
         let size = head.grid.size.map(|n| n.div_ceil(STEP));
         let spacing_mm = head.grid.spacing_mm * STEP as f32;
@@ -40,17 +42,50 @@ impl Distance {
                         sum += seed(&head.fractions[i], head.region[i]);
                     }
                     let part = sum / 8.0;
-                    distance_mm.push(if part > 0.05 { (0.5 - part) * spacing_mm } else { 1e4 });
+                    distance_mm.push(if part > 0.3 { (0.5 - part) * spacing_mm } else { UNKNOWN });
                 }
             }
         }
-        let mut field = Self { grid, distance_mm };
-        field.sweep();
-        field
+        Self { grid, distance_mm }
     }
 
-    /// Chamfer sweeps forwards and backwards.
-    fn sweep(&mut self) {
+    /// Forgets what is not connected with the border of the head's grid: specks inside the skull.
+    pub(super) fn outside_only(mut self) -> Self {
+        let [nx, ny, nz] = self.grid.size;
+        let mut reached = vec![false; self.grid.len()];
+        let mut open: Vec<usize> = Vec::new();
+        let strides = [1, nx, nx * ny];
+        for (i, reached) in reached.iter_mut().enumerate() {
+            let at = [i % nx, i / nx % ny, i / (nx * ny)];
+            let border = at.iter().zip([nx, ny, nz]).any(|(&v, n)| v == 0 || v + 1 == n);
+            if border && self.distance_mm[i] < UNKNOWN {
+                *reached = true;
+                open.push(i);
+            }
+        }
+        while let Some(i) = open.pop() {
+            let at = [i % nx, i / nx % ny, i / (nx * ny)];
+            for (axis, n) in [nx, ny, nz].into_iter().enumerate() {
+                let below = (at[axis] > 0).then(|| i - strides[axis]);
+                let above = (at[axis] + 1 < n).then(|| i + strides[axis]);
+                for j in below.into_iter().chain(above) {
+                    if !reached[j] && self.distance_mm[j] < UNKNOWN {
+                        reached[j] = true;
+                        open.push(j);
+                    }
+                }
+            }
+        }
+        for (distance, reached) in self.distance_mm.iter_mut().zip(reached) {
+            if !reached {
+                *distance = UNKNOWN;
+            }
+        }
+        self
+    }
+
+    /// Spreads the distance: chamfer sweeps forwards and backwards.
+    pub(super) fn spread(mut self) -> Self {
         let [nx, ny, nz] = self.grid.size;
         let step = self.grid.spacing_mm;
         let before: Vec<([isize; 3], f32)> = (0..13)
@@ -63,6 +98,9 @@ impl Distance {
         for forwards in [true, false] {
             for n in 0..self.grid.len() {
                 let i = if forwards { n } else { self.grid.len() - 1 - n };
+                if self.distance_mm[i] <= 0.0 {
+                    continue;
+                }
                 let at = [i % nx, i / nx % ny, i / (nx * ny)];
                 let mut best = self.distance_mm[i];
                 for &(offset, cost) in &before {
@@ -80,6 +118,15 @@ impl Distance {
                 self.distance_mm[i] = best;
             }
         }
+        self
+    }
+
+    /// Distance of the nearest node, to rule positions out.
+    pub(super) fn near(&self, position_mm: Vec3) -> f32 {
+        let v = self.grid.voxel(position_mm);
+        let node =
+            std::array::from_fn(|a| ((v[a] + 0.5).max(0.0) as usize).min(self.grid.size[a] - 1));
+        self.distance_mm[self.grid.index(node)]
     }
 
     /// Distance at a head position, interpolated.
@@ -91,8 +138,7 @@ impl Distance {
         let mut sum = 0.0;
         for corner in 0..8_usize {
             let bit = [corner & 1, (corner >> 1) & 1, corner >> 2];
-            let weight: f32 =
-                (0..3).map(|a| if bit[a] == 1 { t[a] } else { 1.0 - t[a] }).product();
+            let weight: f32 = (0..3).map(|a| if bit[a] == 1 { t[a] } else { 1.0 - t[a] }).product();
             let i = self.grid.index(std::array::from_fn(|a| base[a] + bit[a]));
             sum += weight * self.distance_mm[i];
         }

@@ -129,11 +129,16 @@ fn draw(table: &Table, person: Person, rng: &mut ChaCha8Rng) -> Vec<Wish> {
                 w.label == label || (family(label) != 0 && family(w.label) == family(label))
             })
         };
-        let weights: Vec<f32> = (0..DIAGNOSES.len())
-            .map(|label| {
-                if open(label, &wishes) { likelihood(&table.entries[label], person) } else { 0.0 }
-            })
-            .collect();
+        let weights: Vec<f32> =
+            (0..DIAGNOSES.len())
+                .map(|label| {
+                    if open(label, &wishes) {
+                        likelihood(&table.entries[label], person)
+                    } else {
+                        0.0
+                    }
+                })
+                .collect();
         if weights.iter().all(|&w| w <= 0.0) {
             break;
         }

@@ -13,7 +13,8 @@ use super::{
     table::{Layout, number},
     vector::{Vec3, dot, length},
 };
-use crate::simulate::{anatomy::{self, Change},
+use crate::simulate::{
+    anatomy::{self, Change},
     head::Tissue,
 };
 
@@ -189,8 +190,8 @@ impl Planner<'_> {
                     if length(outer) < 1.0 && length(inner) > 1.0 {
                         let p = std::array::from_fn(|a| blob.centre[a] + d[a]);
                         let f = self.atlas.fractions(p);
-                        sum += f[Tissue::WhiteMatter as usize]
-                            + 0.8 * f[Tissue::Brainstem as usize];
+                        sum +=
+                            f[Tissue::WhiteMatter as usize] + 0.8 * f[Tissue::Brainstem as usize];
                     }
                 }
             }

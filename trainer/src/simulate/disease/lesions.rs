@@ -11,7 +11,10 @@ use super::{
     table::Variant,
     vector::{Vec3, add, length, sub, unit},
 };
-use crate::simulate::{anatomy::Region, head::Push};
+use crate::simulate::{
+    anatomy::{Change, Region},
+    head::Push,
+};
 
 /// Regions without a left and a right.
 const MIDLINE: [Region; 12] = [
@@ -162,6 +165,10 @@ impl Planner<'_> {
             Region::Sella if !name.contains("rathkes") => {
                 // Grows upwards out of the sella.
                 centre[2] += 0.55 * (r - 6.0).max(0.0);
+                if size_mm > 14.0 {
+                    let mm = (0.3 * (r - 6.0)).min(4.0);
+                    self.plan.changes.push(Change::EnlargedSella { mm, empty: false });
+                }
                 centre[0] += uniform(self.rng, [-0.15, 0.15]) * size_mm;
                 along = Some([0.0, 0.0, 1.0]);
                 let details = &mut self.finding(i).details;
@@ -255,7 +262,8 @@ impl Planner<'_> {
             let left = (first == Side::Left) != other;
             let side = if left { Side::Left } else { Side::Right };
             let inside = self.place(Region::LateralVentricle, Some(side), 1.0);
-            let out = unit([sign(side), uniform(self.rng, [-0.3, 0.5]), uniform(self.rng, [-0.2, 0.6])]);
+            let out =
+                unit([sign(side), uniform(self.rng, [-0.3, 0.5]), uniform(self.rng, [-0.2, 0.6])]);
             let size_mm = self.size(wish);
             let wall = self.ventricle_wall(inside, out);
             let along = super::plan::sideways(self.rng, out);

@@ -31,8 +31,7 @@ pub(super) fn smooth(seed: u32, position_mm: [f32; 3], scale_mm: f32) -> f32 {
     let mut sum = 0.0;
     for corner in 0..8_i32 {
         let bit = [corner & 1, (corner >> 1) & 1, (corner >> 2) & 1];
-        let weight: f32 =
-            (0..3).map(|a| if bit[a] == 1 { t[a] } else { 1.0 - t[a] }).product();
+        let weight: f32 = (0..3).map(|a| if bit[a] == 1 { t[a] } else { 1.0 - t[a] }).product();
         sum += weight * lattice(seed, std::array::from_fn(|a| base[a].wrapping_add(bit[a])));
     }
     sum

@@ -65,6 +65,8 @@ impl<'a> Canvas<'a> {
             Distance::from(&self.built.head, |f, region| {
                 if inside[usize::from(region)] { 1.0 - intracranial(f) } else { 1.0 }
             })
+            .outside_only()
+            .spread()
         })
     }
 
@@ -74,6 +76,7 @@ impl<'a> Canvas<'a> {
             Distance::from(&self.built.head, |f, region| {
                 if region == lateral { f32::from(f[Tissue::Csf as usize]) / 255.0 } else { 0.0 }
             })
+            .spread()
         })
     }
 
@@ -93,15 +96,15 @@ impl<'a> Canvas<'a> {
                 let start = grid.position_mm([span.lower[0], y, z]);
                 for i in 0..size[0] {
                     let voxel = row + i;
-                    let open =
-                        gate.open(&self.built.head.fractions[voxel], self.built.head.region[voxel]);
-                    if open > 0.02 {
-                        let p = [(i as f32).mul_add(grid.spacing_mm, start[0]), start[1], start[2]];
-                        let mut alpha = local.alpha(p);
+                    let p = [(i as f32).mul_add(grid.spacing_mm, start[0]), start[1], start[2]];
+                    let mut alpha = local.alpha(p);
+                    if alpha > 0.0 {
+                        let head = &self.built.head;
+                        alpha *= gate.open(&head.fractions[voxel], head.region[voxel]);
                         if alpha > 0.0 && !brush.planes.is_empty() {
                             alpha *= sides.alpha([span.lower[0] + i, y, z], p);
                         }
-                        let part = (alpha * open * brush.opacity).mul_add(255.0, 0.5) as u8;
+                        let part = (alpha * brush.opacity).mul_add(255.0, 0.5) as u8;
                         parts[at] = part;
                         total += u64::from(part);
                     }
@@ -196,8 +199,8 @@ impl Local<'_> {
                 let narrow = blob.radii_mm.iter().fold(f32::MAX, |a, &b| a.min(b)).max(0.3);
                 let mut signed = (r - 1.0) * narrow;
                 if blob.rough > 0.0 {
-                    let scale = (narrow * 0.9).max(2.0);
-                    signed += RAGGED * blob.rough * narrow * noise::rough(blob.seed, p, scale);
+                    signed +=
+                        RAGGED * blob.rough * narrow * noise::rough(blob.seed, p, blob.grain_mm);
                 }
                 let mut alpha = (0.5 - signed / blob.edge_mm).clamp(0.0, 1.0);
                 if let Some((scale, threshold)) = blob.holes {
@@ -207,10 +210,8 @@ impl Local<'_> {
                 alpha
             }
             Self::Tube { path, radius_mm } => {
-                let d = path
-                    .windows(2)
-                    .map(|w| to_segment(p, w[0], w[1]).0)
-                    .fold(f32::MAX, f32::min);
+                let d =
+                    path.windows(2).map(|w| to_segment(p, w[0], w[1]).0).fold(f32::MAX, f32::min);
                 (0.5 - (d - radius_mm)).clamp(0.0, 1.0) * (radius_mm * 2.0).min(1.0)
             }
             Self::Sheet { centre, thickness_mm, spread_mm, seed, skull } => {
@@ -218,11 +219,17 @@ impl Local<'_> {
                 if away > 1.1 {
                     return 0.0;
                 }
+                // Well inside the skull, or in it.
+                let near = skull.near(p);
+                if near > 1.2 * thickness_mm + 4.0 || near < -0.98 {
+                    return 0.0;
+                }
+                let depth = skull.at(p);
                 let n = noise::smooth(*seed, p, 22.0);
                 let swell = (1.0 - away * away).max(0.0).sqrt() + 0.12 * n;
-                let depth = skull.at(p);
                 let limit = thickness_mm * swell;
-                (0.5 - (depth - limit) / 1.2).clamp(0.0, 1.0) * (swell * 4.0).clamp(0.0, 1.0)
+                let inner = (0.5 - (depth - limit) / 1.2).clamp(0.0, 1.0);
+                inner * (swell * 4.0).clamp(0.0, 1.0) * (depth + 0.7).clamp(0.0, 1.0)
             }
             Self::Halo { width_mm, seed, ragged, ventricles } => {
                 let d = ventricles.at(p);
@@ -273,14 +280,12 @@ impl<'a> Sides<'a> {
     fn alpha(&self, voxel: [usize; 3], p: Vec3) -> f32 {
         let step = LATTICE_VOX as f32;
         let base: [usize; 3] = std::array::from_fn(|a| (voxel[a] - self.lower[a]) / LATTICE_VOX);
-        let t: Vec3 = std::array::from_fn(|a| {
-            ((voxel[a] - self.lower[a]) % LATTICE_VOX) as f32 / step
-        });
+        let t: Vec3 =
+            std::array::from_fn(|a| ((voxel[a] - self.lower[a]) % LATTICE_VOX) as f32 / step);
         let mut q = [0.0; 3];
         for corner in 0..8_usize {
             let bit = [corner & 1, (corner >> 1) & 1, (corner >> 2) & 1];
-            let weight: f32 =
-                (0..3).map(|a| if bit[a] == 1 { t[a] } else { 1.0 - t[a] }).product();
+            let weight: f32 = (0..3).map(|a| if bit[a] == 1 { t[a] } else { 1.0 - t[a] }).product();
             let node = ((base[2] + bit[2]) * self.nodes[1] + base[1] + bit[1]) * self.nodes[0]
                 + base[0]
                 + bit[0];
@@ -355,14 +360,8 @@ fn intradural() -> [bool; 256] {
 
 /// Part of a voxel that is no bone, air or soft tissue of the face and neck.
 fn intracranial(f: &[u8; TISSUES]) -> f32 {
-    let outside = [
-        Tissue::Air,
-        Tissue::Bone,
-        Tissue::Marrow,
-        Tissue::Fat,
-        Tissue::Muscle,
-        Tissue::Vitreous,
-    ];
+    let outside =
+        [Tissue::Air, Tissue::Bone, Tissue::Marrow, Tissue::Fat, Tissue::Muscle, Tissue::Vitreous];
     let sum: u16 = outside.iter().map(|&t| u16::from(f[t as usize])).sum();
     1.0 - f32::from(sum.min(255)) / 255.0
 }

@@ -383,6 +383,7 @@ impl<'a> Planner<'a> {
                 axes,
                 rough: 0.4,
                 seed: self.rng.random(),
+                grain_mm: (0.9 * radii[2]).max(3.0),
                 edge_mm: 5.0,
                 holes: None,
             };
@@ -399,9 +400,11 @@ impl<'a> Planner<'a> {
             let finding = self.finding(i);
             finding.oedema = finding.oedema.max(grade(oedema_mm / 24.0, [0.25, 0.6]));
         }
+        // One surface for all concentric parts: a rim is nowhere torn by its core.
+        let seed = self.rng.random();
         for part in &variant.parts {
             if chance(self.rng, part.chance) {
-                let brush = self.part(i, part, entry, at, (radii, axes));
+                let brush = self.part(i, part, entry, at, (radii, axes, seed));
                 self.plan.over.push(brush);
             }
         }
@@ -433,7 +436,7 @@ impl<'a> Planner<'a> {
         part: &Part,
         entry: &Entry,
         at: Seat<'_>,
-        (radii, axes): (Vec3, [Vec3; 3]),
+        (radii, axes, seed): (Vec3, [Vec3; 3], u32),
     ) -> Brush {
         let centre = add(at.centre, direction(self.rng), part.shift * radii[2]);
         let blob = Blob {
@@ -441,7 +444,8 @@ impl<'a> Planner<'a> {
             radii_mm: radii.map(|r| r * part.scale + part.add_mm),
             axes,
             rough: part.rough.unwrap_or(entry.rough),
-            seed: self.rng.random(),
+            seed: if part.shift > 0.0 { self.rng.random() } else { seed },
+            grain_mm: (0.9 * radii[2]).max(2.0),
             edge_mm: part.edge_mm,
             holes: part.holes,
         };

@@ -121,7 +121,10 @@ impl Planner<'_> {
             self.dab(i, brain, Gate::Any, "grey");
             let grey = self.material("grey");
             self.plan.over.push(Brush {
-                shape: Shape::Tube { path: vec![add(wall, out, -6.0), centre], radius_mm: neck * 0.6 },
+                shape: Shape::Tube {
+                    path: vec![add(wall, out, -6.0), centre],
+                    radius_mm: neck * 0.6,
+                },
                 gate: Gate::Any,
                 planes: Vec::new(),
                 material: grey,
@@ -144,9 +147,6 @@ impl Planner<'_> {
         } else {
             self.plan.temporal_atrophy = self.plan.temporal_atrophy.max(amount);
         }
-        // Enlarged in proportion: below what is called ventriculomegaly.
-        let factor = 1.15 + 0.55 * amount;
-        self.plan.ventricles = self.plan.ventricles.max(factor);
         self.finding(i).severity = grade(amount, [0.6, 0.85]);
     }
 
@@ -277,11 +277,8 @@ impl Planner<'_> {
         let skin = self.surface(towards);
         let r = self.size(wish) * 0.5;
         let middle = add(wall, sub(skin, wall), 0.4);
-        let kerf = Shape::Shell {
-            centre: middle,
-            radius_mm: r,
-            width_mm: uniform(self.rng, [2.2, 3.6]),
-        };
+        let kerf =
+            Shape::Shell { centre: middle, radius_mm: r, width_mm: uniform(self.rng, [2.2, 3.6]) };
         let material = self.material("scar");
         self.plan.over.push(Brush {
             shape: kerf,
@@ -316,7 +313,8 @@ impl Planner<'_> {
         };
         self.extra(dura, Gate::Intracranial, "dura", 0.9);
         let recent = chance(self.rng, 0.35);
-        let scalp = Blob { edge_mm: 8.0, rough: 0.2, ..Blob::ball(skin, r * 1.1, self.rng.random()) };
+        let scalp =
+            Blob { edge_mm: 8.0, rough: 0.2, ..Blob::ball(skin, r * 1.1, self.rng.random()) };
         let scalp_material = if recent { "effusion" } else { "scar" };
         let opacity = if recent { 0.8 } else { 0.5 };
         self.extra(Shape::Blob(scalp), Gate::Scalp, scalp_material, opacity);
@@ -383,7 +381,10 @@ impl Planner<'_> {
         if chance(self.rng, 0.05) {
             let centre = self.middle(Region::CisternaMagna, None);
             let r = uniform(self.rng, [9.0, 14.0]);
-            let blob = Blob { radii_mm: [r * 1.3, r * 0.8, r], ..Blob::ball(centre, r, self.rng.random()) };
+            let blob = Blob {
+                radii_mm: [r * 1.3, r * 0.8, r],
+                ..Blob::ball(centre, r, self.rng.random())
+            };
             self.extra(Shape::Blob(blob), Gate::Intracranial, "fluid", 1.0);
             note.push((Kind::MegaCisternaMagna, None));
         }
@@ -432,7 +433,8 @@ impl Planner<'_> {
             note.push((Kind::VenousAnomaly, place("frontal lobe", Some(side))));
         }
         if chance(self.rng, 0.04) {
-            let towards = [sign(side), uniform(self.rng, [-0.5, 0.9]), uniform(self.rng, [0.3, 1.0])];
+            let towards =
+                [sign(side), uniform(self.rng, [-0.5, 0.9]), uniform(self.rng, [0.3, 1.0])];
             let skin = self.surface(towards);
             let r = uniform(self.rng, [4.0, 8.0]);
             let ball = Blob::ball(add(skin, unit(towards), -4.0), r, self.rng.random());

@@ -213,7 +213,8 @@ impl Planner<'_> {
         let r = size_mm * 0.5;
         let centre = self.place(region, Some(side), 4.0);
         self.locate(i, region.name(), side_of(centre));
-        let back = Blob { rough: 0.3, edge_mm: 2.5, ..Blob::ball(centre, r * 0.95, self.rng.random()) };
+        let back =
+            Blob { rough: 0.3, edge_mm: 2.5, ..Blob::ball(centre, r * 0.95, self.rng.random()) };
         self.dab(i, back, Gate::Brain, "gliosis");
         let loops = 12.0 + size_mm * 0.8;
         for _ in 0..super::lesions::whole(loops) {
@@ -289,7 +290,7 @@ impl Planner<'_> {
                 let material = self.material(&part.material);
                 self.plan.over.push(Brush {
                     shape: Shape::Sheet { centre: wall, thickness_mm, spread_mm, seed },
-                    gate: Gate::Intracranial,
+                    gate: Gate::Any,
                     planes,
                     material,
                     opacity: 1.0,
@@ -324,11 +325,8 @@ impl Planner<'_> {
             let middle = self.middle(Region::Suprasellar, None);
             (add(middle, [4.0 * sign(side), 10.0, 2.0], 1.0), [reach, reach * 0.85, reach * 0.55])
         } else {
-            let towards = [
-                sign(side),
-                uniform(self.rng, [-0.8, 0.7]),
-                uniform(self.rng, [0.0, 1.0]),
-            ];
+            let towards =
+                [sign(side), uniform(self.rng, [-0.8, 0.7]), uniform(self.rng, [0.0, 1.0])];
             let wall = self.inner_table(towards);
             let words = if towards[1] < -0.2 { "frontal sulci" } else { "parietal sulci" };
             self.locate(i, words, Some(side));
@@ -365,10 +363,7 @@ impl Planner<'_> {
             for _ in 0..48 {
                 back = back.max(self.place(Region::LateralVentricle, Some(side), 0.0)[1]);
             }
-            let blob = Blob {
-                rough: 0.0,
-                ..Blob::ball([sign(side) * 25.0, back, 5.0], 75.0, 0)
-            };
+            let blob = Blob { rough: 0.0, ..Blob::ball([sign(side) * 25.0, back, 5.0], 75.0, 0) };
             self.dab(i, blob, Gate::Ventricle, material);
             let offset = back - height_mm;
             if let Some(brush) = self.plan.over.last_mut() {

@@ -12,8 +12,7 @@ use super::{
 };
 use crate::simulate::anatomy::Region;
 
-const LOBES: [Region; 4] =
-    [Region::Frontal, Region::Parietal, Region::Temporal, Region::Occipital];
+const LOBES: [Region; 4] = [Region::Frontal, Region::Parietal, Region::Temporal, Region::Occipital];
 
 impl Planner<'_> {
     /// A lobe, frontal and parietal more often.
@@ -34,7 +33,8 @@ impl Planner<'_> {
             let (centre, along) = match kind {
                 0 => {
                     let inside = self.place(Region::LateralVentricle, Some(side), 0.5);
-                    let tilt = [0.2 * uniform(self.rng, [-1.0, 1.0]), uniform(self.rng, [-0.4, 0.4])];
+                    let tilt =
+                        [0.2 * uniform(self.rng, [-1.0, 1.0]), uniform(self.rng, [-0.4, 0.4])];
                     let out = unit([sign(side), tilt[1], 0.55 + tilt[0]]);
                     let wall = self.ventricle_wall(inside, out);
                     (add(wall, out, uniform(self.rng, [1.5, 6.0])), out)
@@ -204,14 +204,21 @@ impl Planner<'_> {
         for k in 0..count {
             let region = match k {
                 0 => Region::Suprasellar,
-                _ => [Region::Pons, Region::CerebellarHemisphere, Region::Frontal, Region::Temporal]
-                    [pick(self.rng, [2.0, 2.0, 2.0, 2.0].into_iter())],
+                _ => {
+                    [Region::Pons, Region::CerebellarHemisphere, Region::Frontal, Region::Temporal]
+                        [pick(self.rng, [2.0, 2.0, 2.0, 2.0].into_iter())]
+                }
             };
             let side = self.side();
             let centre = self.place(region, if k == 0 { None } else { Some(side) }, 0.0);
             let size_mm = self.size(wish);
             let granuloma = super::table::Variant {
-                parts: variant.parts.iter().filter(|p| p.material == "granuloma").cloned().collect(),
+                parts: variant
+                    .parts
+                    .iter()
+                    .filter(|p| p.material == "granuloma")
+                    .cloned()
+                    .collect(),
                 ..variant.clone()
             };
             self.body(i, &granuloma, Seat::at(centre, size_mm));

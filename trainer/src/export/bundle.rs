@@ -1,0 +1,303 @@
+//! Finished runs to a bundle that the appliance accepts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use models::engine::golden;
+use models::labels::DIAGNOSES;
+use models::nn::config::{PrimaConfig, TokenizerConfig};
+use models::tokens::context;
+use models::volume::Preprocessing;
+use models::weights::bundle::hex;
+use models::weights::manifest::{
+    Calibration, ContextHeads, FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST,
+    Manifest, NETWORK, PriorityEntry, Provenance, ProvenanceKind, SharedHead, TOKENIZER,
+};
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::onnx;
+use crate::cohort::{Cohort, CohortKind};
+use crate::stage::distill::StudentHeads;
+use crate::stage::heads::{HeadSummary, Summary};
+use crate::stage::tasks::CLASSES;
+use crate::stage::weights::{NamedTensor, write};
+
+/// Configuration of `trainer export`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportRun {
+    /// Name of the model, shown with every result.
+    pub id: String,
+    /// Cohort the weights were trained on: says what kind of data it was.
+    pub cohort: PathBuf,
+    /// Half-precision weights.
+    #[serde(default = "yes")]
+    pub half: bool,
+    /// What to export.
+    pub from: Source,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Runs that make a model.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Source {
+    /// The full pipeline.
+    Teacher {
+        /// Weights of `trainer tokenizer`.
+        tokenizer: PathBuf,
+        /// Run folder of `trainer clip`.
+        clip: PathBuf,
+        /// Run folder of `trainer heads`.
+        heads: PathBuf,
+    },
+    /// A distilled student.
+    Student {
+        /// Run folder of `trainer distill`.
+        distill: PathBuf,
+    },
+}
+
+/// Weights that only training uses stay out of a bundle.
+fn served(name: &str) -> bool {
+    let training = ["decoder.", "quantizer.", "text_model.", "temperature", "patdistemperature"];
+    !training.iter().any(|t| name.starts_with(t)) && !name.contains("patdisnet.")
+}
+
+/// Writes a bundle; returns its manifest.
+///
+/// # Errors
+///
+/// When a run is not finished, the folder exists, or the finished bundle does not score.
+pub fn export(config: &ExportRun, out: &Path) -> anyhow::Result<Manifest> {
+    anyhow::ensure!(!out.exists(), "{} exists; name a new folder for the bundle", out.display());
+    let partial = out.with_extension("partial");
+    if partial.exists() {
+        fs::remove_dir_all(&partial)?;
+    }
+    fs::create_dir_all(partial.join("heads"))?;
+    let manifest = match &config.from {
+        Source::Teacher { tokenizer, clip, heads } => {
+            teacher(config, &partial, tokenizer, clip, heads)?
+        }
+        Source::Student { distill } => student(config, &partial, distill)?,
+    };
+    fs::write(partial.join(MANIFEST), toml::to_string_pretty(&manifest)?)?;
+    // Graphs exist for networks of matrix products only.
+    if matches!(manifest.sizes.tokenizer, TokenizerConfig::Mixer(_)) {
+        onnx::add_parts(&partial)?;
+    }
+    golden::record(&partial)?;
+    fs::rename(&partial, out)?;
+    Ok(toml::from_str(&fs::read_to_string(out.join(MANIFEST))?)?)
+}
+
+fn teacher(
+    config: &ExportRun,
+    out: &Path,
+    tokenizer: &Path,
+    clip: &Path,
+    heads: &Path,
+) -> anyhow::Result<Manifest> {
+    let mut sizes: PrimaConfig = read_toml(&clip.join("sizes.toml"))?;
+    sizes.report = None;
+    sizes.patient_discrimination = None;
+    let summary: Summary = read_toml(&heads.join("heads.toml"))?;
+    let heads_config: crate::stage::heads::HeadsRun = read_toml(&heads.join("config.toml"))?;
+    sizes.head_hidden = heads_config.hidden;
+    let mut files = Files { out, half: config.half, entries: Vec::new() };
+    files.copy(tokenizer, TOKENIZER)?;
+    files.copy(&clip.join("network.safetensors"), NETWORK)?;
+    let names: Vec<&str> = summary.tasks.names().collect();
+    let mut of = |kind: &str, first: usize| -> anyhow::Result<Vec<HeadEntry>> {
+        let found = summary.heads.iter().filter(|h| h.kind == kind);
+        found.map(|head| {
+            let file = format!("heads/{}", head.file);
+            files.copy(&heads.join(&head.file), &file)?;
+            Ok(entry(names[first + head.output], 0, &file, head))
+        }).collect()
+    };
+    let diagnosis = of("diagnosis", 0)?;
+    let referral = of("referral", DIAGNOSES.len())?;
+    let context = of("context", 0)?;
+    let context = (!context.is_empty()).then(|| ContextHeads {
+        dimension: heads_config.context,
+        encoder: context::ENCODER.to_owned(),
+        diagnosis: context,
+    });
+    let priority = summary.heads.iter().find(|h| h.kind == "acuity").map(|head| {
+        let file = format!("heads/{}", head.file);
+        files.copy(&heads.join(&head.file), &file)?;
+        anyhow::Ok(PriorityEntry {
+            classes: CLASSES.map(str::to_owned).to_vec(),
+            file,
+            offset: 0,
+            temperature: summary.priority_temperature,
+        })
+    });
+    let priority = priority.transpose()?;
+    let sources = [tokenizer, clip, heads];
+    let mut manifest = manifest(config, "custom", sizes, &sources)?;
+    (manifest.diagnosis, manifest.referral) = (diagnosis, referral);
+    (manifest.priority, manifest.context) = (priority, context);
+    manifest.files = files.entries;
+    Ok(manifest)
+}
+
+fn student(config: &ExportRun, out: &Path, run: &Path) -> anyhow::Result<Manifest> {
+    let mut sizes: PrimaConfig = read_toml(&run.join("sizes.toml"))?;
+    sizes.report = None;
+    sizes.patient_discrimination = None;
+    let heads: StudentHeads = read_toml(&run.join("outputs.toml"))?;
+    let mut files = Files { out, half: config.half, entries: Vec::new() };
+    files.copy(&run.join(TOKENIZER), TOKENIZER)?;
+    files.copy(&run.join("network.safetensors"), NETWORK)?;
+    let file = "heads/shared.safetensors".to_owned();
+    files.copy(&run.join("heads.safetensors"), &file)?;
+    let entries = heads.outputs.iter().enumerate().map(|(i, output)| HeadEntry {
+        name: output.name.clone(),
+        output_index: i,
+        threshold: output.threshold,
+        file: file.clone(),
+        calibration: output.calibration.map(|(scale, offset)| Calibration { scale, offset }),
+    });
+    let mut diagnosis: Vec<HeadEntry> = entries.collect();
+    let referral = diagnosis.split_off(heads.diagnoses);
+    let mut manifest = manifest(config, "edge", sizes, &[run])?;
+    manifest.shared_heads = vec![SharedHead {
+        file: file.clone(),
+        outputs: heads.outputs.len() + heads.classes.len(),
+    }];
+    manifest.priority = (!heads.classes.is_empty()).then(|| PriorityEntry {
+        classes: heads.classes.clone(),
+        file,
+        offset: heads.outputs.len(),
+        temperature: None,
+    });
+    (manifest.diagnosis, manifest.referral) = (diagnosis, referral);
+    manifest.files = files.entries;
+    Ok(manifest)
+}
+
+fn entry(name: &str, output_index: usize, file: &str, head: &HeadSummary) -> HeadEntry {
+    HeadEntry {
+        name: name.to_owned(),
+        output_index,
+        threshold: head.threshold,
+        file: file.to_owned(),
+        calibration: head.calibration.map(|(scale, offset)| Calibration { scale, offset }),
+    }
+}
+
+fn manifest(
+    config: &ExportRun,
+    preset: &str,
+    sizes: PrimaConfig,
+    sources: &[&Path],
+) -> anyhow::Result<Manifest> {
+    let cohort = Cohort::open(&config.cohort)?;
+    let (kind, statement) = match cohort.header.kind {
+        CohortKind::Simulated => (
+            ProvenanceKind::TrainedOnSimulatedData,
+            "Trained on simulated studies only; not for clinical use.",
+        ),
+        CohortKind::Clinical => (
+            ProvenanceKind::TrainedOnClinicalData,
+            "Trained on one institution's studies; not evaluated elsewhere.",
+        ),
+    };
+    let described = |path: &&Path| {
+        let run = if path.is_dir() { path.join("run.toml") } else { path.to_path_buf() };
+        let bytes = fs::read(&run).unwrap_or_default();
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+        format!("{} (sha256 {})", name.unwrap_or_default(), hex(&Sha256::digest(&bytes)))
+    };
+    let mut sources: Vec<String> = sources.iter().map(described).collect();
+    sources.push(format!("cohort: {}", cohort.header.source));
+    Ok(Manifest {
+        format_version: FORMAT_VERSION,
+        id: config.id.clone(),
+        preset: preset.to_owned(),
+        preprocessing: Preprocessing::V1,
+        intended_use: INTENDED_USE.to_owned(),
+        provenance: Provenance { kind, statement: statement.to_owned(), sources },
+        sizes,
+        diagnosis: Vec::new(),
+        referral: Vec::new(),
+        priority: None,
+        shared_heads: Vec::new(),
+        context: None,
+        onnx: None,
+        envelope: None,
+        golden: None,
+        files: Vec::new(),
+    })
+}
+
+fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let text = fs::read_to_string(path)
+        .map_err(|e| anyhow::anyhow!("cannot read {}: {e}; is the run finished?", path.display()))?;
+    toml::from_str(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
+}
+
+/// Weight files of a bundle as they are written.
+struct Files<'a> {
+    out: &'a Path,
+    half: bool,
+    entries: Vec<FileEntry>,
+}
+
+impl Files<'_> {
+    /// Copies the tensors that serving reads.
+    fn copy(&mut self, from: &Path, to: &str) -> anyhow::Result<()> {
+        let bytes = fs::read(from).map_err(|e| {
+            anyhow::anyhow!("cannot read {}: {e}; is the run finished?", from.display())
+        })?;
+        let file = SafeTensors::deserialize(&bytes)?;
+        let mut tensors = Vec::new();
+        for (name, view) in file.tensors() {
+            anyhow::ensure!(view.dtype() == Dtype::F32, "{}: {name} is not f32", from.display());
+            if served(&name) {
+                let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b));
+                let (shape, values) = (view.shape().to_vec(), values.collect());
+                tensors.push(NamedTensor { name, shape, values });
+            }
+        }
+        let written = write(&self.out.join(to), &tensors, self.half)?;
+        let (path, bytes, sha256) = (to.to_owned(), written.bytes, written.sha256);
+        self.entries.push(FileEntry { path, bytes, sha256 });
+        Ok(())
+    }
+}
+
+/// Multiplications that a tokenizer spends on one patch.
+#[must_use]
+pub fn tokenizer_macs(sizes: &TokenizerConfig) -> u64 {
+    match sizes {
+        TokenizerConfig::Mixer(m) => {
+            let per_block = 2 * 64 * m.cell_hidden * m.width + 2 * 64 * m.width * m.hidden;
+            (64 * 64 * m.width + m.depth * per_block + 64 * m.width * 4) as u64
+        }
+        TokenizerConfig::Conv3d(c) => {
+            let mut volume = [8usize, 32, 32];
+            let (mut macs, mut input) = (0, 1);
+            for ((conv, &channels), &inner) in
+                c.downsample.iter().zip(&c.channels).zip(&c.residual_channels)
+            {
+                volume = volume.map(|edge| {
+                    (edge + 2 * conv.padding).saturating_sub(conv.kernel) / conv.stride.max(1) + 1
+                });
+                let voxels: usize = volume.iter().product();
+                macs += voxels * conv.kernel.pow(3) * input * channels;
+                macs += c.residual_units * 2 * voxels * 27 * channels * inner;
+                input = channels;
+            }
+            (macs + volume.iter().product::<usize>() * 27 * input * c.codebook_dim) as u64
+        }
+    }
+}

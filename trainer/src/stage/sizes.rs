@@ -1,0 +1,128 @@
+//! Sizes in a configuration: the name of a preset, or all of them.
+
+use std::fmt;
+
+use models::nn::config::{
+    MixerConfig, NameEncoderConfig, PatientDiscriminationConfig, PrimaConfig, TokenizerConfig,
+    TransformerConfig, VitConfig,
+};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+
+/// Names that a configuration may give.
+const PRESETS: &str = "\"prima\", \"reduced\", \"edge\" or \"tiny\"";
+
+/// Sizes of the teacher that a CPU can train: the published shape, with the edge tokenizer.
+#[must_use]
+pub fn reduced() -> PrimaConfig {
+    let edge = PrimaConfig::edge();
+    let transformer =
+        |dim, depth| TransformerConfig { dim, depth, heads: 6, dim_head: 48, mlp_dim: 512 };
+    PrimaConfig {
+        projection: 128,
+        head_hidden: [512, 256],
+        study_name: NameEncoderConfig { output: 256, ..edge.study_name },
+        sequence_vit: VitConfig {
+            transformer: transformer(edge.sequence_vit.transformer.dim, 4),
+            registers: 8,
+            output: 256,
+        },
+        study_vit: VitConfig { transformer: transformer(256, 2), registers: 6, output: 128 },
+        patient_discrimination: Some(PatientDiscriminationConfig { hidden: 128, output: 64 }),
+        ..edge
+    }
+}
+
+/// Sizes of the smoke configurations.
+fn tiny() -> PrimaConfig {
+    PrimaConfig {
+        tokenizer: TokenizerConfig::Mixer(MixerConfig {
+            width: 16,
+            depth: 1,
+            cell_hidden: 16,
+            hidden: 32,
+            codebook: 64,
+            codebook_dim: 2,
+        }),
+        patient_discrimination: Some(PatientDiscriminationConfig { hidden: 16, output: 8 }),
+        ..PrimaConfig::tiny()
+    }
+}
+
+/// Reads the value of `sizes`.
+pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PrimaConfig, D::Error> {
+    struct Sizes;
+    impl<'de> Visitor<'de> for Sizes {
+        type Value = PrimaConfig;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{PRESETS}, or a table of sizes")
+        }
+
+        fn visit_str<E: Error>(self, name: &str) -> Result<PrimaConfig, E> {
+            match name {
+                "prima" => Ok(PrimaConfig::prima()),
+                "reduced" => Ok(reduced()),
+                "edge" => Ok(PrimaConfig::edge()),
+                "tiny" => Ok(tiny()),
+                _ => Err(E::custom(format!("sizes is {name:?}, expected {PRESETS}, or a table"))),
+            }
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PrimaConfig, A::Error> {
+            PrimaConfig::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_any(Sizes)
+}
+
+/// The same for the tokenizer's sizes alone.
+pub(super) fn tokenizer<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<TokenizerConfig, D::Error> {
+    struct Sizes;
+    impl<'de> Visitor<'de> for Sizes {
+        type Value = TokenizerConfig;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{PRESETS}, or a table of sizes")
+        }
+
+        fn visit_str<E: Error>(self, name: &str) -> Result<TokenizerConfig, E> {
+            let sizes: Result<PrimaConfig, E> =
+                read(serde::de::value::StrDeserializer::<E>::new(name));
+            Ok(sizes?.tokenizer)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TokenizerConfig, A::Error> {
+            TokenizerConfig::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_any(Sizes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_fit_together() {
+        reduced().validate().unwrap();
+        tiny().validate().unwrap();
+    }
+
+    #[test]
+    fn an_unknown_preset_is_named() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Config {
+            #[serde(deserialize_with = "read")]
+            #[expect(dead_code, reason = "only the error is looked at")]
+            sizes: PrimaConfig,
+        }
+        let error = toml::from_str::<Config>("sizes = \"huge\"").unwrap_err();
+        assert_eq!(
+            error.message(),
+            "sizes is \"huge\", expected \"prima\", \"reduced\", \"edge\" or \"tiny\", or a table"
+        );
+    }
+}
