@@ -20,7 +20,6 @@ use trainer::export;
 use trainer::reports::command::{self as reports, ReportsConfig};
 use trainer::show::{self, MosaicOptions};
 use trainer::simulate::simulate;
-use trainer::stage::collective::{Group, Ranks};
 use trainer::stage::{clip, distill, heads, run, series_names, text, tokenizer};
 
 /// What to do.
@@ -63,12 +62,7 @@ pub(crate) enum Command {
     /// Train the encoder of series names.
     SeriesNames(Stage),
     /// Train the hierarchical ViT against the reports.
-    Clip {
-        #[command(flatten)]
-        stage: Stage,
-        #[command(flatten)]
-        ranks: RankArguments,
-    },
+    Clip(Stage),
     /// Train the heads on frozen embeddings.
     Heads(Stage),
     /// Distil a teacher into the edge student.
@@ -230,23 +224,6 @@ pub(crate) struct OnCohort {
     config: Option<PathBuf>,
 }
 
-/// Processes that train together.
-#[derive(Args)]
-pub(crate) struct RankArguments {
-    /// This process, from 0.
-    #[arg(long, default_value_t = 0)]
-    rank: usize,
-    /// All processes.
-    #[arg(long, default_value_t = 1)]
-    ranks: usize,
-    /// Host and port of rank 0.
-    #[arg(long, default_value = "127.0.0.1:29500")]
-    address: String,
-    /// Host under which the other ranks reach this one.
-    #[arg(long, default_value = "127.0.0.1")]
-    host: String,
-}
-
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Preset {
     /// The published sizes: 4.9 GB.
@@ -344,13 +321,9 @@ pub(crate) fn run(command: Command) -> Result<()> {
             let path = series_names::train(&config, &folder, resume, stop_after)?;
             println!("series names in {}", path.display());
         }
-        Command::Clip { stage, ranks } => {
-            let Stage { config, run: folder, resume, stop_after } = stage;
-            let config: clip::ClipRun = run::config(&config, "clip")?;
-            let RankArguments { rank, ranks: size, address, host } = ranks;
-            let group =
-                Group::join(&Ranks { rank, size, address, host }, device(config.device)?)?;
-            let path = clip::train(&config, &folder, resume, stop_after, &group)?;
+        Command::Clip(Stage { config, run: folder, resume, stop_after }) => {
+            let config = run::config(&config, "clip")?;
+            let path = clip::train(&config, &folder, resume, stop_after)?;
             println!("network in {}", path.display());
         }
         Command::Heads(Stage { config, run: folder, resume, .. }) => {

@@ -33,8 +33,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Augmentation, Example, example, shuffle_items};
-use super::collective::Group;
-use super::learner::{Learner, OptimizerConfig};
+use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
 use super::text::Vocabulary;
 use super::weights::{Fresh, Names, Overlay, write};
@@ -451,7 +450,6 @@ pub fn train(
     folder: &Path,
     resume: bool,
     stop_after: Option<u64>,
-    group: &Group,
 ) -> anyhow::Result<PathBuf> {
     let data = Data::open(&config.cohort)?;
     let vocabulary = Vocabulary::open(&config.text)?;
@@ -472,62 +470,19 @@ pub fn train(
     };
     let model = ClipModel::load(&Parameters::new(&source, &trained, DType::F32), &sizes)?;
     let mut learner = Learner::new(model, config.optimizer);
-    let mut first = 0;
-    if let Some((step, from)) = run.resume()? {
-        learner = learner.restore(&from)?;
-        first = step;
-    }
     let labels: Vec<Vec<f32>> =
         data.split(Split::Train).iter().filter_map(|id| data.labels.get(id).cloned()).collect();
     let weights = Weights::of(&labels);
-    let copies = config.augmentation.abnormal_copies;
-    let epoch_studies = data.epoch(config.seed, 0, copies).len();
-    let per_epoch = (epoch_studies / config.batch).max(1) as u64;
-    for step in first..config.steps {
-        let order = data.epoch(config.seed, step / per_epoch, copies);
-        let at = usize::try_from(step % per_epoch)? * config.batch;
-        let ids: Vec<&str> =
-            (0..config.batch).map(|i| order[(at + i) % order.len()]).collect();
-        let own = group.share(ids.len());
-        let pairs: Vec<Pair> = ids[own]
-            .par_iter()
-            .enumerate()
-            .map(|(i, id)| {
-                let mut rng = rng(config.seed, (2 << 40) + step * 65_536 + i as u64);
-                data.pair(id, &vocabulary, &config.augmentation, &mut rng)
-            })
-            .collect::<anyhow::Result<_>>()?;
-        let losses = gradients(&mut learner, &pairs, config, &sizes, &weights, &trained, group)?;
-        let gradients = learner.gradients();
-        let gradients = group.sum(&learner.model, gradients)?;
-        let norm = learner.apply(gradients, step, config.steps)?;
-        run.progress(step + 1, config.steps);
-        if step % 5 == 0 || step + 1 == config.steps {
-            run.log(
-                step,
-                &[
-                    ("clip", losses.clip),
-                    ("patient", losses.patient),
-                    ("lesions", losses.lesions),
-                    ("labels", losses.labels),
-                    ("gradient_norm", norm),
-                ],
-            )?;
-        }
-        let done = step + 1;
-        let stop = stop_after == Some(done);
-        if done % config.validate_steps == 0 || done == config.steps {
-            let (top1, top5) = retrieval(&learner.model, &data, &vocabulary, &sizes, &device)?;
-            run.log(done, &[("retrieval_top1", top1), ("retrieval_top5", top5)])?;
-        }
-        if (done % config.checkpoint_steps == 0 || done == config.steps || stop) && group.is_first()
-        {
-            run.checkpoint(done, |to| learner.save(to))?;
-        }
-        if stop {
-            anyhow::bail!("stopped after step {done}, as asked");
-        }
-    }
+    let schedule = Schedule {
+        steps: config.steps,
+        log_steps: 5,
+        checkpoint_steps: config.checkpoint_steps,
+        stop_after,
+    };
+    let mut pairs =
+        Pairs { config, data, vocabulary, sizes, weights, device: device.clone(), trained };
+    learner.train(&mut run, schedule, &mut pairs)?;
+    let sizes = pairs.sizes;
     let names = Names::of(&device, |at| ClipModel::load(at, &sizes))?;
     let path = folder.join("network.safetensors");
     let mut tensors = names.tensors(&learner.model.valid());
@@ -535,6 +490,66 @@ pub fn train(
     write(&path, &tensors, false)?;
     std::fs::write(folder.join("sizes.toml"), toml::to_string_pretty(&sizes)?)?;
     Ok(path)
+}
+
+/// Batches of studies with their reports.
+struct Pairs<'a> {
+    config: &'a ClipRun,
+    data: Data,
+    vocabulary: Vocabulary,
+    sizes: PrimaConfig,
+    weights: Weights,
+    device: DispatchDevice,
+    trained: DispatchDevice,
+}
+
+impl Task<ClipModel<Compute>> for Pairs<'_> {
+    fn step(
+        &mut self,
+        learner: &mut Learner<ClipModel<Compute>>,
+        step: u64,
+    ) -> anyhow::Result<Metrics> {
+        let ClipRun { seed, batch, augmentation, .. } = *self.config;
+        let copies = augmentation.abnormal_copies;
+        let per_epoch = (self.data.epoch(seed, 0, copies).len() / batch).max(1) as u64;
+        let order = self.data.epoch(seed, step / per_epoch, copies);
+        let first = usize::try_from(step % per_epoch)? * batch;
+        let pairs: Vec<Pair> = (0..batch)
+            .into_par_iter()
+            .map(|i| {
+                let mut rng = rng(seed, (2 << 40) + step * 65_536 + i as u64);
+                let id = order[(first + i) % order.len()];
+                self.data.pair(id, &self.vocabulary, &augmentation, &mut rng)
+            })
+            .collect::<anyhow::Result<_>>()?;
+        let devices = (&self.device, &self.trained);
+        let losses =
+            gradients(learner, &pairs, self.config, &self.sizes, &self.weights, devices);
+        Ok(vec![
+            ("clip", losses.clip),
+            ("patient", losses.patient),
+            ("lesions", losses.lesions),
+            ("labels", losses.labels),
+        ])
+    }
+
+    fn after(
+        &mut self,
+        learner: &Learner<ClipModel<Compute>>,
+        done: u64,
+    ) -> anyhow::Result<Metrics> {
+        if done % self.config.validate_steps != 0 && done != self.config.steps {
+            return Ok(Vec::new());
+        }
+        let (first, fifth) = retrieval(
+            &learner.model,
+            &self.data,
+            &self.vocabulary,
+            &self.sizes,
+            &self.device,
+        )?;
+        Ok(vec![("retrieval_top1", first), ("retrieval_top5", fifth)])
+    }
 }
 
 /// Values of the objectives.
@@ -553,9 +568,8 @@ fn gradients(
     config: &ClipRun,
     sizes: &PrimaConfig,
     weights: &Weights,
-    device: &DispatchDevice,
-    group: &Group,
-) -> anyhow::Result<Losses> {
+    (plain, device): (&DispatchDevice, &DispatchDevice),
+) -> Losses {
     let width = sizes.sequence_vit.transformer.dim;
     let parts: Vec<&[Pair]> = pairs.chunks(config.part).collect();
     let mut losses = Losses::default();
@@ -563,9 +577,9 @@ fn gradients(
     let fixed = learner.model.valid();
     let (mut images, mut texts, mut patients, mut studies) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut next = i64::try_from(group.offset(pairs.len()))?;
+    let mut next = 0;
     for part in &parts {
-        let out = forward(&fixed, part, width, group.device());
+        let out = forward(&fixed, part, width, plain);
         images.push(out.image);
         texts.push(out.text);
         patients.extend(out.patient);
@@ -575,22 +589,17 @@ fn gradients(
         }
     }
     drop(fixed);
-    let leaf = |own: Vec<Tensor<Compute, 2>>| -> anyhow::Result<Leaf> {
-        let own = Tensor::cat(own, 0);
-        let (all, first) = group.gather(own.clone())?;
-        Ok(Leaf { all: Tensor::from_inner(all).require_grad(), first, rows: own.dims()[0] })
-    };
-    let image = leaf(images)?;
-    let text = leaf(texts)?;
+    // Embeddings of the whole batch, which the loss is differentiated by.
+    let leaf = |parts| Tensor::<Compute, 2>::from_inner(Tensor::cat(parts, 0)).require_grad();
+    let (image, text) = (leaf(images), leaf(texts));
     let temperature = learner.model.temperature.val();
-    let mut loss = clip_loss(image.all.clone(), text.all.clone(), temperature) * config.objective.clip;
+    let mut loss = clip_loss(image.clone(), text.clone(), temperature) * config.objective.clip;
     losses.clip = super::scalar(&loss);
     let mut patient = None;
     if config.objective.patient_discrimination > 0.0 && !patients.is_empty() {
-        let leaf = leaf(patients)?;
-        let studies = group.gather_ids(&studies)?;
+        let leaf = leaf(patients);
         let term = patient_discrimination_loss(
-            leaf.all.clone(),
+            leaf.clone(),
             &studies,
             learner.model.patient_temperature.val(),
             PatientDiscrimination::Code,
@@ -600,16 +609,16 @@ fn gradients(
         patient = Some(leaf);
     }
     let derivatives = loss.backward();
-    let image = image.derivative(&derivatives);
-    let text = text.derivative(&derivatives);
-    let patient = patient.map(|leaf| leaf.derivative(&derivatives));
-    // Every process has the whole batch's loss; one of them counts the temperatures' gradients.
-    if group.is_first() {
-        learner.accumulate_gradients(derivatives);
-    }
+    let derivative = |leaf: &Tensor<Compute, 2>| {
+        leaf.grad(&derivatives).unwrap_or_else(|| leaf.clone().inner().zeros_like())
+    };
+    let (image, text) = (derivative(&image), derivative(&text));
+    let patient = patient.as_ref().map(derivative);
+    // What is left are the temperatures' own gradients.
+    learner.accumulate_gradients(derivatives);
     // Second pass: the same part again, with a graph.
     let (mut row, mut series_row) = (0, 0);
-    let share = 1.0 / (parts.len() * group.size()) as f64;
+    let share = 1.0 / parts.len() as f64;
     for part in parts {
         let out = forward(&learner.model, part, width, device);
         let series = out.lengths.len();
@@ -637,27 +646,7 @@ fn gradients(
         row += part.len();
         series_row += series;
     }
-    Ok(losses)
-}
-
-/// Embeddings of the whole batch that the loss is differentiated by.
-struct Leaf {
-    all: Tensor<Compute, 2>,
-    /// First row of this process.
-    first: usize,
-    /// Rows of this process.
-    rows: usize,
-}
-
-impl Leaf {
-    fn derivative(
-        &self,
-        derivatives: &<Compute as burn::tensor::backend::AutodiffBackend>::Gradients,
-    ) -> Tensor<Compute, 2> {
-        let all = self.all.grad(derivatives);
-        let all = all.unwrap_or_else(|| self.all.clone().inner().zeros_like());
-        all.narrow(0, self.first, self.rows)
-    }
+    losses
 }
 
 /// Top-1 and top-5 image-to-report retrieval in groups of at most 100 validation studies.

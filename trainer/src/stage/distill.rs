@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use super::batch::{Augmentation, Example, example};
 use super::clip::{embed, normalised};
 use super::heads::{decision, expected_class};
-use super::learner::{Learner, OptimizerConfig};
+use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
 use super::tasks::Tasks;
 use super::tokenizer::{TokensRun, tokens};
@@ -354,8 +354,7 @@ fn imitate_tokens(
         let loss = (learner.model.forward(x) - y).powi_scalar(2).mean() / variance;
         let value = super::scalar(&loss);
         learner.accumulate(&loss);
-        let gradients = learner.gradients();
-        let norm = learner.apply(gradients, step, steps)?;
+        let norm = learner.update(step, steps)?;
         run.progress(step + 1, steps);
         if step % 10 == 0 || step + 1 == steps {
             run.log(step, &[("token_error", value), ("gradient_norm", norm)])?;
@@ -419,11 +418,6 @@ impl School<'_> {
         let at = Parameters::new(&fresh, &trained, DType::F32);
         let student = Student::load(&at, &config.sizes, self.outputs())?;
         let mut learner = Learner::new(student, config.network.optimizer);
-        let mut first = 0;
-        if let Some((step, from)) = run.resume()? {
-            learner = learner.restore(&from)?;
-            first = step;
-        }
         let ids = self.split(Split::Train);
         let Phase { steps, batch, .. } = config.network;
         anyhow::ensure!(
@@ -432,40 +426,13 @@ impl School<'_> {
             config.cohort.display(),
             ids.len()
         );
-        let per_epoch = (ids.len() / batch) as u64;
-        for step in first..steps {
-            let mut order = ids.clone();
-            order.shuffle(&mut rng(config.seed, (4 << 40) + step / per_epoch));
-            let at = usize::try_from(step % per_epoch)? * batch;
-            let seed = (5 << 40) + step * 65_536;
-            let lesson = self.lesson(&order[at..at + batch], &config.augmentation, seed)?;
-            let (loss, parts) = self.loss(&learner.model, &lesson, &trained)?;
-            learner.accumulate(&loss);
-            let gradients = learner.gradients();
-            let norm = learner.apply(gradients, step, steps)?;
-            run.progress(step + 1, steps);
-            if step % 10 == 0 || step + 1 == steps {
-                let [series, embedding, logits, labels] = parts;
-                run.log(
-                    step,
-                    &[
-                        ("series", series),
-                        ("embedding", embedding),
-                        ("logits", logits),
-                        ("labels", labels),
-                        ("gradient_norm", norm),
-                    ],
-                )?;
-            }
-            let done = step + 1;
-            let stop = stop_after == Some(done);
-            if done % config.checkpoint_steps == 0 || done == steps || stop {
-                run.checkpoint(done, |to| learner.save(to))?;
-            }
-            if stop {
-                anyhow::bail!("stopped after step {done}, as asked");
-            }
-        }
+        let schedule = Schedule {
+            steps,
+            log_steps: 10,
+            checkpoint_steps: config.checkpoint_steps,
+            stop_after,
+        };
+        learner.train(run, schedule, &mut Lessons { school: self, ids, device: trained })?;
         Ok(learner.model.valid())
     }
 
@@ -655,6 +622,33 @@ impl School<'_> {
             embedding_cka: cka,
             outputs,
         })
+    }
+}
+
+/// Batches of studies for the student's network.
+struct Lessons<'a> {
+    school: &'a School<'a>,
+    ids: Vec<String>,
+    device: DispatchDevice,
+}
+
+impl Task<Student<Compute>> for Lessons<'_> {
+    fn step(
+        &mut self,
+        learner: &mut Learner<Student<Compute>>,
+        step: u64,
+    ) -> anyhow::Result<Metrics> {
+        let config = self.school.config;
+        let batch = config.network.batch;
+        let per_epoch = (self.ids.len() / batch) as u64;
+        let mut order = self.ids.clone();
+        order.shuffle(&mut rng(config.seed, (4 << 40) + step / per_epoch));
+        let at = usize::try_from(step % per_epoch)? * batch;
+        let seed = (5 << 40) + step * 65_536;
+        let lesson = self.school.lesson(&order[at..at + batch], &config.augmentation, seed)?;
+        let (loss, values) = self.school.loss(&learner.model, &lesson, &self.device)?;
+        learner.accumulate(&loss);
+        Ok(["series", "embedding", "logits", "labels"].into_iter().zip(values).collect())
     }
 }
 

@@ -332,8 +332,7 @@ fn fit(
             let loss = loss(kind, logits, &targets, &positive);
             total += super::scalar(&loss);
             learner.accumulate(&loss);
-            let gradients = learner.gradients();
-            learner.apply(gradients, epoch * steps + step, config.epochs * steps)?;
+            learner.update(epoch * steps + step, config.epochs * steps)?;
         }
         let model = learner.model.valid();
         let logits = logits(&model, validation, device);

@@ -1,9 +1,9 @@
-//! A network with its optimiser.
+//! A network with its optimiser, and the loop that every stage trains in.
 
 use std::path::Path;
 
 use burn::grad_clipping::GradientClippingConfig;
-use burn::module::{AutodiffModule, ModuleVisitor, Param};
+use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{AdamW, AdamWConfig, GradientsAccumulator, GradientsParams, Optimizer};
 use burn::record::{BinFileRecorder, FullPrecisionSettings, Recorder};
@@ -12,7 +12,7 @@ use burn::tensor::backend::AutodiffBackend;
 use models::nn::Compute;
 use serde::{Deserialize, Serialize};
 
-use super::run::RunError;
+use super::run::{Run, RunError};
 
 /// Steps in a row without a finite gradient after which training stops.
 const GIVE_UP: usize = 10;
@@ -104,18 +104,18 @@ impl<M: AutodiffModule<Compute>> Learner<M> {
         self.accumulator.accumulate(&self.model, gradients);
     }
 
-    /// The gradients of this step, to be given back to [`Self::apply`].
-    pub fn gradients(&mut self) -> GradientsParams {
-        self.accumulator.grads()
-    }
-
-    /// Takes one step. Gradients that are not finite change nothing; returns the norm over all
-    /// gradients.
+    /// Takes one step with the gradients that were added. Those that are not finite change
+    /// nothing; returns the norm over all gradients.
     ///
     /// # Errors
     ///
     /// When no gradient was finite for ten steps in a row.
-    pub fn apply(
+    pub fn update(&mut self, step: u64, total: u64) -> Result<f64, Diverged> {
+        let gradients = self.accumulator.grads();
+        self.apply(gradients, step, total)
+    }
+
+    fn apply(
         &mut self,
         gradients: GradientsParams,
         step: u64,
@@ -158,20 +158,119 @@ impl<M: AutodiffModule<Compute>> Learner<M> {
     /// # Errors
     ///
     /// When a file is missing or does not fit.
-    pub fn restore(mut self, folder: &Path) -> Result<Self, RunError> {
+    pub fn restore(&mut self, folder: &Path) -> Result<(), RunError> {
         let recorder = BinFileRecorder::<FullPrecisionSettings>::new();
         let failed = |reason: String| RunError::Checkpoint { path: folder.to_owned(), reason };
         let device = self.model.devices().into_iter().next().unwrap_or_default();
         self.model = self
             .model
+            .clone()
             .load_file(folder.join("model"), &recorder, &device)
             .map_err(|e| failed(e.to_string()))?;
+        // Moments are no part of the graph: they live on the device below it.
+        let plain = self.model.valid().devices().into_iter().next().unwrap_or_default();
         let record =
-            Recorder::<Compute>::load(&recorder, folder.join("optimizer"), &device)
+            Recorder::<Compute>::load(&recorder, folder.join("optimizer"), &plain)
                 .map_err(|e| failed(e.to_string()))?;
-        self.optimizer = self.optimizer.load_record(record);
-        Ok(self)
+        self.optimizer = self.optimizer.clone().load_record(record);
+        Ok(())
     }
+
+    /// Runs the steps of a stage, or those that are left: each adds its gradients, one update
+    /// follows; metrics and checkpoints are written as the schedule says.
+    ///
+    /// # Errors
+    ///
+    /// Those of the task; when training diverges, the disk is full, or it was asked to stop.
+    pub fn train(
+        &mut self,
+        run: &mut Run,
+        schedule: Schedule,
+        task: &mut impl Task<M>,
+    ) -> anyhow::Result<()> {
+        let Schedule { steps, log_steps, checkpoint_steps, stop_after } = schedule;
+        let mut first = 0;
+        if let Some((step, folder)) = run.resume()? {
+            self.restore(&folder)?;
+            task.restore(&folder)?;
+            first = step;
+        }
+        for step in first..steps {
+            let mut values = task.step(self, step)?;
+            values.push(("gradient_norm", self.update(step, steps)?));
+            let done = step + 1;
+            run.progress(done, steps);
+            if step % log_steps == 0 || done == steps {
+                run.log(step, &values)?;
+            }
+            let after = task.after(self, done)?;
+            if !after.is_empty() {
+                run.log(done, &after)?;
+            }
+            let stop = stop_after == Some(done);
+            if done % checkpoint_steps == 0 || done == steps || stop {
+                run.checkpoint(done, |folder| -> anyhow::Result<()> {
+                    self.save(folder)?;
+                    task.save(self, folder)
+                })?;
+            }
+            anyhow::ensure!(!stop, "stopped after step {done}, as asked");
+        }
+        Ok(())
+    }
+}
+
+/// Named values of a step.
+pub type Metrics = Vec<(&'static str, f64)>;
+
+/// What a stage does in each step.
+pub trait Task<M: AutodiffModule<Compute>> {
+    /// Adds the gradients of one step to the learner's.
+    ///
+    /// # Errors
+    ///
+    /// When data cannot be read.
+    fn step(&mut self, learner: &mut Learner<M>, step: u64) -> anyhow::Result<Metrics>;
+
+    /// Looks at the network after `done` steps.
+    ///
+    /// # Errors
+    ///
+    /// When data cannot be read.
+    fn after(&mut self, _learner: &Learner<M>, _done: u64) -> anyhow::Result<Metrics> {
+        Ok(Vec::new())
+    }
+
+    /// Adds to a checkpoint what the learner does not hold.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    fn save(&mut self, _learner: &Learner<M>, _folder: &Path) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Reads it back.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing or does not fit.
+    fn restore(&mut self, _folder: &Path) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+/// How long a stage trains, and how often it writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// Number of steps.
+    pub steps: u64,
+    /// Steps between lines of metrics.
+    pub log_steps: u64,
+    /// Steps between checkpoints.
+    pub checkpoint_steps: u64,
+    /// Stop after this step, with a checkpoint.
+    pub stop_after: Option<u64>,
 }
 
 /// Backend of gradients.

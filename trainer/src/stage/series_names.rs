@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::{Augmentation, SeriesExample, example};
 use super::clip::{Data, normalised};
-use super::learner::{Learner, OptimizerConfig};
-use super::run::Run;
+use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
+use super::run::{Run, rng};
 use super::weights::{Fresh, Names, write};
 use crate::cohort::record::Split;
 
@@ -127,46 +127,49 @@ pub fn train(
     let fresh = Fresh { seed: config.seed, temperature: 2.0 };
     let model = NameModel::load(&Parameters::new(&fresh, &trained, DType::F32), &config.sizes)?;
     let mut learner = Learner::new(model, config.optimizer);
-    let mut first = 0;
-    if let Some((step, from)) = run.resume()? {
-        learner = learner.restore(&from)?;
-        first = step;
-    }
-    let ids = data.split(Split::Train);
-    let augmentation =
-        Augmentation { most_tokens: config.most_tokens, ..Augmentation::none() };
-    for step in first..config.steps {
-        let mut rng = run.rng(step);
-        let mut batch: Vec<SeriesExample> = Vec::new();
-        while batch.len() < config.batch {
-            let id = &ids[rng.random_range(0..ids.len())];
-            let mut study = example(&data.store, id, &augmentation, &mut rng)?.series;
-            if !study.is_empty() {
-                batch.push(study.swap_remove(rng.random_range(0..study.len())));
-            }
-        }
-        let loss = learner.model.loss(&batch, &trained);
-        let value = super::scalar(&loss);
-        learner.accumulate(&loss);
-        let gradients = learner.gradients();
-        let norm = learner.apply(gradients, step, config.steps)?;
-        run.progress(step + 1, config.steps);
-        if step % 10 == 0 || step + 1 == config.steps {
-            run.log(step, &[("clip", value), ("gradient_norm", norm)])?;
-        }
-        let done = step + 1;
-        let stop = stop_after == Some(done);
-        if done % config.checkpoint_steps == 0 || done == config.steps || stop {
-            run.checkpoint(done, |to| learner.save(to))?;
-        }
-        if stop {
-            anyhow::bail!("stopped after step {done}, as asked");
-        }
-    }
+    let schedule = Schedule {
+        steps: config.steps,
+        log_steps: 10,
+        checkpoint_steps: config.checkpoint_steps,
+        stop_after,
+    };
+    learner.train(&mut run, schedule, &mut Batches { config, data: &data, device: trained })?;
     let names = Names::of(&device, |at| NameModel::load(at, &config.sizes))?;
     let mut tensors = names.tensors(&learner.model.valid());
     tensors.retain(|t| t.name.starts_with("visual_model."));
     let path = folder.join("series_names.safetensors");
     write(&path, &tensors, false)?;
     Ok(path)
+}
+
+/// Random series of random studies.
+struct Batches<'a> {
+    config: &'a SeriesNamesRun,
+    data: &'a Data,
+    device: DispatchDevice,
+}
+
+impl Task<NameModel<Compute>> for Batches<'_> {
+    fn step(
+        &mut self,
+        learner: &mut Learner<NameModel<Compute>>,
+        step: u64,
+    ) -> anyhow::Result<Metrics> {
+        let ids = self.data.split(Split::Train);
+        let augmentation =
+            Augmentation { most_tokens: self.config.most_tokens, ..Augmentation::none() };
+        let mut rng = rng(self.config.seed, step);
+        let mut batch: Vec<SeriesExample> = Vec::new();
+        while batch.len() < self.config.batch {
+            let id = &ids[rng.random_range(0..ids.len())];
+            let mut study = example(&self.data.store, id, &augmentation, &mut rng)?.series;
+            if !study.is_empty() {
+                batch.push(study.swap_remove(rng.random_range(0..study.len())));
+            }
+        }
+        let loss = learner.model.loss(&batch, &self.device);
+        let value = super::scalar(&loss);
+        learner.accumulate(&loss);
+        Ok(vec![("clip", value)])
+    }
 }

@@ -19,8 +19,8 @@ use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer};
 
-use super::learner::{Learner, OptimizerConfig};
-use super::run::Run;
+use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
+use super::run::{Run, rng};
 use super::weights::{Fresh, Names, write};
 use crate::cohort::record::Split;
 use crate::cohort::{Cohort, read_lines};
@@ -197,32 +197,14 @@ pub fn train(
     let load = |at: &Parameters<'_>| ReportEncoder::load(at, &sizes, config.projection);
     let model = load(&Parameters::new(&fresh, &trained, DType::F32))?;
     let mut learner = Learner::new(model, config.optimizer);
-    let mut first = 0;
-    if let Some((step, from)) = run.resume()? {
-        learner = learner.restore(&from)?;
-        first = step;
-    }
-    for step in first..config.steps {
-        let mut rng = run.rng(step);
-        let batch = (0..config.batch).map(|_| texts[rng.random_range(0..texts.len())].clone());
-        let loss = next_word(&learner.model, batch.collect(), &trained);
-        let value = super::scalar(&loss);
-        learner.accumulate(&loss);
-        let gradients = learner.gradients();
-        let norm = learner.apply(gradients, step, config.steps)?;
-        run.progress(step + 1, config.steps);
-        if step % 10 == 0 {
-            run.log(step, &[("loss", value), ("perplexity", value.exp()), ("gradient_norm", norm)])?;
-        }
-        let done = step + 1;
-        let stop = stop_after == Some(done);
-        if done % config.checkpoint_steps == 0 || done == config.steps || stop {
-            run.checkpoint(done, |to| learner.save(to))?;
-        }
-        if stop {
-            anyhow::bail!("stopped after step {done}, as asked");
-        }
-    }
+    let mut lines = Lines { config, texts, device: trained };
+    let schedule = Schedule {
+        steps: config.steps,
+        log_steps: 10,
+        checkpoint_steps: config.checkpoint_steps,
+        stop_after,
+    };
+    learner.train(&mut run, schedule, &mut lines)?;
     let model = learner.model.valid();
     let shown: Vec<Vec<i64>> = held_out.into_iter().take(64).collect();
     if !shown.is_empty() {
@@ -234,6 +216,29 @@ pub fn train(
     let tensors = Names::of(&device, load)?.tensors(&model);
     write(&folder.join("text.safetensors"), &tensors, false)?;
     Ok(folder.to_owned())
+}
+
+/// Random texts.
+struct Lines<'a> {
+    config: &'a TextRun,
+    texts: Vec<Vec<i64>>,
+    device: DispatchDevice,
+}
+
+impl Task<ReportEncoder<Compute>> for Lines<'_> {
+    fn step(
+        &mut self,
+        learner: &mut Learner<ReportEncoder<Compute>>,
+        step: u64,
+    ) -> anyhow::Result<Metrics> {
+        let mut rng = rng(self.config.seed, step);
+        let pick = |_| self.texts[rng.random_range(0..self.texts.len())].clone();
+        let batch = (0..self.config.batch).map(pick).collect();
+        let loss = next_word(&learner.model, batch, &self.device);
+        let value = super::scalar(&loss);
+        learner.accumulate(&loss);
+        Ok(vec![("loss", value), ("perplexity", value.exp())])
+    }
 }
 
 /// Mean cross entropy of every next token; padding weighs nothing.

@@ -23,8 +23,8 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::learner::{Learner, OptimizerConfig};
-use super::run::Run;
+use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
+use super::run::{Run, rng};
 use super::weights::{Fresh, Names, write};
 use crate::cohort::record::Split;
 use crate::cohort::shard::{ShardSeries, ShardStudy, Store, Values, pack_latents, unpack, write_shard};
@@ -181,62 +181,22 @@ pub fn train(
     let coder = Coder::load(&Parameters::new(&fresh, &trained, DType::F32), &config.sizes)?;
     let mut learner = Learner::new(coder, config.optimizer);
     let codebook = codebook_sizes(&config.sizes);
-    let mut quantizer =
-        Quantizer::load(&Parameters::new(&fresh, &device, DType::F32), &codebook)?;
-    let mut first = 0;
-    if let Some((step, from)) = run.resume()? {
-        learner = learner.restore(&from)?;
-        let stored = WeightFile::open(&from.join("quantizer.safetensors"))?;
-        quantizer = Quantizer::load(&Parameters::new(&stored, &device, DType::F32), &codebook)?;
-        first = step;
-    }
-    for step in first..config.steps {
-        let mut rng = run.rng(step);
-        let patches = sample(&store, &ids, config.batch, &mut rng)?;
-        let x = Tensor::<Compute, 2>::from_data(
-            TensorData::new(patches, [config.batch, PATCH_VOX]),
-            &trained,
-        );
-        let x = permuted(x, &mut rng);
-        let (outcome, next) = forward(&learner.model, quantizer, &x, codebook.codebook);
-        quantizer = next;
-        learner.accumulate(&outcome.loss);
-        let gradients = learner.gradients();
-        let norm = learner.apply(gradients, step, config.steps)?;
-        run.progress(step + 1, config.steps);
-        if step % 10 == 0 || step + 1 == config.steps {
-            #[expect(clippy::cast_precision_loss, reason = "a codebook has few entries")]
-            let used = outcome.used as f64;
-            run.log(
-                step,
-                &[
-                    ("l1", outcome.l1),
-                    ("commitment", outcome.commitment),
-                    ("codes_used", used),
-                    ("perplexity", outcome.perplexity),
-                    ("gradient_norm", norm),
-                ],
-            )?;
-        }
-        let done = step + 1;
-        let stop = stop_after == Some(done);
-        if done % config.checkpoint_steps == 0 || done == config.steps || stop {
-            let picture = reconstruction(&learner.model, &x);
-            picture.write(&folder.join("reconstruction.png"))?;
-            run.checkpoint(done, |to| -> anyhow::Result<()> {
-                learner.save(to)?;
-                save_quantizer(&quantizer, &codebook, &device, to)
-            })?;
-        }
-        if stop {
-            anyhow::bail!("stopped after step {done}, as asked");
-        }
-    }
+    let at = Parameters::new(&fresh, &device, DType::F32);
+    let quantizer = Some(Quantizer::load(&at, &codebook)?);
+    let mut patches =
+        Patches { config, store, ids, quantizer, codebook, device, trained, shown: None, folder };
+    let schedule = Schedule {
+        steps: config.steps,
+        log_steps: 10,
+        checkpoint_steps: config.checkpoint_steps,
+        stop_after,
+    };
+    learner.train(&mut run, schedule, &mut patches)?;
+    let Patches { quantizer, codebook, device, .. } = patches;
     let mut tensors = Names::of(&device, |at| Coder::load(at, &config.sizes))?
         .tensors(&learner.model.valid());
-    tensors.extend(
-        Names::of(&device, |at| Quantizer::load(at, &codebook))?.tensors(&quantizer),
-    );
+    let names = Names::of(&device, |at| Quantizer::load(at, &codebook))?;
+    tensors.extend(quantizer.iter().flat_map(|quantizer| names.tensors(quantizer)));
     let path = folder.join("tokenizer.safetensors");
     write(&path, &tensors, false)?;
     Ok(path)
@@ -254,16 +214,66 @@ fn codebook_sizes(sizes: &TokenizerConfig) -> VqVaeConfig {
     }
 }
 
-fn save_quantizer(
-    quantizer: &Quantizer<Compute>,
-    sizes: &VqVaeConfig,
-    device: &DispatchDevice,
-    folder: &Path,
-) -> anyhow::Result<()> {
-    let names = Names::of(device, |at| Quantizer::load(at, sizes))?;
-    write(&folder.join("quantizer.safetensors"), &names.tensors(quantizer), false)?;
-    Ok(())
+/// Random patches, and the codebook, which no gradient moves.
+struct Patches<'a> {
+    config: &'a TokenizerRun,
+    store: Store,
+    ids: Vec<String>,
+    /// There but for the moment in which a step replaces it.
+    quantizer: Option<Quantizer<Compute>>,
+    codebook: VqVaeConfig,
+    device: DispatchDevice,
+    trained: DispatchDevice,
+    /// The latest batch, for the picture.
+    shown: Option<Tensor<Compute, 2>>,
+    folder: &'a Path,
 }
+
+impl Task<Coder<Compute>> for Patches<'_> {
+    fn step(
+        &mut self,
+        learner: &mut Learner<Coder<Compute>>,
+        step: u64,
+    ) -> anyhow::Result<Metrics> {
+        let mut rng = rng(self.config.seed, step);
+        let batch = self.config.batch;
+        let patches = sample(&self.store, &self.ids, batch, &mut rng)?;
+        let x = TensorData::new(patches, [batch, PATCH_VOX]);
+        let x = permuted(Tensor::<Compute, 2>::from_data(x, &self.trained), &mut rng);
+        let Some(quantizer) = self.quantizer.take() else { return Ok(Vec::new()) };
+        let (outcome, next) = forward(&learner.model, quantizer, &x, self.codebook.codebook);
+        self.quantizer = Some(next);
+        self.shown = Some(x);
+        learner.accumulate(&outcome.loss);
+        Ok(vec![
+            ("l1", outcome.l1),
+            ("commitment", outcome.commitment),
+            ("codes_used", outcome.used as f64),
+            ("perplexity", outcome.perplexity),
+        ])
+    }
+
+    fn save(&mut self, learner: &Learner<Coder<Compute>>, folder: &Path) -> anyhow::Result<()> {
+        if let Some(x) = &self.shown {
+            let picture = reconstruction(&learner.model, x);
+            picture.write(&self.folder.join("reconstruction.png"))?;
+        }
+        let names = Names::of(&self.device, |at| Quantizer::load(at, &self.codebook))?;
+        let tensors = self.quantizer.iter().flat_map(|quantizer| names.tensors(quantizer));
+        write(&folder.join(QUANTIZER), &tensors.collect::<Vec<_>>(), false)?;
+        Ok(())
+    }
+
+    fn restore(&mut self, folder: &Path) -> anyhow::Result<()> {
+        let stored = WeightFile::open(&folder.join(QUANTIZER))?;
+        let at = Parameters::new(&stored, &self.device, DType::F32);
+        self.quantizer = Some(Quantizer::load(&at, &self.codebook)?);
+        Ok(())
+    }
+}
+
+/// The codebook in a checkpoint.
+const QUANTIZER: &str = "quantizer.safetensors";
 
 fn forward(
     coder: &Coder<Compute>,
