@@ -20,6 +20,7 @@ use trainer::export;
 use trainer::reports::command::{self as reports, ReportsConfig};
 use trainer::show::{self, MosaicOptions};
 use trainer::simulate::simulate;
+use trainer::stage::group::Group;
 use trainer::stage::{clip, distill, heads, run, series_names, text, tokenizer};
 
 /// What to do.
@@ -62,7 +63,13 @@ pub(crate) enum Command {
     /// Train the encoder of series names.
     SeriesNames(Stage),
     /// Train the hierarchical ViT against the reports.
-    Clip(Stage),
+    Clip {
+        #[command(flatten)]
+        stage: Stage,
+        /// One rank of those that mpirun or srun started.
+        #[arg(long)]
+        mpi: bool,
+    },
     /// Train the heads on frozen embeddings.
     Heads(Stage),
     /// Distil a teacher into the edge student.
@@ -321,10 +328,14 @@ pub(crate) fn run(command: Command) -> Result<()> {
             let path = series_names::train(&config, &folder, resume, stop_after)?;
             println!("series names in {}", path.display());
         }
-        Command::Clip(Stage { config, run: folder, resume, stop_after }) => {
+        Command::Clip { stage: Stage { config, run: folder, resume, stop_after }, mpi } => {
             let config = run::config(&config, "clip")?;
-            let path = clip::train(&config, &folder, resume, stop_after)?;
-            println!("network in {}", path.display());
+            let group = if mpi { Group::join()? } else { Group::alone() };
+            let first = group.rank() == 0;
+            let path = clip::train(&config, &folder, resume, stop_after, group)?;
+            if first {
+                println!("network in {}", path.display());
+            }
         }
         Command::Heads(Stage { config, run: folder, resume, .. }) => {
             let config = run::config(&config, "heads")?;
@@ -430,11 +441,10 @@ fn init(preset: Preset, seed: u64, out: &Path) -> Result<()> {
     };
     let bar = byte_bar();
     let options = InitOptions { preset, sizes, seed, context_dimension };
-    let bytes =
-        write_untrained(&options, out, &device(DeviceChoice::Cpu)?, &mut |done, total| {
-            bar.set_length(total);
-            bar.set_position(done);
-        })?;
+    let bytes = write_untrained(&options, out, &device(DeviceChoice::Cpu)?, &mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    })?;
     bar.finish_and_clear();
     golden::record(out)?;
     println!("untrained bundle of {:.3} GB in {}", gigabytes(bytes), out.display());

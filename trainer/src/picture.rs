@@ -20,7 +20,11 @@ impl Picture {
     }
 
     /// Pastes a square of values; `white` and above become white.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to a byte"
+    )]
     pub fn paste(&mut self, x: usize, y: usize, edge: usize, values: &[f32], white: f32) {
         for (row, values) in values.chunks_exact(edge).enumerate() {
             let at = (y + row) * self.width + x;

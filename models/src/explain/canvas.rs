@@ -101,14 +101,7 @@ impl Canvas {
     }
 
     /// Like [`Canvas::text`], on a dark rim that keeps it legible on any tissue.
-    pub fn text_on_image(
-        &mut self,
-        x: usize,
-        y: usize,
-        text: &str,
-        dot: usize,
-        colour: Colour,
-    ) {
+    pub fn text_on_image(&mut self, x: usize, y: usize, text: &str, dot: usize, colour: Colour) {
         let rim = dot.div_ceil(2);
         for (dx, dy) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 2)] {
             let (x, y) = ((x + dx * rim).saturating_sub(rim), (y + dy * rim).saturating_sub(rim));

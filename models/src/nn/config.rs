@@ -278,13 +278,8 @@ impl PrimaConfig {
             output,
             adapter,
         };
-        let transformer = |dim, depth| TransformerConfig {
-            dim,
-            depth,
-            heads: 4,
-            dim_head: 48,
-            mlp_dim: 512,
-        };
+        let transformer =
+            |dim, depth| TransformerConfig { dim, depth, heads: 4, dim_head: 48, mlp_dim: 512 };
         Self {
             projection: 64,
             head_hidden: [256, 128],

@@ -108,8 +108,7 @@ impl RegisterVit<Compute> {
                 registers
             })
             .collect();
-        let pooled =
-            Tensor::cat(registers, 0).reshape([lengths.len(), n_registers * dim]); // [S, R * D]
+        let pooled = Tensor::cat(registers, 0).reshape([lengths.len(), n_registers * dim]); // [S, R * D]
         (RegisterOutput { output: self.output.forward(pooled.clone()), pooled }, states)
     }
 

@@ -94,10 +94,9 @@ pub fn cohort(
         for (record, study) in part.iter().zip(studies) {
             match study {
                 Ok(study) => shard.push(study),
-                Err(error) => unreadable.push(Unreadable {
-                    id: record.id.clone(),
-                    reason: error.to_string(),
-                }),
+                Err(error) => {
+                    unreadable.push(Unreadable { id: record.id.clone(), reason: error.to_string() })
+                }
             }
         }
         done += shard.len();

@@ -250,7 +250,8 @@ impl Store {
             let (expected, command) = (values.prefix(), values.command());
             return Err(ShardError::None { path: folder.to_owned(), expected, command });
         }
-        let mut store = Self { folder: folder.to_owned(), shards: Vec::new(), studies: BTreeMap::new() };
+        let mut store =
+            Self { folder: folder.to_owned(), shards: Vec::new(), studies: BTreeMap::new() };
         for path in paths {
             let shard = Shard::open(&path, values)?;
             for (i, entry) in shard.entries.iter().enumerate() {
@@ -278,10 +279,10 @@ impl Store {
     ///
     /// When it is not there.
     pub fn study(&self, id: &str) -> Result<(&str, Vec<SeriesView<'_>>), ShardError> {
-        let &(shard, entry) = self.studies.get(id).ok_or_else(|| ShardError::Study {
-            path: self.folder.clone(),
-            id: id.to_owned(),
-        })?;
+        let &(shard, entry) = self
+            .studies
+            .get(id)
+            .ok_or_else(|| ShardError::Study { path: self.folder.clone(), id: id.to_owned() })?;
         let shard = &self.shards[shard];
         let entry = &shard.entries[entry];
         let series = (0..entry.series.len()).map(|k| shard.series(entry, k)).collect();
@@ -326,14 +327,19 @@ impl Shard {
             for (k, (_, thin_axis)) in entry.series.iter().enumerate() {
                 let info = |name: &str| self.metadata.info(&format!("{}/{k:02}/{name}", entry.id));
                 let n = info("coordinates").map_or(0, |i| i.shape[0]);
-                let right = info("values").is_some_and(|i| i.dtype == dtype && i.shape == [n, width])
-                    && info("coordinates").is_some_and(|i| i.dtype == Dtype::U16 && i.shape == [n, 3])
+                let right = info("values")
+                    .is_some_and(|i| i.dtype == dtype && i.shape == [n, width])
+                    && info("coordinates")
+                        .is_some_and(|i| i.dtype == Dtype::U16 && i.shape == [n, 3])
                     && info("foreground").is_some_and(|i| i.dtype == Dtype::U8 && i.shape == [n])
                     && info("components").is_some_and(|i| i.dtype == Dtype::U16 && i.shape == [n])
                     && info("sequence").is_some_and(|i| i.dtype == Dtype::U16)
                     && *thin_axis < 3;
                 let inside = right
-                    && self.tensor::<u16>(&entry.id, k, "sequence").iter().all(|&i| usize::from(i) < n);
+                    && self
+                        .tensor::<u16>(&entry.id, k, "sequence")
+                        .iter()
+                        .all(|&i| usize::from(i) < n);
                 if !inside {
                     return Err(ShardError::Content {
                         path: self.path.clone(),

@@ -182,9 +182,8 @@ fn measured(
         })
         .collect();
     let classes: Vec<f64> = labels.iter().map(|l| class(l.acuity) as f64).collect();
-    let bins = |edges: &[f64], of: fn(&Largest) -> f64| {
-        binned(cohort, scored, &labels, &known, edges, of)
-    };
+    let bins =
+        |edges: &[f64], of: fn(&Largest) -> f64| binned(cohort, scored, &labels, &known, edges, of);
     Ok(Metrics {
         model: model.to_owned(),
         cohort: cohort.header.source.clone(),
@@ -278,7 +277,11 @@ fn binned(
 
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} on {} {:?} studies ({})", self.model, self.studies, self.split, self.cohort)?;
+        writeln!(
+            f,
+            "{} on {} {:?} studies ({})",
+            self.model, self.studies, self.split, self.cohort
+        )?;
         for set in [&self.diagnoses, &self.referrals, &self.departments] {
             writeln!(f)?;
             for l in set {

@@ -116,11 +116,13 @@ fn teacher(
     let names: Vec<&str> = summary.tasks.names().collect();
     let mut of = |kind: &str, first: usize| -> anyhow::Result<Vec<HeadEntry>> {
         let found = summary.heads.iter().filter(|h| h.kind == kind);
-        found.map(|head| {
-            let file = format!("heads/{}", head.file);
-            files.copy(&heads.join(&head.file), &file)?;
-            Ok(entry(names[first + head.output], 0, &file, head))
-        }).collect()
+        found
+            .map(|head| {
+                let file = format!("heads/{}", head.file);
+                files.copy(&heads.join(&head.file), &file)?;
+                Ok(entry(names[first + head.output], 0, &file, head))
+            })
+            .collect()
     };
     let diagnosis = of("diagnosis", 0)?;
     let referral = of("referral", DIAGNOSES.len())?;
@@ -169,10 +171,8 @@ fn student(config: &ExportRun, out: &Path, run: &Path) -> anyhow::Result<Manifes
     let mut diagnosis: Vec<HeadEntry> = entries.collect();
     let referral = diagnosis.split_off(heads.diagnoses);
     let mut manifest = manifest(config, "edge", sizes, &[run])?;
-    manifest.shared_heads = vec![SharedHead {
-        file: file.clone(),
-        outputs: heads.outputs.len() + heads.classes.len(),
-    }];
+    manifest.shared_heads =
+        vec![SharedHead { file: file.clone(), outputs: heads.outputs.len() + heads.classes.len() }];
     manifest.priority = (!heads.classes.is_empty()).then(|| PriorityEntry {
         classes: heads.classes.clone(),
         file,
@@ -240,8 +240,9 @@ fn manifest(
 }
 
 fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
-    let text = fs::read_to_string(path)
-        .map_err(|e| anyhow::anyhow!("cannot read {}: {e}; is the run finished?", path.display()))?;
+    let text = fs::read_to_string(path).map_err(|e| {
+        anyhow::anyhow!("cannot read {}: {e}; is the run finished?", path.display())
+    })?;
     toml::from_str(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
 }
 

@@ -120,7 +120,10 @@ pub fn simulate(
 ) -> anyhow::Result<CohortHeader> {
     let only = config.only.as_ref().map(|name| {
         DIAGNOSES.iter().position(|d| d == name).ok_or_else(|| {
-            anyhow::anyhow!("only = {name:?} is no diagnosis; names stand in models::labels, for example {:?}", DIAGNOSES[7])
+            anyhow::anyhow!(
+                "only = {name:?} is no diagnosis; names stand in models::labels, for example {:?}",
+                DIAGNOSES[7]
+            )
         })
     });
     let total = config.train + config.validation + config.test;
@@ -326,11 +329,8 @@ impl Simulator<'_> {
         }
         // Memory, where there is a file system in it: nothing of this needs a disk.
         let memory = Path::new("/dev/shm");
-        let scratch = if memory.is_dir() {
-            tempfile::tempdir_in(memory)?
-        } else {
-            tempfile::tempdir()?
-        };
+        let scratch =
+            if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
         Ok((scratch.path().join(id), Some(scratch)))
     }
 }

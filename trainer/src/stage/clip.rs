@@ -33,6 +33,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Augmentation, Example, example, shuffle_items};
+use super::group::Group;
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
 use super::text::Vocabulary;
@@ -104,7 +105,13 @@ pub struct Objective {
 impl Default for Objective {
     /// The published training.
     fn default() -> Self {
-        Self { clip: 1.0, patient_discrimination: 0.03, temperature: 0.07, lesions: 0.0, labels: 0.0 }
+        Self {
+            clip: 1.0,
+            patient_discrimination: 0.03,
+            temperature: 0.07,
+            lesions: 0.0,
+            labels: 0.0,
+        }
     }
 }
 
@@ -134,9 +141,8 @@ impl ClipModel<Compute> {
     pub fn load(at: &Parameters<'_>, sizes: &PrimaConfig) -> Result<Self, ParameterError> {
         let report = sizes.report.unwrap_or_else(|| unreachable!("resolved before"));
         let width = sizes.sequence_vit.transformer.dim;
-        let probe = |name: &str, input| {
-            at.at("probe").at(name).linear(input, DIAGNOSES.len(), true)
-        };
+        let probe =
+            |name: &str, input| at.at("probe").at(name).linear(input, DIAGNOSES.len(), true);
         Ok(Self {
             vision: Prima::load(at, sizes)?,
             report: ReportEncoder::load(at, &report, sizes.projection)?,
@@ -178,6 +184,21 @@ struct Forward {
     lesions: Tensor<Compute, 2>,
     /// Positions of registers and name, then tokens, of each series.
     lengths: Vec<usize>,
+}
+
+impl Forward {
+    /// The embeddings outside their graph.
+    fn plain(&self) -> Self {
+        let plain = |x: &Tensor<Compute, 2>| x.clone().inner();
+        Self {
+            image: plain(&self.image),
+            text: plain(&self.text),
+            patient: self.patient.as_ref().map(plain),
+            labels: plain(&self.labels),
+            lesions: plain(&self.lesions),
+            lengths: self.lengths.clone(),
+        }
+    }
 }
 
 /// Unit-length rows.
@@ -259,11 +280,14 @@ fn forward(
     let examples: Vec<&Example> = pairs.iter().map(|p| &p.example).collect();
     let embedded = embed(&model.vision, &examples, width, device);
     let longest = pairs.iter().map(|p| p.report.len()).max().unwrap_or(1);
-    let padded: Vec<Vec<i64>> = pairs.iter().map(|p| {
-        let mut ids = p.report.clone();
-        ids.resize(longest, 0);
-        ids
-    }).collect();
+    let padded: Vec<Vec<i64>> = pairs
+        .iter()
+        .map(|p| {
+            let mut ids = p.report.clone();
+            ids.resize(longest, 0);
+            ids
+        })
+        .collect();
     let lengths: Vec<usize> = pairs.iter().map(|p| p.report.len()).collect();
     let text = model.report.project(&model.report.hidden(&padded), &lengths);
     let patient = model.vision.patient_features(embedded.pooled_series).map(normalised);
@@ -277,7 +301,8 @@ fn forward(
     }
 }
 
-/// Positive-weighted binary cross entropy, mean over entries of weight one (paper, equation 13).
+/// Positive-weighted binary cross entropy (paper, equation 13), summed and divided by `total`:
+/// the number of entries of the whole batch, of which these may be a part.
 ///
 /// # Shapes
 ///
@@ -286,10 +311,10 @@ pub(super) fn weighted_bce(
     logits: Tensor<Compute, 2>,
     targets: Vec<f32>,
     weights: Vec<f32>,
+    total: f32,
 ) -> Tensor<Compute, 1> {
     let shape = logits.dims();
     let device = logits.device();
-    let total: f32 = weights.iter().map(|w| w.min(1.0)).sum();
     let tensor = |values| Tensor::<Compute, 2>::from_data(TensorData::new(values, shape), &device);
     // log(1 + e^x) - x * y, in the form that does not overflow.
     let softplus = activation::softplus(logits.clone(), 1.0);
@@ -317,9 +342,10 @@ impl Weights {
 
     fn studies(&self, pairs: &[Pair]) -> (Vec<f32>, Vec<f32>) {
         let targets: Vec<f32> = pairs.iter().flat_map(|p| p.labels.iter().copied()).collect();
-        let weights = targets.iter().enumerate().map(|(i, y)| {
-            if *y > 0.5 { self.positive[i % DIAGNOSES.len()].sqrt() } else { 1.0 }
-        });
+        let weights = targets
+            .iter()
+            .enumerate()
+            .map(|(i, y)| if *y > 0.5 { self.positive[i % DIAGNOSES.len()].sqrt() } else { 1.0 });
         let weights = weights.collect();
         (targets, weights)
     }
@@ -450,6 +476,7 @@ pub fn train(
     folder: &Path,
     resume: bool,
     stop_after: Option<u64>,
+    group: Group,
 ) -> anyhow::Result<PathBuf> {
     let data = Data::open(&config.cohort)?;
     let vocabulary = Vocabulary::open(&config.text)?;
@@ -457,7 +484,14 @@ pub fn train(
     sizes.report = Some(vocabulary.sizes());
     sizes.validate()?;
     let inputs = [config.cohort.as_path(), config.text.as_path()];
-    let mut run = Run::begin(folder, "clip", config, config.seed, &inputs, resume)?;
+    let mut run = if group.rank() == 0 {
+        let run = Run::begin(folder, "clip", config, config.seed, &inputs, resume)?;
+        group.wait();
+        run
+    } else {
+        group.wait();
+        Run::follow(folder, "clip", config.seed)
+    };
     let device = super::device(config.device)?;
     let trained = DispatchDevice::autodiff(device.clone());
     let fresh = Fresh { seed: config.seed, temperature: config.objective.temperature };
@@ -470,6 +504,7 @@ pub fn train(
     };
     let model = ClipModel::load(&Parameters::new(&source, &trained, DType::F32), &sizes)?;
     let mut learner = Learner::new(model, config.optimizer);
+    learner.group = group;
     let labels: Vec<Vec<f32>> =
         data.split(Split::Train).iter().filter_map(|id| data.labels.get(id).cloned()).collect();
     let weights = Weights::of(&labels);
@@ -485,6 +520,9 @@ pub fn train(
     let sizes = pairs.sizes;
     let names = Names::of(&device, |at| ClipModel::load(at, &sizes))?;
     let path = folder.join("network.safetensors");
+    if learner.group.rank() > 0 {
+        return Ok(path);
+    }
     let mut tensors = names.tensors(&learner.model.valid());
     tensors.retain(|t| !t.name.starts_with("probe."));
     write(&path, &tensors, false)?;
@@ -513,18 +551,20 @@ impl Task<ClipModel<Compute>> for Pairs<'_> {
         let copies = augmentation.abnormal_copies;
         let per_epoch = (self.data.epoch(seed, 0, copies).len() / batch).max(1) as u64;
         let order = self.data.epoch(seed, step / per_epoch, copies);
-        let first = usize::try_from(step % per_epoch)? * batch;
-        let pairs: Vec<Pair> = (0..batch)
+        let start = usize::try_from(step % per_epoch)? * batch;
+        let share = learner.group.share(batch, self.config.part)?;
+        let first = share.start;
+        let pairs: Vec<Pair> = share
             .into_par_iter()
             .map(|i| {
                 let mut rng = rng(seed, (2 << 40) + step * 65_536 + i as u64);
-                let id = order[(first + i) % order.len()];
+                let id = order[(start + i) % order.len()];
                 self.data.pair(id, &self.vocabulary, &augmentation, &mut rng)
             })
             .collect::<anyhow::Result<_>>()?;
         let devices = (&self.device, &self.trained);
         let losses =
-            gradients(learner, &pairs, self.config, &self.sizes, &self.weights, devices);
+            gradients(learner, &pairs, first, self.config, &self.sizes, &self.weights, devices);
         Ok(vec![
             ("clip", losses.clip),
             ("patient", losses.patient),
@@ -538,16 +578,12 @@ impl Task<ClipModel<Compute>> for Pairs<'_> {
         learner: &Learner<ClipModel<Compute>>,
         done: u64,
     ) -> anyhow::Result<Metrics> {
-        if done % self.config.validate_steps != 0 && done != self.config.steps {
+        let due = done.is_multiple_of(self.config.validate_steps) || done == self.config.steps;
+        if !due || learner.group.rank() > 0 {
             return Ok(Vec::new());
         }
-        let (first, fifth) = retrieval(
-            &learner.model,
-            &self.data,
-            &self.vocabulary,
-            &self.sizes,
-            &self.device,
-        )?;
+        let (first, fifth) =
+            retrieval(&learner.model, &self.data, &self.vocabulary, &self.sizes, &self.device)?;
         Ok(vec![("retrieval_top1", first), ("retrieval_top5", fifth)])
     }
 }
@@ -561,10 +597,12 @@ struct Losses {
     labels: f64,
 }
 
-/// Gradients of the whole batch into the learner, part by part.
+/// Gradients of this rank's share of the batch into the learner, part by part; `first` is the
+/// batch's index of the share's first study.
 fn gradients(
     learner: &mut Learner<ClipModel<Compute>>,
     pairs: &[Pair],
+    first: usize,
     config: &ClipRun,
     sizes: &PrimaConfig,
     weights: &Weights,
@@ -572,32 +610,48 @@ fn gradients(
 ) -> Losses {
     let width = sizes.sequence_vit.transformer.dim;
     let parts: Vec<&[Pair]> = pairs.chunks(config.part).collect();
-    let mut losses = Losses::default();
-    // First pass: embeddings only.
-    let fixed = learner.model.valid();
+    let objective = config.objective;
+    // First pass: embeddings only. The graph of a part that is the whole share is kept.
+    let fixed = (parts.len() > 1).then(|| learner.model.valid());
+    let mut kept = None;
     let (mut images, mut texts, mut patients, mut studies) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut next = 0;
+    let mut next = first;
     for part in &parts {
-        let out = forward(&fixed, part, width, plain);
+        let out = match &fixed {
+            Some(fixed) => forward(fixed, part, width, plain),
+            None => {
+                let out = forward(&learner.model, part, width, device);
+                let plain = out.plain();
+                kept = Some(out);
+                plain
+            }
+        };
         images.push(out.image);
         texts.push(out.text);
         patients.extend(out.patient);
         for pair in *part {
-            studies.extend(std::iter::repeat_n(next, pair.example.series.len()));
+            #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^24")]
+            studies.extend(std::iter::repeat_n(next as f32, pair.example.series.len()));
             next += 1;
         }
     }
     drop(fixed);
-    // Embeddings of the whole batch, which the loss is differentiated by.
-    let leaf = |parts| Tensor::<Compute, 2>::from_inner(Tensor::cat(parts, 0)).require_grad();
-    let (image, text) = (leaf(images), leaf(texts));
+    // Embeddings of all ranks, which the loss is differentiated by.
+    let group = &learner.group;
+    let gathered = |parts: Vec<Tensor<Compute, 2>>| {
+        let (all, first) = group.gather_rows(Tensor::cat(parts, 0));
+        (Tensor::<Compute, 2>::from_inner(all).require_grad(), first)
+    };
+    let ((image, first), (text, _)) = (gathered(images), gathered(texts));
     let temperature = learner.model.temperature.val();
-    let mut loss = clip_loss(image.clone(), text.clone(), temperature) * config.objective.clip;
-    losses.clip = super::scalar(&loss);
+    let mut loss = clip_loss(image.clone(), text.clone(), temperature) * objective.clip;
+    let mut losses = Losses { clip: super::scalar(&loss), ..Losses::default() };
     let mut patient = None;
-    if config.objective.patient_discrimination > 0.0 && !patients.is_empty() {
-        let leaf = leaf(patients);
+    if objective.patient_discrimination > 0.0 && !patients.is_empty() {
+        let (leaf, first) = gathered(patients);
+        #[expect(clippy::cast_possible_truncation, reason = "written from small whole numbers")]
+        let studies: Vec<i64> = group.gather(&studies).0.into_iter().map(|id| id as i64).collect();
         let term = patient_discrimination_loss(
             leaf.clone(),
             &studies,
@@ -605,48 +659,59 @@ fn gradients(
             PatientDiscrimination::Code,
         );
         losses.patient = super::scalar(&term);
-        loss = loss + term * config.objective.patient_discrimination;
-        patient = Some(leaf);
+        loss = loss + term * objective.patient_discrimination;
+        patient = Some((leaf, first));
     }
+    let (tokens, _) = group.gather(&[tokens_of(pairs)]);
+    let labels = DIAGNOSES.len() as f32;
+    let (entries, token_entries) =
+        (config.batch as f32 * labels, tokens.iter().sum::<f32>() * labels);
     let derivatives = loss.backward();
     let derivative = |leaf: &Tensor<Compute, 2>| {
         leaf.grad(&derivatives).unwrap_or_else(|| leaf.clone().inner().zeros_like())
     };
     let (image, text) = (derivative(&image), derivative(&text));
-    let patient = patient.as_ref().map(derivative);
-    // What is left are the temperatures' own gradients.
-    learner.accumulate_gradients(derivatives);
+    let patient = patient.as_ref().map(|(leaf, first)| (derivative(leaf), *first));
+    // What is left are the temperatures' own gradients, which every rank has whole.
+    if group.rank() == 0 {
+        learner.accumulate_gradients(derivatives);
+    }
     // Second pass: the same part again, with a graph.
-    let (mut row, mut series_row) = (0, 0);
-    let share = 1.0 / parts.len() as f64;
+    let (mut row, mut series_row) = (first, patient.as_ref().map_or(0, |(_, first)| *first));
     for part in parts {
-        let out = forward(&learner.model, part, width, device);
+        let out = kept.take().unwrap_or_else(|| forward(&learner.model, part, width, device));
         let series = out.lengths.len();
         let pull = |found: Tensor<Compute, 2>, derivative: &Tensor<Compute, 2>, at: usize, n| {
             (found * Tensor::from_inner(derivative.clone().narrow(0, at, n))).sum()
         };
         let mut surrogate =
             pull(out.image, &image, row, part.len()) + pull(out.text, &text, row, part.len());
-        if let (Some(found), Some(derivative)) = (out.patient, &patient) {
+        if let (Some(found), Some((derivative, _))) = (out.patient, &patient) {
             surrogate = surrogate + pull(found, derivative, series_row, series);
         }
-        if config.objective.labels > 0.0 {
+        if objective.labels > 0.0 {
             let (targets, of) = weights.studies(part);
-            let term = weighted_bce(out.labels, targets, of);
-            losses.labels += super::scalar(&term) * share;
-            surrogate = surrogate + term * (config.objective.labels * share);
+            let term = weighted_bce(out.labels, targets, of, entries);
+            losses.labels += super::scalar(&term);
+            surrogate = surrogate + term * objective.labels;
         }
-        if config.objective.lesions > 0.0 {
+        if objective.lesions > 0.0 {
             let (targets, of) = lesion_targets(part, &out.lengths);
-            let term = weighted_bce(out.lesions, targets, of);
-            losses.lesions += super::scalar(&term) * share;
-            surrogate = surrogate + term * (config.objective.lesions * share);
+            let term = weighted_bce(out.lesions, targets, of, token_entries);
+            losses.lesions += super::scalar(&term);
+            surrogate = surrogate + term * objective.lesions;
         }
         learner.accumulate(&surrogate);
         row += part.len();
         series_row += series;
     }
     losses
+}
+
+/// Tokens of studies, registers and names not counted.
+#[expect(clippy::cast_precision_loss, reason = "a batch has fewer than 2^24 tokens")]
+fn tokens_of(pairs: &[Pair]) -> f32 {
+    pairs.iter().flat_map(|p| &p.example.series).map(|s| s.tokens() as f32).sum()
 }
 
 /// Top-1 and top-5 image-to-report retrieval in groups of at most 100 validation studies.
@@ -665,9 +730,8 @@ fn retrieval(
         let (mut images, mut texts) = (Vec::new(), Vec::new());
         for part in group.chunks(8) {
             let mut rng = rng(0, 0);
-            let pairs = part.iter().map(|id| {
-                data.pair(id, vocabulary, &Augmentation::none(), &mut rng)
-            });
+            let pairs =
+                part.iter().map(|id| data.pair(id, vocabulary, &Augmentation::none(), &mut rng));
             let pairs: Vec<Pair> = pairs.collect::<anyhow::Result<_>>()?;
             let out = forward(&model, &pairs, width, device);
             images.push(out.image);
@@ -677,7 +741,8 @@ fn retrieval(
         let n = group.len();
         let values: Vec<f32> = similarity.into_data().iter().collect();
         for (i, row) in values.chunks_exact(n).enumerate() {
-            let better = row.iter().filter(|v| **v > row[i]).count();
+            // Ties and values that are no numbers count against the network.
+            let better = row.iter().enumerate().filter(|(j, v)| *j != i && !(**v < row[i])).count();
             first += usize::from(better < 1);
             fifth += usize::from(better < 5);
             total += 1;

@@ -24,8 +24,8 @@ use models::nn::head::Head;
 use models::nn::mixer::MixerEncoder;
 use models::nn::parameters::{ParameterError, Parameters};
 use models::nn::prima::Prima;
-use models::tokens::text::char_ids;
 use models::tokens::StudyPatches;
+use models::tokens::text::char_ids;
 use models::weights::bundle::Bundle;
 use models::weights::manifest::{Manifest, NETWORK, TOKENIZER};
 use rand::Rng;
@@ -41,12 +41,11 @@ use super::run::{Run, rng};
 use super::tasks::Tasks;
 use super::tokenizer::{TokensRun, tokens};
 use super::weights::{Fresh, Names, write};
+use crate::cohort::Cohort;
 use crate::cohort::record::Split;
 use crate::cohort::shard::{
-    ShardSeries, ShardStudy, Store, Values, pack_latents, unpack, unpack_latents,
-    write_shard,
+    ShardSeries, ShardStudy, Store, Values, pack_latents, unpack, unpack_latents, write_shard,
 };
-use crate::cohort::Cohort;
 use crate::evaluate::embedding::linear_cka;
 use crate::evaluate::metrics::{auroc, spearman};
 use crate::evaluate::rows::Rows;
@@ -183,10 +182,8 @@ pub fn train(
     if !lessons.join("taught.json").exists() {
         listen(teacher, config, &patches, &lessons, &run)?;
     }
-    let taught: Vec<Taught> =
-        serde_json::from_slice(&std::fs::read(lessons.join("taught.json"))?)?;
-    let taught: HashMap<String, Taught> =
-        taught.into_iter().map(|t| (t.id.clone(), t)).collect();
+    let taught: Vec<Taught> = serde_json::from_slice(&std::fs::read(lessons.join("taught.json"))?)?;
+    let taught: HashMap<String, Taught> = taught.into_iter().map(|t| (t.id.clone(), t)).collect();
     let tokenizer = folder.join(TOKENIZER);
     if !tokenizer.exists() {
         imitate_tokens(config, mixer, &cohort, &patches, &lessons, &mut run, &tokenizer)?;
@@ -252,14 +249,18 @@ fn listen(
             let series = series.collect();
             let names: Vec<String> = views.iter().map(|v| v.name.to_owned()).collect();
             let examples = Example {
-                series: tokens.series.iter().zip(&names).enumerate().map(|(index, (t, name))| {
-                    super::batch::SeriesExample {
+                series: tokens
+                    .series
+                    .iter()
+                    .zip(&names)
+                    .enumerate()
+                    .map(|(index, (t, name))| super::batch::SeriesExample {
                         index,
                         name: char_ids(name).ids,
                         features: t.features.clone(),
                         components: Vec::new(),
-                    }
-                }).collect(),
+                    })
+                    .collect(),
                 description: char_ids(description).ids,
             };
             let width = sizes.sequence_vit.transformer.dim;
@@ -278,9 +279,17 @@ fn listen(
                 series: vectors.chunks_exact(each).map(<[f32]>::to_vec).collect(),
                 embedding: scores.embedding,
             });
-            shard.push(ShardStudy { id: (*id).to_owned(), description: description.to_owned(), series });
+            shard.push(ShardStudy {
+                id: (*id).to_owned(),
+                description: description.to_owned(),
+                series,
+            });
         }
-        write_shard(&lessons.join(format!("tokens-{number:04}.safetensors")), Values::Latents, &shard)?;
+        write_shard(
+            &lessons.join(format!("tokens-{number:04}.safetensors")),
+            Values::Latents,
+            &shard,
+        )?;
         run.progress((number * STUDIES_PER_SHARD + part.len()) as u64, ids.len() as u64);
     }
     let partial = lessons.join("taught.partial");
@@ -343,7 +352,10 @@ fn imitate_tokens(
                 let patch = &views[k].values[p * PATCH_VOX..(p + 1) * PATCH_VOX];
                 x.extend(patch.iter().map(|v| unpack(*v)));
                 let mut latent = [0.0; LATENT];
-                unpack_latents(&latents[k].values[2 * p * LATENT..2 * (p + 1) * LATENT], &mut latent);
+                unpack_latents(
+                    &latents[k].values[2 * p * LATENT..2 * (p + 1) * LATENT],
+                    &mut latent,
+                );
                 y.extend(latent);
             }
         }
@@ -398,7 +410,12 @@ impl School<'_> {
         ids.filter(|id| self.taught.contains_key(id)).collect()
     }
 
-    fn lesson(&self, ids: &[String], augmentation: &Augmentation, seed: u64) -> anyhow::Result<Lesson> {
+    fn lesson(
+        &self,
+        ids: &[String],
+        augmentation: &Augmentation,
+        seed: u64,
+    ) -> anyhow::Result<Lesson> {
         let examples = ids.par_iter().enumerate().map(|(i, id)| {
             example(&self.store, id, augmentation, &mut rng(self.config.seed, seed + i as u64))
         });
@@ -454,7 +471,8 @@ impl School<'_> {
             Tensor::<Compute, 2>::from_data(data, device)
         };
         let vectors = lesson.examples.iter().zip(&taught);
-        let vectors = vectors.flat_map(|(e, t)| e.series.iter().map(|s| t.series[s.index].as_slice()));
+        let vectors =
+            vectors.flat_map(|(e, t)| e.series.iter().map(|s| t.series[s.index].as_slice()));
         let series = relational(out.vectors, matrix(vectors.collect()));
         let embedding =
             relational(out.pooled, matrix(taught.iter().map(|t| t.embedding.as_slice()).collect()));
@@ -471,16 +489,15 @@ impl School<'_> {
             let own = activation::log_softmax(found.clone().narrow(1, binary, classes), 1);
             logits = logits + (own * belief).sum().neg() / lesson.ids.len() as f64;
         }
-        let mut values = [super::scalar(&series), super::scalar(&embedding), super::scalar(&logits), 0.0];
+        let mut values =
+            [super::scalar(&series), super::scalar(&embedding), super::scalar(&logits), 0.0];
         let mut loss =
             series * objective.series + embedding * objective.embedding + logits * objective.logits;
         if objective.labels > 0.0 {
             let tasks = Tasks { services: self.services() };
             let targets = lesson.ids.iter().map(|id| tasks.targets(&self.cohort, id));
-            let targets: Vec<f32> = targets
-                .map(|t| t.map(|t| t.binary))
-                .collect::<Result<Vec<_>, _>>()?
-                .concat();
+            let targets: Vec<f32> =
+                targets.map(|t| t.map(|t| t.binary)).collect::<Result<Vec<_>, _>>()?.concat();
             let labels = TensorData::new(targets, [lesson.ids.len(), binary]);
             let term = cross_entropy(own, Tensor::from_data(labels, device));
             values[3] = super::scalar(&term);
@@ -522,7 +539,8 @@ impl School<'_> {
         device: &DispatchDevice,
     ) -> anyhow::Result<()> {
         let sizes = &self.config.sizes;
-        let tensors = Names::of(device, |at| Student::load(at, sizes, self.outputs()))?.tensors(student);
+        let tensors =
+            Names::of(device, |at| Student::load(at, sizes, self.outputs()))?.tensors(student);
         let (mut head, network): (Vec<_>, Vec<_>) =
             tensors.into_iter().partition(|t| t.name.starts_with("head."));
         for tensor in &mut head {
@@ -549,8 +567,11 @@ impl School<'_> {
             outputs.push(Output { name: head.name.clone(), threshold, calibration });
         }
         let classes = self.manifest.priority.as_ref().map(|p| p.classes.clone());
-        let student_heads =
-            StudentHeads { diagnoses: self.manifest.diagnosis.len(), outputs, classes: classes.unwrap_or_default() };
+        let student_heads = StudentHeads {
+            diagnoses: self.manifest.diagnosis.len(),
+            outputs,
+            classes: classes.unwrap_or_default(),
+        };
         std::fs::write(folder.join("outputs.toml"), toml::to_string_pretty(&student_heads)?)?;
         let mut agreement = Vec::new();
         for split in [Split::Validation, Split::Test] {
@@ -595,7 +616,8 @@ impl School<'_> {
         });
         let outputs: Vec<OutputAgreement> = outputs.collect();
         let mean = |of: fn(&OutputAgreement) -> Option<f64>| {
-            let values: Vec<f64> = outputs[..self.manifest.diagnosis.len()].iter().filter_map(of).collect();
+            let values: Vec<f64> =
+                outputs[..self.manifest.diagnosis.len()].iter().filter_map(of).collect();
             (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
         };
         let (binary, classes) = (self.binary(), self.classes());

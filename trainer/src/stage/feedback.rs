@@ -51,10 +51,15 @@ pub fn rows(path: &Path, tasks: &Tasks, width: usize) -> anyhow::Result<Table> {
         }
         let class = CLASSES.iter().position(|class| *class == line.acuity);
         let class = class.ok_or_else(|| {
-            anyhow::anyhow!("{}: acuity is {:?}, expected none, low, medium or high", at(), line.acuity)
+            anyhow::anyhow!(
+                "{}: acuity is {:?}, expected none, low, medium or high",
+                at(),
+                line.acuity
+            )
         })?;
         let float = |yes: bool| f32::from(u8::from(yes));
-        let diagnoses = DIAGNOSES.iter().map(|d| float(line.diagnoses.iter().any(|name| name == d)));
+        let diagnoses =
+            DIAGNOSES.iter().map(|d| float(line.diagnoses.iter().any(|name| name == d)));
         let services = tasks.services.iter().map(|s| float(line.referrals.contains(s)));
         let binary = diagnoses.chain(services).collect();
         table.features.extend(line.embedding);

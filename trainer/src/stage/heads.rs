@@ -170,11 +170,13 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
     let (train, validation) = (&tables[0], &tables[1]);
     let diagnoses = Kind::Binary { first: 0, count: DIAGNOSES.len() };
     let services = Kind::Binary { first: DIAGNOSES.len(), count: tasks.services.len() };
-    let mut kinds = vec![("diagnosis", diagnoses), ("acuity", Kind::Acuity(config.acuity)), ("age", Kind::Age)];
+    let mut kinds =
+        vec![("diagnosis", diagnoses), ("acuity", Kind::Acuity(config.acuity)), ("age", Kind::Age)];
     if !tasks.services.is_empty() {
         kinds.push(("referral", services));
     }
-    let mut summary = Summary { tasks: tasks.clone(), heads: Vec::new(), priority_temperature: None };
+    let mut summary =
+        Summary { tasks: tasks.clone(), heads: Vec::new(), priority_temperature: None };
     for (name, kind) in kinds {
         let fitted = fit(config, kind, train, validation, &device, &mut run)?;
         for (i, head) in fitted.iter().enumerate() {
@@ -196,7 +198,9 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
     if config.context > 0 {
         let with = |table: &Table, split| with_context(table, &data, split, config.context);
         let (train, validation) = (with(train, Split::Train), with(validation, Split::Validation));
-        for (i, head) in fit(config, diagnoses, &train, &validation, &device, &mut run)?.iter().enumerate() {
+        for (i, head) in
+            fit(config, diagnoses, &train, &validation, &device, &mut run)?.iter().enumerate()
+        {
             let file = format!("context-{i:03}.safetensors");
             write(&folder.join(&file), &head.tensors, false)?;
             summary.heads.push(HeadSummary {
@@ -269,7 +273,8 @@ pub(super) fn embeddings(
     let mut features = Vec::with_capacity(ids.len() * sizes.embedding());
     for part in ids.chunks(8) {
         let mut rng = rng(0, 0);
-        let examples = part.iter().map(|id| example(&data.store, id, &Augmentation::none(), &mut rng));
+        let examples =
+            part.iter().map(|id| example(&data.store, id, &Augmentation::none(), &mut rng));
         let examples: Vec<Example> = examples.collect::<Result<_, _>>()?;
         let examples: Vec<&Example> = examples.iter().collect();
         let width = sizes.sequence_vit.transformer.dim;
@@ -315,7 +320,8 @@ fn fit(
     anyhow::ensure!(rows > 0, "{}: no training study to fit heads on", config.cohort.display());
     let positive = positive_weights(kind, train);
     let steps = (rows / config.batch).max(1) as u64;
-    let mut best: Vec<Option<Fitted>> = vec![None; if matches!(kind, Kind::Binary { .. }) { outputs } else { 1 }];
+    let mut best: Vec<Option<Fitted>> =
+        vec![None; if matches!(kind, Kind::Binary { .. }) { outputs } else { 1 }];
     for epoch in 0..config.epochs {
         let mut total = 0.0;
         for step in 0..steps {
@@ -323,7 +329,9 @@ fn fit(
             let picked: Vec<usize> = (0..config.batch).map(|_| rng.random_range(0..rows)).collect();
             let noisy = picked.iter().flat_map(|row| {
                 let row = &train.features[row * train.width..(row + 1) * train.width];
-                row.iter().map(|v| v * (1.0 + config.noise * rng.sample::<f32, _>(StandardNormal))).collect::<Vec<_>>()
+                row.iter()
+                    .map(|v| v * (1.0 + config.noise * rng.sample::<f32, _>(StandardNormal)))
+                    .collect::<Vec<_>>()
             });
             let x = TensorData::new(noisy.collect::<Vec<f32>>(), [picked.len(), train.width]);
             let x = Tensor::<Compute, 2>::from_data(x, &trained);
@@ -385,12 +393,13 @@ fn loss(
                 targets.iter().flat_map(|t| t.binary[first..first + count].to_vec()).collect();
             let weights = y.iter().enumerate();
             let weights = weights.map(|(i, y)| if *y > 0.5 { positive[i % count] } else { 1.0 });
-            weighted_bce(logits, y.clone(), weights.collect())
+            let total = (n * count) as f32;
+            weighted_bce(logits, y.clone(), weights.collect(), total)
         }
         Kind::Acuity(AcuityObjective::CrossEntropy) => {
-            let hot = targets.iter().flat_map(|t| {
-                (0..outputs).map(|c| f32::from(u8::from(c == t.class)))
-            });
+            let hot = targets
+                .iter()
+                .flat_map(|t| (0..outputs).map(|c| f32::from(u8::from(c == t.class))));
             let hot = tensor(hot.collect(), outputs);
             (activation::log_softmax(logits, 1) * hot).sum().neg() / n as f64
         }
@@ -408,7 +417,8 @@ fn loss(
             Tensor::cat(terms, 0).sum()
         }
         Kind::Age => {
-            let known: Vec<f32> = targets.iter().map(|t| f32::from(u8::from(t.age.is_some()))).collect();
+            let known: Vec<f32> =
+                targets.iter().map(|t| f32::from(u8::from(t.age.is_some()))).collect();
             let count: f32 = known.iter().sum();
             let ages = tensor(targets.iter().map(|t| t.age.unwrap_or(0.0) / 10.0).collect(), 1);
             ((logits - ages).powi_scalar(2) * tensor(known, 1)).sum() / count.max(1.0)
@@ -417,11 +427,18 @@ fn loss(
 }
 
 /// Logits of every row, `[N, outputs]`, C-ordered.
-pub(super) fn logits(head: &Head<Compute>, table: &Table, device: &DispatchDevice) -> Vec<Vec<f64>> {
+pub(super) fn logits(
+    head: &Head<Compute>,
+    table: &Table,
+    device: &DispatchDevice,
+) -> Vec<Vec<f64>> {
     let mut rows = Vec::new();
     for part in table.features.chunks(256 * table.width) {
         let n = part.len() / table.width;
-        let x = Tensor::<Compute, 2>::from_data(TensorData::new(part.to_vec(), [n, table.width]), device);
+        let x = Tensor::<Compute, 2>::from_data(
+            TensorData::new(part.to_vec(), [n, table.width]),
+            device,
+        );
         let out = head.forward(x);
         let width = out.dims()[1];
         let values: Vec<f64> = out.into_data().iter::<f64>().collect();
@@ -435,7 +452,8 @@ fn score(kind: Kind, output: usize, logits: &[Vec<f64>], table: &Table) -> Optio
     match kind {
         Kind::Binary { first, .. } => {
             let scores: Vec<f64> = logits.iter().map(|row| row[output]).collect();
-            let labels: Vec<bool> = table.targets.iter().map(|t| t.binary[first + output] > 0.5).collect();
+            let labels: Vec<bool> =
+                table.targets.iter().map(|t| t.binary[first + output] > 0.5).collect();
             auroc(&scores, &labels).map(|a| a.value)
         }
         Kind::Acuity(_) => {
@@ -477,7 +495,8 @@ fn fitted(
     let scores: Vec<f64> = logits.iter().map(|row| row[output]).collect();
     let labels: Vec<bool> = table.targets.iter().map(|t| t.binary[first + output] > 0.5).collect();
     let (threshold, calibration) = decision(&scores, &labels, config.operating_point);
-    let rows = tensors.iter().map(|t| if t.name.starts_with("4.") { row(t, output) } else { t.clone() });
+    let rows =
+        tensors.iter().map(|t| if t.name.starts_with("4.") { row(t, output) } else { t.clone() });
     Fitted { tensors: rows.collect(), validation, threshold, calibration }
 }
 

@@ -12,6 +12,7 @@ use burn::tensor::backend::AutodiffBackend;
 use models::nn::Compute;
 use serde::{Deserialize, Serialize};
 
+use super::group::Group;
 use super::run::{Run, RunError};
 
 /// Steps in a row without a finite gradient after which training stops.
@@ -76,6 +77,8 @@ pub struct Diverged {
 pub struct Learner<M: AutodiffModule<Compute>> {
     /// The network.
     pub model: M,
+    /// The processes that train it.
+    pub group: Group,
     optimizer: OptimizerAdaptor<AdamW, M, Compute>,
     accumulator: GradientsAccumulator<M>,
     config: OptimizerConfig,
@@ -90,7 +93,14 @@ impl<M: AutodiffModule<Compute>> Learner<M> {
             .with_weight_decay(config.weight_decay)
             .with_grad_clipping(Some(GradientClippingConfig::Norm(config.clip_norm)))
             .init();
-        Self { model, optimizer, accumulator: GradientsAccumulator::new(), config, refused: 0 }
+        Self {
+            model,
+            group: Group::alone(),
+            optimizer,
+            accumulator: GradientsAccumulator::new(),
+            config,
+            refused: 0,
+        }
     }
 
     /// Adds the gradients of a loss to those of this step.
@@ -104,23 +114,14 @@ impl<M: AutodiffModule<Compute>> Learner<M> {
         self.accumulator.accumulate(&self.model, gradients);
     }
 
-    /// Takes one step with the gradients that were added. Those that are not finite change
+    /// Takes one step with the gradients that were added, on all ranks. Those that are not finite change
     /// nothing; returns the norm over all gradients.
     ///
     /// # Errors
     ///
     /// When no gradient was finite for ten steps in a row.
     pub fn update(&mut self, step: u64, total: u64) -> Result<f64, Diverged> {
-        let gradients = self.accumulator.grads();
-        self.apply(gradients, step, total)
-    }
-
-    fn apply(
-        &mut self,
-        gradients: GradientsParams,
-        step: u64,
-        total: u64,
-    ) -> Result<f64, Diverged> {
+        let gradients = self.group.sum(&self.model, self.accumulator.grads());
         let norm = norm(&self.model, &gradients);
         if norm.is_finite() {
             self.refused = 0;
@@ -145,12 +146,8 @@ impl<M: AutodiffModule<Compute>> Learner<M> {
         let failed = |reason: String| RunError::Checkpoint { path: folder.to_owned(), reason };
         let model = self.model.clone();
         model.save_file(folder.join("model"), &recorder).map_err(|e| failed(e.to_string()))?;
-        Recorder::<Compute>::record(
-            &recorder,
-            self.optimizer.to_record(),
-            folder.join("optimizer"),
-        )
-        .map_err(|e| failed(e.to_string()))
+        Recorder::<Compute>::record(&recorder, self.optimizer.to_record(), folder.join("optimizer"))
+            .map_err(|e| failed(e.to_string()))
     }
 
     /// Goes on from a checkpoint.
@@ -169,9 +166,8 @@ impl<M: AutodiffModule<Compute>> Learner<M> {
             .map_err(|e| failed(e.to_string()))?;
         // Moments are no part of the graph: they live on the device below it.
         let plain = self.model.valid().devices().into_iter().next().unwrap_or_default();
-        let record =
-            Recorder::<Compute>::load(&recorder, folder.join("optimizer"), &plain)
-                .map_err(|e| failed(e.to_string()))?;
+        let record = Recorder::<Compute>::load(&recorder, folder.join("optimizer"), &plain)
+            .map_err(|e| failed(e.to_string()))?;
         self.optimizer = self.optimizer.clone().load_record(record);
         Ok(())
     }

@@ -12,11 +12,13 @@
 //! | [`clip`] | hierarchical ViT and report encoder | Methods; Algorithm 2 |
 //! | [`heads`] | diagnosis, referral, acuity, age; calibration and thresholds | Methods, "Evaluation protocol" |
 //! | [`distill`] | a teacher's knowledge into the edge student | ours |
+//! | [`group`] | gradients and embeddings across processes | |
 
 pub mod batch;
 pub mod clip;
 pub mod distill;
 pub mod feedback;
+pub mod group;
 pub mod heads;
 pub mod learner;
 pub mod run;

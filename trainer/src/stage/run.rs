@@ -110,7 +110,8 @@ struct About {
 pub struct Run {
     folder: PathBuf,
     seed: u64,
-    metrics: File,
+    /// `None` for the ranks that only follow.
+    metrics: Option<File>,
     started: Instant,
     /// Seconds of earlier parts of this run.
     before_s: f64,
@@ -125,10 +126,26 @@ pub struct Run {
 pub fn config<C: DeserializeOwned>(path: &Path, stage: &'static str) -> Result<C, RunError> {
     let text = fs::read_to_string(path)
         .map_err(|source| RunError::Read { path: path.to_owned(), source })?;
-    toml::from_str(&text).map_err(|source| RunError::Config {
-        path: path.to_owned(),
-        stage,
-        source: Box::new(source),
+    let refused = |e| RunError::Config { path: path.to_owned(), stage, source: Box::new(e) };
+    let config = toml::from_str(&text).map_err(refused)?;
+    match zero(&toml::from_str(&text).map_err(refused)?) {
+        None => Ok(config),
+        Some(key) => Err(RunError::Value {
+            path: path.to_owned(),
+            key,
+            found: "0".to_owned(),
+            expected: "at least 1".to_owned(),
+        }),
+    }
+}
+
+/// The first key that counts something and counts nothing.
+fn zero(table: &toml::Table) -> Option<String> {
+    const COUNTS: [&str; 5] = ["batch", "part", "epochs", "checkpoint_steps", "validate_steps"];
+    table.iter().find_map(|(key, value)| match value {
+        toml::Value::Integer(0) if COUNTS.contains(&key.as_str()) => Some(key.clone()),
+        toml::Value::Table(inner) => zero(inner).map(|found| format!("{key}.{found}")),
+        _ => None,
     })
 }
 
@@ -183,11 +200,26 @@ impl Run {
         Ok(Self {
             folder: folder.to_owned(),
             seed,
-            metrics,
+            metrics: Some(metrics),
             started: Instant::now(),
             before_s: 0.0,
             bar: bar(stage),
         })
+    }
+
+    /// The run as the other ranks see it: they read its checkpoints and write nothing.
+    #[must_use]
+    pub fn follow(folder: &Path, stage: &'static str, seed: u64) -> Self {
+        let bar = bar(stage);
+        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+        Self {
+            folder: folder.to_owned(),
+            seed,
+            metrics: None,
+            started: Instant::now(),
+            before_s: 0.0,
+            bar,
+        }
     }
 
     /// The run's folder.
@@ -208,9 +240,11 @@ impl Run {
     ///
     /// When it cannot be written.
     pub fn log(&mut self, step: u64, values: &[(&str, f64)]) -> Result<(), RunError> {
+        let Some(metrics) = &mut self.metrics else { return Ok(()) };
         let mut line = Map::new();
         line.insert("step".to_owned(), step.into());
-        line.insert("seconds".to_owned(), rounded(self.seconds()));
+        let seconds = self.before_s + self.started.elapsed().as_secs_f64();
+        line.insert("seconds".to_owned(), rounded(seconds));
         let mut shown = String::new();
         for (name, value) in values {
             line.insert((*name).to_owned(), rounded(*value));
@@ -218,7 +252,7 @@ impl Run {
         }
         self.bar.set_message(shown);
         let path = self.folder.join("metrics.jsonl");
-        let written = writeln!(self.metrics, "{}", Value::Object(line));
+        let written = writeln!(metrics, "{}", Value::Object(line));
         written.map_err(|source| RunError::Write { path, source })
     }
 
@@ -245,6 +279,9 @@ impl Run {
         step: u64,
         fill: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<(), E> {
+        if self.metrics.is_none() {
+            return Ok(());
+        }
         let name = format!("step-{step:08}");
         let (to, partial) = (self.checkpoints().join(&name), self.checkpoints().join("partial"));
         let write = |source| RunError::Write { path: partial.clone(), source };
@@ -274,9 +311,8 @@ impl Run {
         let path = self.checkpoints().join(name);
         let state = fs::read(path.join("state.json"))
             .map_err(|source| RunError::Read { path: path.clone(), source })?;
-        let State { step, seconds } = serde_json::from_slice(&state).map_err(|e| {
-            RunError::Checkpoint { path: path.clone(), reason: e.to_string() }
-        })?;
+        let State { step, seconds } = serde_json::from_slice(&state)
+            .map_err(|e| RunError::Checkpoint { path: path.clone(), reason: e.to_string() })?;
         self.before_s = seconds;
         self.started = Instant::now();
         self.forget_after(step)?;
@@ -284,6 +320,9 @@ impl Run {
     }
 
     fn forget_after(&mut self, step: u64) -> Result<(), RunError> {
+        if self.metrics.is_none() {
+            return Ok(());
+        }
         let path = self.folder.join("metrics.jsonl");
         let read = |source| RunError::Read { path: path.clone(), source };
         let lines = BufReader::new(File::open(&path).map_err(read)?).lines();
@@ -295,7 +334,7 @@ impl Run {
         let text: String = keep.map(|line| line + "\n").collect();
         let write = |source| RunError::Write { path: path.clone(), source };
         fs::write(&path, text).map_err(write)?;
-        self.metrics = OpenOptions::new().append(true).open(&path).map_err(write)?;
+        self.metrics = Some(OpenOptions::new().append(true).open(&path).map_err(write)?);
         Ok(())
     }
 
@@ -344,7 +383,8 @@ fn described(path: &Path) -> String {
     let files = ["manifest.toml", "cohort.toml", "run.toml"];
     let file = files.iter().map(|name| path.join(name)).find(|file| file.is_file());
     let bytes = fs::read(file.as_deref().unwrap_or(path)).unwrap_or_default();
-    let digest: String = Sha256::digest(&bytes).iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let digest: String =
+        Sha256::digest(&bytes).iter().take(8).map(|b| format!("{b:02x}")).collect();
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     format!("{name} (sha256 {digest}...)")
 }

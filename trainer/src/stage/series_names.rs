@@ -82,9 +82,11 @@ impl NameModel<Compute> {
             vit: RegisterVit::load(&at.at("pretext"), &sizes.sequence_vit)?,
             blank: Param::from_tensor(at.at("pretext").tensor("embed", [1, width])?),
             project_names: at.at("pretext.names").linear(output, sizes.projection, true)?,
-            project_series: at
-                .at("pretext.series")
-                .linear(sizes.sequence_vit.output, sizes.projection, true)?,
+            project_series: at.at("pretext.series").linear(
+                sizes.sequence_vit.output,
+                sizes.projection,
+                true,
+            )?,
             temperature: Param::from_tensor(at.tensor("temperature", [1])?),
         })
     }
@@ -96,7 +98,9 @@ impl NameModel<Compute> {
         let tokens = series.iter().map(|s| {
             let rows = s.features.chunks_exact(TOKEN_FEATURES);
             let padded: Vec<f32> = rows
-                .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0.0, width - TOKEN_FEATURES)))
+                .flat_map(|row| {
+                    row.iter().copied().chain(std::iter::repeat_n(0.0, width - TOKEN_FEATURES))
+                })
                 .collect();
             Tensor::from_data(TensorData::new(padded, [s.tokens(), width]), device)
         });

@@ -99,7 +99,8 @@ impl Vocabulary {
     /// When a file is missing or something else.
     pub fn open(run: &Path) -> Result<Self, VocabularyError> {
         let path = run.join("vocabulary.json");
-        let failed = |path: &Path, reason: String| VocabularyError::File { path: path.to_owned(), reason };
+        let failed =
+            |path: &Path, reason: String| VocabularyError::File { path: path.to_owned(), reason };
         let tokenizer = Tokenizer::from_file(&path).map_err(|e| failed(&path, e.to_string()))?;
         let path = run.join("sizes.toml");
         let text = std::fs::read_to_string(&path).map_err(|e| failed(&path, e.to_string()))?;
@@ -129,7 +130,8 @@ impl Vocabulary {
         let encoded = self.tokenizer.encode(text, false);
         let encoded = encoded.map_err(|e| VocabularyError::Text { reason: e.to_string() })?;
         let most = self.sizes.positions - 1;
-        let mut ids: Vec<i64> = encoded.get_ids().iter().take(most).map(|id| i64::from(*id)).collect();
+        let mut ids: Vec<i64> =
+            encoded.get_ids().iter().take(most).map(|id| i64::from(*id)).collect();
         ids.push(self.end.into());
         Ok(ids)
     }
@@ -169,7 +171,8 @@ pub fn train(
     let texts_of = |split| -> Vec<String> {
         let records: Vec<_> = cohort.split(split).collect();
         let ids: std::collections::HashSet<&str> = records.iter().map(|r| r.id.as_str()).collect();
-        let reports = records.iter().map(|r| format!("{}\n{}", r.report.findings, r.report.impression));
+        let reports =
+            records.iter().map(|r| format!("{}\n{}", r.report.findings, r.report.impression));
         let short = summaries.iter().filter(|s| ids.contains(s.id.as_str()));
         reports.chain(short.map(|s| s.summary.clone())).collect()
     };
@@ -179,7 +182,8 @@ pub fn train(
     let path = folder.join("vocabulary.json");
     if !path.exists() {
         let made = vocabulary(&texts, config.sizes.vocabulary)?;
-        made.save(&path, false).map_err(|e| anyhow::anyhow!("cannot write {}: {e}", path.display()))?;
+        made.save(&path, false)
+            .map_err(|e| anyhow::anyhow!("cannot write {}: {e}", path.display()))?;
     }
     let tokenizer = Tokenizer::from_file(&path)
         .map_err(|e| anyhow::anyhow!("{} cannot be read: {e}", path.display()))?;
@@ -208,7 +212,8 @@ pub fn train(
     let model = learner.model.valid();
     let shown: Vec<Vec<i64>> = held_out.into_iter().take(64).collect();
     if !shown.is_empty() {
-        let parts = shown.chunks(8).map(|part| super::scalar(&next_word(&model, part.to_vec(), &device)));
+        let parts =
+            shown.chunks(8).map(|part| super::scalar(&next_word(&model, part.to_vec(), &device)));
         let losses: Vec<f64> = parts.collect();
         let mean = losses.iter().sum::<f64>() / losses.len() as f64;
         run.log(config.steps, &[("validation_loss", mean), ("validation_perplexity", mean.exp())])?;
@@ -258,9 +263,8 @@ fn next_word(
     let targets: Vec<i64> = texts.iter().flat_map(|ids| ids[1..].iter().copied()).collect();
     let targets = TensorData::new(targets, [batch, longest - 1, 1]);
     let targets = Tensor::<Compute, 3, Int>::from_data(targets, device);
-    let weights = lengths.iter().flat_map(|n| {
-        (1..longest).map(move |at| f32::from(u8::from(at < *n)))
-    });
+    let weights =
+        lengths.iter().flat_map(|n| (1..longest).map(move |at| f32::from(u8::from(at < *n))));
     let weights: Vec<f32> = weights.collect();
     let total: f32 = weights.iter().sum();
     let weights = TensorData::new(weights, [batch, longest - 1, 1]);

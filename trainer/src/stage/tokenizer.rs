@@ -26,9 +26,11 @@ use serde::{Deserialize, Serialize};
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
 use super::weights::{Fresh, Names, write};
-use crate::cohort::record::Split;
-use crate::cohort::shard::{ShardSeries, ShardStudy, Store, Values, pack_latents, unpack, write_shard};
 use crate::cohort::Cohort;
+use crate::cohort::record::Split;
+use crate::cohort::shard::{
+    ShardSeries, ShardStudy, Store, Values, pack_latents, unpack, write_shard,
+};
 use crate::picture::Picture;
 
 /// Configuration of `trainer tokenizer`.
@@ -141,10 +143,13 @@ impl Coder<Compute> {
 fn volume(patches: Tensor<Compute, 2>) -> Tensor<Compute, 5> {
     let batch = patches.dims()[0];
     let edge = PATCH_IN_PLANE_VOX;
-    patches
-        .reshape([batch, PATCH_THIN_VOX, 1, edge, edge])
-        .repeat_dim(2, THIN_REPEAT)
-        .reshape([batch, 1, PATCH_THIN_VOX * THIN_REPEAT, edge, edge])
+    patches.reshape([batch, PATCH_THIN_VOX, 1, edge, edge]).repeat_dim(2, THIN_REPEAT).reshape([
+        batch,
+        1,
+        PATCH_THIN_VOX * THIN_REPEAT,
+        edge,
+        edge,
+    ])
 }
 
 /// What one batch gave.
@@ -173,8 +178,7 @@ pub fn train(
     let ids: Vec<String> =
         cohort.split(Split::Train).map(|r| r.id.clone()).filter(|id| store.contains(id)).collect();
     anyhow::ensure!(!ids.is_empty(), "{}: no training study has patches", config.cohort.display());
-    let mut run =
-        Run::begin(folder, "tokenizer", config, config.seed, &[&config.cohort], resume)?;
+    let mut run = Run::begin(folder, "tokenizer", config, config.seed, &[&config.cohort], resume)?;
     let device = super::device(config.device)?;
     let trained = DispatchDevice::autodiff(device.clone());
     let fresh = Fresh { seed: config.seed, temperature: 0.0 };
@@ -193,8 +197,8 @@ pub fn train(
     };
     learner.train(&mut run, schedule, &mut patches)?;
     let Patches { quantizer, codebook, device, .. } = patches;
-    let mut tensors = Names::of(&device, |at| Coder::load(at, &config.sizes))?
-        .tensors(&learner.model.valid());
+    let mut tensors =
+        Names::of(&device, |at| Coder::load(at, &config.sizes))?.tensors(&learner.model.valid());
     let names = Names::of(&device, |at| Quantizer::load(at, &codebook))?;
     tensors.extend(quantizer.iter().flat_map(|quantizer| names.tensors(quantizer)));
     let path = folder.join("tokenizer.safetensors");
@@ -206,11 +210,9 @@ pub fn train(
 fn codebook_sizes(sizes: &TokenizerConfig) -> VqVaeConfig {
     match sizes {
         TokenizerConfig::Conv3d(sizes) => sizes.clone(),
-        TokenizerConfig::Mixer(MixerConfig { codebook, codebook_dim, .. }) => VqVaeConfig {
-            codebook: *codebook,
-            codebook_dim: *codebook_dim,
-            ..VqVaeConfig::prima()
-        },
+        TokenizerConfig::Mixer(MixerConfig { codebook, codebook_dim, .. }) => {
+            VqVaeConfig { codebook: *codebook, codebook_dim: *codebook_dim, ..VqVaeConfig::prima() }
+        }
     }
 }
 
