@@ -8,7 +8,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use super::Compute;
 use super::config::{NAME_POSITION, NameEncoderConfig};
 use super::parameters::{ParameterError, Parameters};
-use super::transformer::Transformer;
+use super::transformer::{Transformer, rows};
 use crate::dims::MAX_NAME_CHARS;
 use crate::tokens::position::character_position;
 
@@ -76,14 +76,10 @@ impl NameEncoder<Compute> {
         let positions = lengths.iter().map(|&n| table.clone().narrow(0, 0, n)).collect();
         let x = Tensor::cat(vec![embedded, Tensor::cat(positions, 0)], 1); // [T, D]
         let x = self.transformer.forward(x, &lengths);
-        let mut end = 0;
-        let last = lengths
-            .iter()
-            .map(|length| {
-                end += length;
-                x.clone().narrow(0, end - 1, 1)
-            })
-            .collect();
-        self.output.forward(Tensor::cat(last, 0)) // [S, output]
+        let last = lengths.iter().scan(0, |end, length| {
+            *end += length;
+            Some(*end - 1)
+        });
+        self.output.forward(rows(x, last)) // [S, output]
     }
 }

@@ -9,7 +9,7 @@ use burn::tensor::backend::Backend;
 use super::Compute;
 use super::config::VitConfig;
 use super::parameters::{ParameterError, Parameters};
-use super::transformer::Transformer;
+use super::transformer::{Transformer, rows};
 
 /// Transformer over `[registers][prefix][tokens]` whose output is read from the registers.
 ///
@@ -99,16 +99,12 @@ impl RegisterVit<Compute> {
         let Packed { x, lengths } = input;
         let [n_registers, dim] = self.registers.dims();
         let states = self.norm.forward(self.transformer.forward(x, &lengths));
-        let mut start = 0;
-        let registers = lengths
-            .iter()
-            .map(|length| {
-                let registers = states.clone().narrow(0, start, n_registers);
-                start += length;
-                registers
-            })
-            .collect();
-        let pooled = Tensor::cat(registers, 0).reshape([lengths.len(), n_registers * dim]); // [S, R * D]
+        let starts = lengths.iter().scan(0, |next, length| {
+            *next += length;
+            Some(*next - length)
+        });
+        let registers = starts.flat_map(|start| start..start + n_registers);
+        let pooled = rows(states.clone(), registers).reshape([lengths.len(), n_registers * dim]); // [S, R * D]
         (RegisterOutput { output: self.output.forward(pooled.clone()), pooled }, states)
     }
 

@@ -7,7 +7,7 @@
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Int, Tensor, TensorData, activation};
 
 use super::Compute;
 use super::config::TransformerConfig;
@@ -115,21 +115,88 @@ impl Attention<Compute> {
     /// As in [`Transformer::forward`].
     fn forward(&self, x: Tensor<Compute, 2>, lengths: &[usize]) -> Tensor<Compute, 2> {
         let qkv = self.qkv.forward(x); // [T, 3 * H * D_h]
-        let mut start = 0;
-        let attended = lengths
-            .iter()
-            .map(|&length| {
+        let joined = if nearly_equal(lengths) {
+            attend_together(&qkv, self.heads, lengths)
+        } else {
+            let mut start = 0;
+            let attended = lengths.iter().map(|&length| {
                 let sequence = qkv.clone().narrow(0, start, length);
                 start += length;
                 attend(&sequence, self.heads)
-            })
-            .collect();
-        let joined = Tensor::cat(attended, 0); // [T, H * D_h]
+            });
+            Tensor::cat(attended.collect(), 0)
+        }; // [T, H * D_h]
         match &self.output {
             Some(output) => output.forward(joined),
             None => joined,
         }
     }
+}
+
+/// Rows of a matrix by their numbers. One operation, whose derivative touches every row once; a
+/// slice for each sequence would write a matrix of zeros for each.
+pub(super) fn rows(
+    x: Tensor<Compute, 2>,
+    numbers: impl IntoIterator<Item = usize>,
+) -> Tensor<Compute, 2> {
+    let numbers = numbers.into_iter().map(|row| i64::try_from(row).unwrap_or(i64::MAX));
+    let numbers: Vec<i64> = numbers.collect();
+    let count = numbers.len();
+    let device = x.device();
+    let numbers = Tensor::<Compute, 1, Int>::from_data(TensorData::new(numbers, [count]), &device);
+    x.select(0, numbers)
+}
+
+/// Longest sequence that is computed together with others: its scores are small.
+const TOGETHER: usize = 256;
+
+/// True for several sequences whose padding to the longest costs less than they do.
+fn nearly_equal(lengths: &[usize]) -> bool {
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    let total: usize = lengths.iter().sum();
+    lengths.len() > 1 && longest <= TOGETHER && longest * lengths.len() <= 2 * total
+}
+
+/// Attention inside sequences of nearly equal length, padded to the longest and computed as one
+/// batch, which is how training runs: `[T, 3 * H * D_h]` to `[T, H * D_h]`.
+fn attend_together(
+    qkv: &Tensor<Compute, 2>,
+    heads: usize,
+    lengths: &[usize],
+) -> Tensor<Compute, 2> {
+    let inner = qkv.dims()[1] / 3;
+    let dim_head = inner / heads;
+    let (count, longest) = (lengths.len(), lengths.iter().copied().max().unwrap_or(0));
+    let starts: Vec<usize> = lengths
+        .iter()
+        .scan(0, |next, length| {
+            *next += length;
+            Some(*next - length)
+        })
+        .collect();
+    // Padding repeats a sequence's first row; nobody attends to it, and its result is dropped.
+    let padded = starts.iter().zip(lengths).flat_map(|(&start, &length)| {
+        (0..longest).map(move |i| if i < length { start + i } else { start })
+    });
+    let qkv = rows(qkv.clone(), padded).reshape([count, longest, 3 * heads, dim_head]);
+    let qkv = qkv.swap_dims(1, 2); // [S, 3 * H, L, D_h]
+    let part = |part: usize| qkv.clone().narrow(1, part * heads, heads);
+    #[expect(clippy::cast_precision_loss, reason = "a head is far narrower than 2^52")]
+    let scale = (dim_head as f64).powf(-0.5);
+    let mut scores = (part(0) * scale).matmul(part(1).transpose()); // [S, H, L, L]
+    if lengths.iter().any(|length| *length < longest) {
+        let absent = lengths.iter().flat_map(|&length| {
+            (0..longest).map(move |i| if i < length { 0.0 } else { f32::MIN / 2.0 })
+        });
+        let absent = TensorData::new(absent.collect::<Vec<f32>>(), [count, 1, 1, longest]);
+        let absent = Tensor::<Compute, 4>::from_data(absent, &qkv.device());
+        scores = scores.clone() + absent.cast(scores.dtype());
+    }
+    let attended = activation::softmax(scores, 3).matmul(part(2)); // [S, H, L, D_h]
+    let attended = attended.swap_dims(1, 2).reshape([count * longest, inner]);
+    let there =
+        lengths.iter().enumerate().flat_map(|(i, &length)| i * longest..i * longest + length);
+    rows(attended, there)
 }
 
 /// Queries whose attention is computed at a time.
