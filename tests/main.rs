@@ -27,6 +27,7 @@ mod programs;
 mod pydicom;
 mod student;
 mod tidy;
+mod training;
 mod triage;
 
 pub(crate) use tests::decode_worker;

@@ -69,6 +69,9 @@ pub(crate) enum Command {
         /// One rank of those that mpirun or srun started.
         #[arg(long)]
         mpi: bool,
+        /// File for the gradients of the first step.
+        #[arg(long, hide = true)]
+        gradients: Option<PathBuf>,
     },
     /// Train the heads on frozen embeddings.
     Heads(Stage),
@@ -328,11 +331,15 @@ pub(crate) fn run(command: Command) -> Result<()> {
             let path = series_names::train(&config, &folder, resume, stop_after)?;
             println!("series names in {}", path.display());
         }
-        Command::Clip { stage: Stage { config, run: folder, resume, stop_after }, mpi } => {
+        Command::Clip {
+            stage: Stage { config, run: folder, resume, stop_after },
+            mpi,
+            gradients,
+        } => {
             let config = run::config(&config, "clip")?;
             let group = if mpi { Group::join()? } else { Group::alone() };
             let first = group.rank() == 0;
-            let path = clip::train(&config, &folder, resume, stop_after, group)?;
+            let path = clip::train(&config, &folder, resume, stop_after, group, gradients)?;
             if first {
                 println!("network in {}", path.display());
             }

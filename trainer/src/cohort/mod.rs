@@ -164,26 +164,16 @@ impl Cohort {
         let path = folder.join(files::RECORDS);
         let records: Vec<StudyRecord> = read_lines(&path)?;
         check(&path, &records)?;
-        let labels: Vec<StudyLabels> = read_lines_if_there(&folder.join(files::LABELS))?;
-        let truth: Vec<StudyTruth> = read_lines_if_there(&folder.join(files::TRUTH))?;
         let path = folder.join(files::LABELS);
-        for (i, labels) in labels.iter().enumerate() {
-            if labels.diagnoses.len() != DIAGNOSES.len() {
-                let reason = format!(
-                    "{} has {} labels, expected {}",
-                    labels.id,
-                    labels.diagnoses.len(),
-                    DIAGNOSES.len()
-                );
-                return Err(CohortError::Line { path, line: i + 1, reason });
-            }
-        }
+        let labels: Vec<(usize, StudyLabels)> = read_if_there(&path)?;
+        check_labels(&path, &records, &labels)?;
+        let truth: Vec<(usize, StudyTruth)> = read_if_there(&folder.join(files::TRUTH))?;
         Ok(Self {
             folder: folder.to_owned(),
             header,
             records,
-            labels: labels.into_iter().map(|l| (l.id.clone(), l)).collect(),
-            truth: truth.into_iter().map(|t| (t.id.clone(), t)).collect(),
+            labels: labels.into_iter().map(|(_, l)| (l.id.clone(), l)).collect(),
+            truth: truth.into_iter().map(|(_, t)| (t.id.clone(), t)).collect(),
         })
     }
 
@@ -248,12 +238,44 @@ fn check(path: &Path, records: &[StudyRecord]) -> Result<(), CohortError> {
     Ok(())
 }
 
+/// Labels are of this cohort's studies, one line each, with a value for every diagnosis.
+fn check_labels(
+    path: &Path,
+    records: &[StudyRecord],
+    labels: &[(usize, StudyLabels)],
+) -> Result<(), CohortError> {
+    let studies: BTreeSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
+    let mut seen = BTreeSet::new();
+    for (line, StudyLabels { id, diagnoses, .. }) in labels {
+        let reason = if diagnoses.len() != DIAGNOSES.len() {
+            format!("{id} has {} labels, expected {}", diagnoses.len(), DIAGNOSES.len())
+        } else if !studies.contains(id.as_str()) {
+            format!(
+                "study {id} is not in {}, so this file or this line belongs to another cohort \
+                 (remove it, and run `trainer label` where labels are missing)",
+                files::RECORDS
+            )
+        } else if !seen.insert(id.as_str()) {
+            format!("study {id} is labelled twice (remove one of its lines)")
+        } else {
+            continue;
+        };
+        return Err(CohortError::Line { path: path.to_owned(), line: *line, reason });
+    }
+    Ok(())
+}
+
 /// Reads a file of JSON lines.
 ///
 /// # Errors
 ///
 /// Names the line at fault.
 pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, CohortError> {
+    Ok(read_numbered::<T>(path)?.into_iter().map(|(_, item)| item).collect())
+}
+
+/// Items with their one-based lines.
+fn read_numbered<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>, CohortError> {
     let read = |source| CohortError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(read)?;
     let mut items = Vec::new();
@@ -267,13 +289,13 @@ pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, CohortErro
             line: i + 1,
             reason: e.to_string(),
         })?;
-        items.push(item);
+        items.push((i + 1, item));
     }
     Ok(items)
 }
 
-fn read_lines_if_there<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, CohortError> {
-    if path.exists() { read_lines(path) } else { Ok(Vec::new()) }
+fn read_if_there<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>, CohortError> {
+    if path.exists() { read_numbered(path) } else { Ok(Vec::new()) }
 }
 
 /// Writes a file of JSON lines; a reader sees all of it or the file before.
@@ -291,4 +313,58 @@ pub fn write_lines<T: Serialize>(path: &Path, items: &[T]) -> Result<(), CohortE
     }
     file.flush().map_err(failed)?;
     std::fs::rename(&partial, path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::record::{Acuity, Demographics, LabelSource, Report};
+    use super::*;
+
+    fn record(id: &str) -> StudyRecord {
+        StudyRecord {
+            id: id.to_owned(),
+            patient: format!("p{id}"),
+            split: Split::Train,
+            day: 0,
+            description: String::new(),
+            report: Report::default(),
+            demographics: Demographics::default(),
+        }
+    }
+
+    fn labels(id: &str) -> StudyLabels {
+        StudyLabels {
+            id: id.to_owned(),
+            source: LabelSource::Rules,
+            diagnoses: vec![false; DIAGNOSES.len()],
+            acuity: Acuity::None,
+            referrals: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn labels_must_be_of_the_cohorts_studies_and_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let header = CohortHeader {
+            kind: CohortKind::Clinical,
+            source: "two studies".to_owned(),
+            program: "a test".to_owned(),
+            seed: None,
+            studies: BTreeMap::from([("train".to_owned(), 2)]),
+        };
+        write(folder.path(), &header, &[record("s1"), record("s2")]).unwrap();
+        assert_eq!(Cohort::open(folder.path()).unwrap().header, header);
+        let open = |ids: &[&str]| {
+            let lines: Vec<StudyLabels> = ids.iter().map(|id| labels(id)).collect();
+            write_lines(&folder.path().join(files::LABELS), &lines).unwrap();
+            Cohort::open(folder.path()).map(|cohort| cohort.labels.len())
+        };
+        assert_eq!(open(&["s2", "s1"]).unwrap(), 2);
+        assert_eq!(open(&["s2"]).unwrap(), 1);
+        let complaint = |ids: &[&str]| open(ids).unwrap_err().to_string();
+        let other = complaint(&["s1", "s9"]);
+        assert!(other.contains("labels.jsonl, line 2: study s9 is not in cohort.jsonl"), "{other}");
+        let twice = complaint(&["s1", "s2", "s1"]);
+        assert!(twice.contains("labels.jsonl, line 3: study s1 is labelled twice"), "{twice}");
+    }
 }

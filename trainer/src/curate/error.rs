@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::cohort::CohortError;
+
 /// What a person has to put right before curation can run.
 #[derive(Debug, thiserror::Error)]
 pub enum CurateError {
@@ -101,6 +103,17 @@ pub enum CurateError {
         /// The list.
         rejected: PathBuf,
     },
+    /// Every study went to the other splits.
+    #[error("no study of the {studies} in the cohort is left to train on: {what}")]
+    NoTraining {
+        /// Studies in the cohort.
+        studies: usize,
+        /// The key and what to do.
+        what: String,
+    },
+    /// The cohort's own files are refused or cannot be written.
+    #[error(transparent)]
+    Cohort(#[from] CohortError),
     /// One patient's studies are in two splits.
     #[error(
         "patient {patient} is in two splits: study {first} is in {first_split}, study {second} \

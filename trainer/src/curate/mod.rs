@@ -65,6 +65,7 @@ pub fn curate(
         let place = bad.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
         run.reject_file("report", &bad.path, &format!("{place}{}", bad.what));
     }
+    export.unreadable.iter().for_each(|bad| run.reject_file("folder", &bad.path, &bad.what));
     export.bad.iter().for_each(|bad| run.reject_file("file", &bad.path, &bad.what));
     let cohort = run.studies(config, &export, &loaded, decoder, progress)?;
     run.finish(config, &export, &loaded, cohort)
@@ -187,6 +188,7 @@ impl Run {
             series: &series,
             joined: &joined,
             bad_files: self.rejected.iter().filter(is_file).count(),
+            bad_folders: export.unreadable.len(),
             reports: loaded.reports.len(),
             bad_reports: loaded.bad.len(),
         });
@@ -205,6 +207,7 @@ impl Run {
             });
         }
         verify(&records)?;
+        split::verify_training(&records, &config.split)?;
         self.output.write_cohort(&records, &summary)?;
         Ok(summary)
     }

@@ -12,11 +12,12 @@ use super::report_files::files_under;
 use super::summary::Summary;
 use super::{CurateError, flow, resolved};
 use crate::cohort::record::StudyRecord;
+use crate::cohort::{self, CohortHeader, CohortKind};
 
 /// A line of `rejected.jsonl`.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Rejected {
-    /// `file`, `report` or `study`.
+    /// `file`, `folder`, `report` or `study`.
     pub(super) kind: &'static str,
     /// Pseudonym; `private_dir` says what it stands for.
     pub(super) id: String,
@@ -26,18 +27,6 @@ pub(super) struct Rejected {
     /// More about it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) what: String,
-}
-
-/// `cohort.toml`.
-#[derive(Serialize)]
-struct Manifest<'a> {
-    kind: &'a str,
-    version: &'a str,
-    studies: usize,
-    patients: usize,
-    train: usize,
-    validation: usize,
-    test: usize,
 }
 
 /// The two folders.
@@ -57,7 +46,9 @@ impl Output {
                 output: cohort.into(),
             });
         }
-        if files_under(cohort).is_ok_and(|files| !files.is_empty()) {
+        if files_under(cohort)
+            .is_ok_and(|found| !found.files.is_empty() || !found.unreadable.is_empty())
+        {
             return Err(CurateError::OutputInUse { path: cohort.into() });
         }
         for folder in [cohort.join("studies").as_path(), private] {
@@ -88,27 +79,26 @@ impl Output {
         self.write("flow.svg", &flow::svg(&summary.counts))
     }
 
-    /// The records last: a cohort without them is not finished.
+    /// Records and header last: a cohort without them is not finished. What else there is to say
+    /// of the cohort stands in `summary.json`.
     pub(super) fn write_cohort(
         &self,
         records: &[StudyRecord],
         summary: &Summary,
     ) -> Result<(), CurateError> {
-        let studies = |name: &str| {
-            let split = summary.counts.splits.iter().find(|(split, _)| split == name);
-            split.map_or(0, |(_, count)| count.studies)
+        let splits = summary.counts.splits.iter().filter(|(_, count)| count.studies > 0);
+        let header = CohortHeader {
+            kind: CohortKind::Clinical,
+            source: format!(
+                "{} studies of {} patients from a hospital's archive",
+                records.len(),
+                summary.patients
+            ),
+            program: format!("trainer {}", env!("CARGO_PKG_VERSION")),
+            seed: None,
+            studies: splits.map(|(name, count)| (name.clone(), count.studies)).collect(),
         };
-        let manifest = Manifest {
-            kind: "clinical",
-            version: env!("CARGO_PKG_VERSION"),
-            studies: records.len(),
-            patients: summary.patients,
-            train: studies("train"),
-            validation: studies("validation"),
-            test: studies("test"),
-        };
-        self.write("cohort.toml", &toml::to_string(&manifest).unwrap_or_default())?;
-        self.write("cohort.jsonl", &lines(records))
+        Ok(cohort::write(&self.cohort, &header, records)?)
     }
 
     fn write(&self, name: &str, text: &str) -> Result<(), CurateError> {

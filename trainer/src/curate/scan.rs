@@ -68,19 +68,27 @@ pub(super) struct Export {
     /// In order of their UIDs.
     pub(super) studies: Vec<Found>,
     pub(super) bad: Vec<BadFile>,
+    /// Folders that could not be looked into.
+    pub(super) unreadable: Vec<BadFile>,
 }
 
 /// Reads the headers of all files under `folders`.
 pub(super) fn scan(folders: &[PathBuf], progress: &Progress<'_>) -> Result<Export, CurateError> {
     let mut paths = Vec::new();
+    let mut unreadable = Vec::new();
     for folder in folders {
         let fails =
             |source| CurateError::Read { what: "DICOM folder", path: folder.clone(), source };
-        paths.extend(files_under(folder).map_err(fails)?);
+        let under = files_under(folder).map_err(fails)?;
+        paths.extend(under.files);
+        unreadable.extend(under.unreadable);
     }
     paths.sort();
     paths.dedup();
-    let mut export = Export { files: paths.len(), ..Export::default() };
+    unreadable.sort();
+    unreadable.dedup();
+    let unreadable = unreadable.into_iter().map(|(path, what)| BadFile { path, what }).collect();
+    let mut export = Export { files: paths.len(), unreadable, ..Export::default() };
     let mut studies: BTreeMap<String, Found> = BTreeMap::new();
     for (index, chunk) in paths.chunks(CHUNK).enumerate() {
         progress("reading headers", index * CHUNK, paths.len());

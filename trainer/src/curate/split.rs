@@ -85,6 +85,36 @@ pub fn verify(records: &[StudyRecord]) -> Result<(), CurateError> {
     Ok(())
 }
 
+/// Refuses a cohort that has nothing to train on, and says which key took it all.
+pub(super) fn verify_training(
+    records: &[StudyRecord],
+    rule: &SplitRule,
+) -> Result<(), CurateError> {
+    if records.iter().any(|record| record.split == Split::Train) {
+        return Ok(());
+    }
+    let validation = records.iter().filter(|r| r.split == Split::Validation).count();
+    let what = if validation > 0 {
+        format!(
+            "split.validation_percent is {}, and all {validation} studies outside of the test \
+             split fell to validation: give a smaller percentage, or another split.salt",
+            rule.validation_percent
+        )
+    } else if let Some(percent) = rule.test_last_percent {
+        format!(
+            "split.test_last_percent is {percent}, and every patient has a study among these: \
+             give a smaller percentage"
+        )
+    } else {
+        let day = rule.test_from.map(|day| day.to_string()).unwrap_or_default();
+        format!(
+            "split.test_from is {day}, and every patient has a study on or after that day: give a \
+             later day"
+        )
+    };
+    Err(CurateError::NoTraining { studies: records.len(), what })
+}
+
 /// The word of a split.
 pub(super) fn name(split: Split) -> &'static str {
     match split {
@@ -100,7 +130,7 @@ mod tests {
 
     use jiff::civil::date;
 
-    use super::{Member, assign, verify};
+    use super::{Member, assign, verify, verify_training};
     use crate::cohort::record::{Demographics, Report, Split, StudyRecord};
     use crate::curate::config::SplitRule;
 
@@ -149,9 +179,8 @@ mod tests {
         assert_eq!(splits, assign(&members, &rule(10.0)));
     }
 
-    #[test]
-    fn a_patient_in_two_splits_is_refused() {
-        let record = |id: &str, split| StudyRecord {
+    fn record(id: &str, split: Split) -> StudyRecord {
+        StudyRecord {
             id: id.into(),
             patient: "p1".into(),
             split,
@@ -159,7 +188,31 @@ mod tests {
             description: String::new(),
             report: Report::default(),
             demographics: Demographics::default(),
+        }
+    }
+
+    #[test]
+    fn a_cohort_without_training_studies_is_refused_with_the_key() {
+        let complaint = |splits: &[Split], rule: &SplitRule| {
+            let records: Vec<StudyRecord> = splits.iter().map(|s| record("s1", *s)).collect();
+            verify_training(&records, rule).err().map_or_else(String::new, |e| e.to_string())
         };
+        assert_eq!(complaint(&[Split::Train, Split::Test], &rule(10.0)), "");
+        assert_eq!(
+            complaint(&[Split::Test], &rule(90.0)),
+            "no study of the 1 in the cohort is left to train on: split.test_last_percent is 90, \
+             and every patient has a study among these: give a smaller percentage"
+        );
+        assert_eq!(
+            complaint(&[Split::Validation, Split::Test], &rule(10.0)),
+            "no study of the 2 in the cohort is left to train on: split.validation_percent is 20, \
+             and all 1 studies outside of the test split fell to validation: give a smaller \
+             percentage, or another split.salt"
+        );
+    }
+
+    #[test]
+    fn a_patient_in_two_splits_is_refused() {
         let good = [record("s1", Split::Train), record("s2", Split::Train)];
         assert!(verify(&good).is_ok());
         let split = [record("s1", Split::Train), record("s2", Split::Test)];

@@ -96,6 +96,8 @@ pub struct Summary {
     pub counts: Counts,
     /// Files that could not be read or copied.
     pub bad_files: usize,
+    /// Folders of the export that could not be looked into; their files are counted nowhere.
+    pub bad_folders: usize,
     /// Reports read, and parts of report files that could not be.
     pub reports: usize,
     /// See above.
@@ -137,13 +139,14 @@ pub(super) struct Input<'a> {
     pub(super) series: &'a [Vec<SeriesFacts>],
     pub(super) joined: &'a [JoinedBy],
     pub(super) bad_files: usize,
+    pub(super) bad_folders: usize,
     pub(super) reports: usize,
     pub(super) bad_reports: usize,
 }
 
 impl Summary {
     pub(super) fn new(input: Input<'_>) -> Self {
-        let Input { counts, records, series, joined, bad_files, reports, bad_reports } = input;
+        let Input { counts, records, series, joined, .. } = input;
         let known = |text: Option<String>| text.unwrap_or_else(|| "not known".into());
         let facts = || series.iter().flatten();
         let patients: BTreeSet<&str> =
@@ -159,9 +162,10 @@ impl Summary {
             decade => format!("{:02}-{:02}", decade * 10, decade * 10 + 9),
         };
         Self {
-            bad_files,
-            reports,
-            bad_reports,
+            bad_files: input.bad_files,
+            bad_folders: input.bad_folders,
+            reports: input.reports,
+            bad_reports: input.bad_reports,
             joined_by: tally(joined.iter().map(word)),
             patients: patients.len(),
             age_years: Spread::of(people().filter_map(|person| person.age_years)),
@@ -192,6 +196,11 @@ impl Summary {
         let mut out = String::new();
         let Counts { files, studies, included, .. } = self.counts;
         line(&mut out, "Files", &format!("{files}, of which {} could not be used", self.bad_files));
+        if self.bad_folders > 0 {
+            let text =
+                format!("{} folders could not be read: see rejected.jsonl", self.bad_folders);
+            line(&mut out, "", &text);
+        }
         line(
             &mut out,
             "Reports",

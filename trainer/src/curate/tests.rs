@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use super::exclusion::Exclusion;
 use super::{Config, CurateError, Summary, curate};
 use crate::cohort::record::{Setting, Sex, Split, StudyRecord};
+use crate::cohort::{Cohort, CohortKind};
 
 #[path = "../../../tests/support/phantom.rs"]
 #[expect(dead_code, unreachable_pub, reason = "shared with other crates; a part is used here")]
@@ -222,7 +223,7 @@ fn stacks(folder: &Path) -> Vec<(String, Option<String>, Stack)> {
 
 /// Every file below a folder, by its path in it.
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let files = super::report_files::files_under(folder).unwrap();
+    let files = super::report_files::files_under(folder).unwrap().files;
     let inside = |path: &PathBuf| path.strip_prefix(folder).unwrap().to_owned();
     files.iter().map(|path| (inside(path), fs::read(path).unwrap())).collect()
 }
@@ -293,6 +294,18 @@ fn every_study_is_counted_once_and_nothing_names_the_patient() {
 }
 
 #[test]
+fn later_stages_open_the_cohort() {
+    let site = Site::export();
+    site.curate("cohort").unwrap();
+    let cohort = Cohort::open(&site.path("cohort")).unwrap();
+    assert_eq!(cohort.header.kind, CohortKind::Clinical);
+    assert_eq!(cohort.header.source, "2 studies of 2 patients from a hospital's archive");
+    let studies = [("test".to_owned(), 1), ("train".to_owned(), 1)];
+    assert_eq!(cohort.header.studies, studies.into());
+    assert_eq!(cohort.records, site.records("cohort"));
+}
+
+#[test]
 fn images_are_read_back_as_they_were() {
     let site = Site::export();
     site.curate("cohort").unwrap();
@@ -344,5 +357,11 @@ fn what_cannot_work_is_said() {
         complain("b"),
         "no study of 9 passed the inclusion rules; most were left out because: not head, brain, \
          orbits, face or neck; b/rejected.jsonl lists every study"
+    );
+    write(&config.replace("2021-01-01", "2019-01-01"));
+    assert_eq!(
+        complain("c"),
+        "no study of the 3 in the cohort is left to train on: split.test_from is 2019-01-01, and \
+         every patient has a study on or after that day: give a later day"
     );
 }

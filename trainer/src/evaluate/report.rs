@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
+use models::dims::PATCH_THIN_VOX;
 use models::engine::{DeviceChoice, Engine, Precision, StudyInput, StudyScores};
 use models::labels::DIAGNOSES;
 use models::tokens::StudyPatches;
@@ -18,7 +19,7 @@ use super::leak::{LeakReport, measure};
 use super::metrics::{Auroc, auroc, average_precision, pearson};
 use super::rows::Rows;
 use crate::cohort::record::{Split, StudyLabels};
-use crate::cohort::shard::{Store, Values};
+use crate::cohort::shard::{SeriesView, Store, Values};
 use crate::cohort::{Cohort, write_lines};
 use crate::export::card::{self, ModelCard};
 use crate::export::check::CheckStudy;
@@ -400,13 +401,17 @@ pub fn card(words: &CardWords, metrics: &Path) -> anyhow::Result<ModelCard> {
 /// Both leak baselines of a cohort.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Leaks {
-    /// From series names, study description and scanner.
+    /// From series names, study description, scanner, field strength, and the numbers of series
+    /// and slices. Echo and repetition times are no part of it: a shard does not hold them, so
+    /// what they give away is not measured here.
     pub headers: LeakReport,
     /// From histograms of intensities.
     pub histograms: LeakReport,
 }
 
-/// Asks what the labels can be told from without looking at the images.
+/// Asks what the labels can be told from without looking at the images. What a shard does not
+/// hold of the headers, which are the times of the sequence and the size of its images, is left
+/// out.
 ///
 /// # Errors
 ///
@@ -417,10 +422,7 @@ pub fn leaks(cohort: &Cohort) -> anyhow::Result<Leaks> {
     let (mut labels, mut splits) = (Vec::new(), Vec::new());
     for record in &cohort.records {
         let (_, views) = store.study(&record.id)?;
-        let series: Vec<SeriesHeader> = views
-            .iter()
-            .map(|v| SeriesHeader { name: v.name.to_owned(), ..SeriesHeader::default() })
-            .collect();
+        let series: Vec<SeriesHeader> = views.iter().map(header).collect();
         names.extend(headers(record, &series, false));
         let patches = StudyPatches { series: views.iter().map(|v| v.patches()).collect() };
         let series: Vec<&str> = views.iter().map(|v| v.name).collect();
@@ -436,6 +438,19 @@ pub fn leaks(cohort: &Cohort) -> anyhow::Result<Leaks> {
     Ok(leaks)
 }
 
+/// What a shard holds of a series' header. Slices are those up to the last patch that was kept,
+/// in whole patches; columns and rows are not known, and count for no feature.
+fn header(view: &SeriesView<'_>) -> SeriesHeader {
+    let starts = view.coordinates.iter().map(|start| usize::from(start[view.thin_axis]));
+    let slices = starts.max().map_or(0, |last| last + PATCH_THIN_VOX);
+    SeriesHeader {
+        name: view.name.to_owned(),
+        repetition_ms: None,
+        echo_ms: None,
+        size_vox: [0, 0, slices],
+    }
+}
+
 impl fmt::Display for Leaks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (d, name) in DIAGNOSES.iter().enumerate() {
@@ -448,7 +463,8 @@ impl fmt::Display for Leaks {
         let mean = |report: &LeakReport| report.mean.unwrap_or(f64::NAN);
         write!(
             f,
-            "mean AUROC from headers and names {:.3}, from histograms {:.3} (0.5 is chance)",
+            "mean AUROC from names, scanner and slices {:.3}, from histograms {:.3} (0.5 is \
+             chance)",
             mean(&self.headers),
             mean(&self.histograms)
         )

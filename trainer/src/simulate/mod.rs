@@ -87,6 +87,10 @@ fn grid_mm() -> f32 {
 /// Studies of a shard.
 const STUDIES_PER_SHARD: usize = 32;
 
+/// Seeds that have room in an id, which is also an Accession Number (0008,0050) of at most 16
+/// characters: the letter, eight digits of the seed, a hyphen and six digits of the study.
+const SEEDS: u64 = 100_000_000;
+
 /// Everything that every study needs.
 struct Simulator<'a> {
     config: &'a SimulateRun,
@@ -118,21 +122,7 @@ pub fn simulate(
     decoder: &Decoder,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> anyhow::Result<CohortHeader> {
-    let only = config.only.as_ref().map(|name| {
-        DIAGNOSES.iter().position(|d| d == name).ok_or_else(|| {
-            anyhow::anyhow!(
-                "only = {name:?} is no diagnosis; names stand in models::labels, for example {:?}",
-                DIAGNOSES[7]
-            )
-        })
-    });
-    let total = config.train + config.validation + config.test;
-    anyhow::ensure!(total > 0, "train, validation and test are 0: there is nothing to simulate");
-    anyhow::ensure!(
-        (0.5..=3.0).contains(&config.grid_mm),
-        "grid_mm is {}, expected 0.5 to 3.0",
-        config.grid_mm
-    );
+    let (total, only) = check(config)?;
     std::fs::create_dir_all(folder)?;
     let atlas = Atlas::load()?;
     let simulator = Simulator {
@@ -140,7 +130,7 @@ pub fn simulate(
         anatomies: [(atlas.mirrored(), Table::load()?), (atlas, Table::load()?)],
         writer: Writer::load()?,
         triage: ReferralTable::built_in()?,
-        only: only.transpose()?,
+        only,
         decoder,
         folder,
     };
@@ -206,6 +196,36 @@ pub fn simulate(
     Ok(header)
 }
 
+/// Number of studies and of the only diagnosis, of a configuration that can work.
+fn check(config: &SimulateRun) -> anyhow::Result<(usize, Option<usize>)> {
+    let only = config.only.as_ref().map(|name| {
+        DIAGNOSES.iter().position(|d| d == name).ok_or_else(|| {
+            anyhow::anyhow!(
+                "only = {name:?} is no diagnosis; names stand in models::labels, for example {:?}",
+                DIAGNOSES[7]
+            )
+        })
+    });
+    let SimulateRun { seed, train, validation, test, keep, weeks, grid_mm, .. } = config;
+    let total = train + validation + test;
+    anyhow::ensure!(total > 0, "train, validation and test are 0: there is nothing to simulate");
+    anyhow::ensure!(
+        *keep <= total,
+        "keep is {keep}, but train, validation and test are {total} studies together: keep at \
+         most these"
+    );
+    anyhow::ensure!(
+        *weeks > 0,
+        "weeks is 0, which leaves no day for a study: give at least 1, or leave it out for 52"
+    );
+    anyhow::ensure!(
+        *seed < SEEDS,
+        "seed is {seed}, but it stands in the studies' ids, which have room for seeds below {SEEDS}"
+    );
+    anyhow::ensure!((0.5..=3.0).contains(grid_mm), "grid_mm is {grid_mm}, expected 0.5 to 3.0");
+    Ok((total, only.transpose()?))
+}
+
 /// What is known of one study, kept beside its shard until the cohort is whole.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Part {
@@ -227,7 +247,9 @@ impl Simulator<'_> {
     }
 
     fn study(&self, index: usize) -> anyhow::Result<Simulated> {
-        let id = format!("s{index:06}");
+        // The seed keeps ids and patients of several simulated cohorts apart.
+        let name = format!("{:04}-{index:06}", self.config.seed);
+        let id = format!("s{name}");
         let mut rng = rng(self.config.seed, index as u64);
         let patient = Patient::draw(self.config.weeks, &mut rng);
         let person = Person { age_years: patient.age_years, female: patient.sex == Sex::Female };
@@ -262,7 +284,7 @@ impl Simulator<'_> {
             protocol.sequences.iter().map(|s| session.acquire(s, &mut rng)).collect();
         let header = StudyHeader {
             study: id.clone(),
-            patient: format!("p{index:06}"),
+            patient: format!("p{name}"),
             seed: self.config.seed,
             sex: Some(patient.sex),
             age_years: Some(patient.age_years),
@@ -363,5 +385,29 @@ fn mask(series: &Series) -> Mask {
         spacing_mm: [f64::from(series.spacing_mm[1]), f64::from(series.spacing_mm[0]), spacing],
         origin_mm,
         direction: [row, column, towards],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SimulateRun, check};
+
+    #[test]
+    fn what_cannot_work_is_said() {
+        let complaint = |more: &str| {
+            let text = format!("seed = 1\ntrain = 2\nvalidation = 1\ntest = 1\n{more}");
+            let config: SimulateRun = toml::from_str(&text).unwrap();
+            check(&config).err().map_or_else(String::new, |error| error.to_string())
+        };
+        assert_eq!(complaint("keep = 4"), "");
+        assert_eq!(
+            complaint("keep = 5"),
+            "keep is 5, but train, validation and test are 4 studies together: keep at most these"
+        );
+        assert_eq!(
+            complaint("weeks = 0"),
+            "weeks is 0, which leaves no day for a study: give at least 1, or leave it out for 52"
+        );
+        assert_eq!(complaint("grid_mm = 4.0"), "grid_mm is 4, expected 0.5 to 3.0");
     }
 }

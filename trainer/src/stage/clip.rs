@@ -404,6 +404,10 @@ impl Data {
             "{}: fewer than two training studies have tokens; run `trainer tokens`",
             folder.display()
         );
+        // A study without a label is not a negative one.
+        ids.iter_mut().for_each(|(_, ids)| {
+            ids.retain(|id| cohort.labels.is_empty() || cohort.labels.contains_key(id));
+        });
         let path = folder.join("summaries.jsonl");
         let reports = if path.exists() {
             let lines: Vec<StudySummary> = read_lines(&path)?;
@@ -477,6 +481,7 @@ pub fn train(
     resume: bool,
     stop_after: Option<u64>,
     group: Group,
+    gradients: Option<PathBuf>,
 ) -> anyhow::Result<PathBuf> {
     let data = Data::open(&config.cohort)?;
     let vocabulary = Vocabulary::open(&config.text)?;
@@ -502,9 +507,22 @@ pub fn train(
         Some(names) => Overlay { first: names, then: &with_text },
         None => Overlay { first: &text, then: &fresh },
     };
+    anyhow::ensure!(
+        config.objective.lesions <= 0.0 || !data.cohort.truth.is_empty(),
+        "objective.lesions is {}, but {} has no truth.jsonl: only a simulated cohort knows which token a lesion is in; set it to 0",
+        config.objective.lesions,
+        config.cohort.display()
+    );
+    anyhow::ensure!(
+        config.objective.labels <= 0.0 || !data.labels.is_empty(),
+        "objective.labels is {}, but {} has no labels.jsonl; run `trainer label`, or set it to 0",
+        config.objective.labels,
+        config.cohort.display()
+    );
     let model = ClipModel::load(&Parameters::new(&source, &trained, DType::F32), &sizes)?;
     let mut learner = Learner::new(model, config.optimizer);
     learner.group = group;
+    learner.record = gradients;
     let labels: Vec<Vec<f32>> =
         data.split(Split::Train).iter().filter_map(|id| data.labels.get(id).cloned()).collect();
     let weights = Weights::of(&labels);

@@ -18,6 +18,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData, activation};
 use models::dims::{LATENT, PATCH_VOX};
 use models::engine::{DeviceChoice, Engine, Precision, StudyInput, StudyScores};
+use models::labels::DIAGNOSES;
 use models::nn::Compute;
 use models::nn::config::{MixerConfig, PrimaConfig, TokenizerConfig};
 use models::nn::head::Head;
@@ -41,11 +42,11 @@ use super::run::{Run, rng};
 use super::tasks::Tasks;
 use super::tokenizer::{TokensRun, tokens};
 use super::weights::{Fresh, Names, write};
-use crate::cohort::Cohort;
 use crate::cohort::record::Split;
 use crate::cohort::shard::{
     ShardSeries, ShardStudy, Store, Values, pack_latents, unpack, unpack_latents, write_shard,
 };
+use crate::cohort::{Cohort, CohortError};
 use crate::evaluate::embedding::linear_cka;
 use crate::evaluate::metrics::{auroc, spearman};
 use crate::evaluate::rows::Rows;
@@ -185,20 +186,27 @@ pub fn train(
     let taught: Vec<Taught> = serde_json::from_slice(&std::fs::read(lessons.join("taught.json"))?)?;
     let taught: HashMap<String, Taught> = taught.into_iter().map(|t| (t.id.clone(), t)).collect();
     let tokenizer = folder.join(TOKENIZER);
+    let same = same_tokenizer(&manifest.sizes.tokenizer, &mixer);
     if !tokenizer.exists() {
         imitate_tokens(config, mixer, &cohort, &patches, &lessons, &mut run, &tokenizer)?;
     }
-    if !folder.join("tokens-0000.safetensors").exists() {
+    let own = folder.join("tokens");
+    if !same && !own.exists() {
         let written = TokensRun {
             cohort: config.cohort.clone(),
             tokenizer,
             sizes: config.sizes.tokenizer.clone(),
             device: config.device,
         };
-        tokens(&written, folder, |done, total| run.progress(done, total))?;
+        let partial = folder.join("tokens.partial");
+        std::fs::create_dir_all(&partial)?;
+        tokens(&written, &partial, |done, total| run.progress(done, total))?;
+        std::fs::rename(&partial, &own)?;
     }
-    let store = Store::open(folder, Values::Latents)?;
-    let school = School { config, cohort, store, taught, manifest };
+    // With the teacher's own tokenizer the tokens are the teacher's.
+    let store = Store::open(if same { &lessons } else { &own }, Values::Latents)?;
+    let services = Tasks::of(&cohort).services;
+    let school = School { config, cohort, store, taught, manifest, services };
     let student = school.imitate_network(&mut run, &device, stop_after)?;
     school.graduate(&student, folder, &device)?;
     Ok(folder.to_owned())
@@ -303,6 +311,12 @@ fn logits(scores: &StudyScores) -> Vec<f32> {
     labels.chain(scores.priority.iter().map(|s| s.logit)).collect()
 }
 
+/// True when the student takes the teacher's tokenizer over as it is.
+fn same_tokenizer(teacher: &TokenizerConfig, student: &MixerConfig) -> bool {
+    let network = |sizes: &MixerConfig| MixerConfig { codebook: 0, codebook_dim: 0, ..*sizes };
+    matches!(teacher, TokenizerConfig::Mixer(teacher) if network(teacher) == network(student))
+}
+
 /// The student's tokenizer learns the teacher's tokens; one that is a mixer of the same sizes is
 /// taken over as it is.
 fn imitate_tokens(
@@ -319,10 +333,7 @@ fn imitate_tokens(
     let load = |at: &Parameters<'_>| MixerEncoder::load(at, &sizes);
     let names = Names::of(&device, load)?;
     let teacher = Bundle::open(&config.teacher)?;
-    let same = matches!(&teacher.manifest().sizes.tokenizer, TokenizerConfig::Mixer(other)
-        if MixerConfig { codebook: 0, codebook_dim: 0, ..*other }
-            == MixerConfig { codebook: 0, codebook_dim: 0, ..sizes });
-    if same {
+    if same_tokenizer(&teacher.manifest().sizes.tokenizer, &sizes) {
         let weights = teacher.open_file(TOKENIZER)?;
         let encoder = load(&Parameters::new(&weights, &device, DType::F32))?;
         write(out, &names.tensors(&encoder), false)?;
@@ -383,6 +394,8 @@ struct School<'a> {
     store: Store,
     taught: HashMap<String, Taught>,
     manifest: Manifest,
+    /// Services that the cohort's labels know.
+    services: Vec<String>,
 }
 
 /// A batch of studies.
@@ -483,7 +496,8 @@ impl School<'_> {
         // difference of logits means nothing.
         let belief = activation::sigmoid(target.clone().narrow(1, 0, binary));
         let own = found.clone().narrow(1, 0, binary);
-        let mut logits = cross_entropy(own.clone(), belief);
+        let all = belief.clone().ones_like();
+        let mut logits = masked_cross_entropy(own.clone(), belief, all);
         if classes > 0 {
             let belief = activation::softmax(target.narrow(1, binary, classes), 1);
             let own = activation::log_softmax(found.clone().narrow(1, binary, classes), 1);
@@ -494,20 +508,33 @@ impl School<'_> {
         let mut loss =
             series * objective.series + embedding * objective.embedding + logits * objective.logits;
         if objective.labels > 0.0 {
-            let tasks = Tasks { services: self.services() };
-            let targets = lesson.ids.iter().map(|id| tasks.targets(&self.cohort, id));
-            let targets: Vec<f32> =
-                targets.map(|t| t.map(|t| t.binary)).collect::<Result<Vec<_>, _>>()?.concat();
-            let labels = TensorData::new(targets, [lesson.ids.len(), binary]);
-            let term = cross_entropy(own, Tensor::from_data(labels, device));
+            let targets = lesson.ids.iter().map(|id| self.targets(id));
+            let targets = targets.collect::<Result<Vec<_>, _>>()?.concat();
+            let known = targets.iter().map(|t| f32::from(u8::from(t.is_some()))).collect();
+            let values_of = targets.iter().map(|t| f32::from(u8::from(*t == Some(true)))).collect();
+            let tensor = |values: Vec<f32>| {
+                let data = TensorData::new(values, [lesson.ids.len(), binary]);
+                Tensor::<Compute, 2>::from_data(data, device)
+            };
+            let term = masked_cross_entropy(own, tensor(values_of), tensor(known));
             values[3] = super::scalar(&term);
             loss = loss + term * objective.labels;
         }
         Ok((loss, values))
     }
 
-    fn services(&self) -> Vec<String> {
-        self.manifest.referral.iter().map(|head| head.name.clone()).collect()
+    /// What the cohort says of each yes-or-no output, by its name; `None` for one that the cohort
+    /// does not know.
+    fn targets(&self, id: &str) -> Result<Vec<Option<bool>>, CohortError> {
+        let labels = self.cohort.labels(id)?;
+        let of = |name: &String| {
+            let diagnosis = DIAGNOSES.iter().position(|d| d == name);
+            diagnosis
+                .map(|d| labels.diagnoses[d])
+                .or_else(|| self.services.contains(name).then(|| labels.referrals.contains(name)))
+        };
+        let heads = self.manifest.diagnosis.iter().chain(&self.manifest.referral);
+        Ok(heads.map(|head| of(&head.name)).collect())
     }
 
     /// Logits and embeddings of the student for whole studies.
@@ -557,7 +584,7 @@ impl School<'_> {
             let scores: Vec<f64> = own.iter().map(|row| row[i]).collect();
             let labels: Vec<bool> = match self.truth(&validation, i) {
                 Some(labels) => labels,
-                // Without labels the student is positive as often as its teacher.
+                // Without labels the teacher's decisions stand for them.
                 None => {
                     let logit = |id: &String| self.taught[id].logits[i] >= head.threshold;
                     validation.iter().map(logit).collect()
@@ -586,10 +613,7 @@ impl School<'_> {
 
     /// Labels of an output, where the cohort has them.
     fn truth(&self, ids: &[String], output: usize) -> Option<Vec<bool>> {
-        let tasks = Tasks { services: self.services() };
-        let targets = ids.iter().map(|id| tasks.targets(&self.cohort, id).ok());
-        let targets: Option<Vec<_>> = targets.collect();
-        Some(targets?.iter().map(|t| t.binary[output] > 0.5).collect())
+        ids.iter().map(|id| self.targets(id).ok()?[output]).collect()
     }
 
     fn agreement(
@@ -685,10 +709,15 @@ fn relational(own: Tensor<Compute, 2>, teacher: Tensor<Compute, 2>) -> Tensor<Co
     (similarity(own) - similarity(teacher)).powi_scalar(2).mean()
 }
 
-/// Binary cross entropy against probabilities, summed over outputs, averaged over studies.
-fn cross_entropy(logits: Tensor<Compute, 2>, targets: Tensor<Compute, 2>) -> Tensor<Compute, 1> {
+/// Binary cross entropy against probabilities, summed over the outputs whose mask is 1, averaged
+/// over studies.
+fn masked_cross_entropy(
+    logits: Tensor<Compute, 2>,
+    targets: Tensor<Compute, 2>,
+    mask: Tensor<Compute, 2>,
+) -> Tensor<Compute, 1> {
     let n = logits.dims()[0] as f64;
-    (activation::softplus(logits.clone(), 1.0) - logits * targets).sum() / n
+    ((activation::softplus(logits.clone(), 1.0) - logits * targets) * mask).sum() / n
 }
 
 /// `outputs.toml`: the shared head's outputs.

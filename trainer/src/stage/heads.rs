@@ -352,7 +352,8 @@ fn fit(
             let better = match (&kept, found) {
                 (None, _) => true,
                 (Some(old), Some(found)) => old.validation.is_none_or(|old| found > old),
-                (Some(_), None) => false,
+                // Without positives or negatives on the validation split the last epoch stays.
+                (Some(old), None) => old.validation.is_none(),
             };
             if better {
                 *kept = Some(fitted(kind, output, &tensors, &logits, validation, config, found));

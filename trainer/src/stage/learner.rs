@@ -1,6 +1,6 @@
 //! A network with its optimiser, and the loop that every stage trains in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::group::Group;
 use super::run::{Run, RunError};
+use super::weights::NamedTensor;
 
 /// Steps in a row without a finite gradient after which training stops.
 const GIVE_UP: usize = 10;
@@ -79,6 +80,8 @@ pub struct Learner<M: AutodiffModule<Compute>> {
     pub model: M,
     /// The processes that train it.
     pub group: Group,
+    /// Where the gradients of the next step are written, for comparison.
+    pub record: Option<PathBuf>,
     optimizer: OptimizerAdaptor<AdamW, M, Compute>,
     accumulator: GradientsAccumulator<M>,
     config: OptimizerConfig,
@@ -91,11 +94,14 @@ impl<M: AutodiffModule<Compute>> Learner<M> {
     pub fn new(model: M, config: OptimizerConfig) -> Self {
         let optimizer = AdamWConfig::new()
             .with_weight_decay(config.weight_decay)
+            // burn's own 1e-5 is above many gradients, whose steps would shrink.
+            .with_epsilon(1e-8)
             .with_grad_clipping(Some(GradientClippingConfig::Norm(config.clip_norm)))
             .init();
         Self {
             model,
             group: Group::alone(),
+            record: None,
             optimizer,
             accumulator: GradientsAccumulator::new(),
             config,
@@ -120,8 +126,11 @@ impl<M: AutodiffModule<Compute>> Learner<M> {
     /// # Errors
     ///
     /// When no gradient was finite for ten steps in a row.
-    pub fn update(&mut self, step: u64, total: u64) -> Result<f64, Diverged> {
+    pub fn update(&mut self, step: u64, total: u64) -> anyhow::Result<f64> {
         let gradients = self.group.sum(&self.model, self.accumulator.grads());
+        if let Some(path) = self.record.take().filter(|_| self.group.rank() == 0) {
+            write_gradients(&self.model, &gradients, &path)?;
+        }
         let norm = norm(&self.model, &gradients);
         if norm.is_finite() {
             self.refused = 0;
@@ -130,7 +139,7 @@ impl<M: AutodiffModule<Compute>> Learner<M> {
         } else {
             self.refused += 1;
             if self.refused >= GIVE_UP {
-                return Err(Diverged { step });
+                return Err(Diverged { step }.into());
             }
         }
         Ok(norm)
@@ -271,6 +280,30 @@ pub struct Schedule {
 
 /// Backend of gradients.
 type Inner = <Compute as AutodiffBackend>::InnerBackend;
+
+/// Writes gradients in the order in which burn visits parameters.
+fn write_gradients<M: AutodiffModule<Compute>>(
+    model: &M,
+    gradients: &GradientsParams,
+    path: &Path,
+) -> anyhow::Result<()> {
+    struct Collected<'a>(&'a GradientsParams, Vec<NamedTensor>);
+    impl ModuleVisitor<Compute> for Collected<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Compute, D>>) {
+            if let Some(gradient) = self.0.get::<Inner, D>(param.id) {
+                self.1.push(NamedTensor {
+                    name: format!("{:04}", self.1.len()),
+                    shape: gradient.dims().to_vec(),
+                    values: gradient.into_data().iter().collect(),
+                });
+            }
+        }
+    }
+    let mut collected = Collected(gradients, Vec::new());
+    model.visit(&mut collected);
+    super::weights::write(path, &collected.1, false)?;
+    Ok(())
+}
 
 /// Euclidean norm over all gradients of a network.
 fn norm<M: AutodiffModule<Compute>>(model: &M, gradients: &GradientsParams) -> f64 {

@@ -100,16 +100,19 @@ impl Coder<Compute> {
         })
     }
 
-    /// Patches to latent values, `[B, 4096]` thin axis first to `[B, 2, 2, 8, 8]`.
+    /// Patches to latent values, `[B, 4096]` thin axis first to `[B, 2, 2, 8, 8]`. A convolution
+    /// sees the thin axis as axis `thin` of three, as in serving; a mixer always as the first.
     ///
     /// # Panics
     ///
     /// Never: one of the two is there.
     #[must_use]
-    pub fn encode(&self, patches: Tensor<Compute, 2>) -> Tensor<Compute, 5> {
+    pub fn encode(&self, patches: Tensor<Compute, 2>, thin: usize) -> Tensor<Compute, 5> {
         let batch = patches.dims()[0];
         match (&self.conv, &self.mixer) {
-            (Some((encoder, _)), _) => encoder.forward(volume(patches)),
+            (Some((encoder, _)), _) => {
+                encoder.forward(volume(patches).swap_dims(2, 2 + thin)).swap_dims(2, 2 + thin)
+            }
             (None, Some((encoder, _))) => encoder.forward(patches).reshape([batch, 2, 2, 8, 8]),
             (None, None) => unreachable!("built with one of the two"),
         }
@@ -121,14 +124,15 @@ impl Coder<Compute> {
     ///
     /// Never: one of the two is there.
     #[must_use]
-    pub fn decode(&self, latents: Tensor<Compute, 5>) -> Tensor<Compute, 2> {
+    pub fn decode(&self, latents: Tensor<Compute, 5>, thin: usize) -> Tensor<Compute, 2> {
         let batch = latents.dims()[0];
         match (&self.conv, &self.mixer) {
             (Some((_, decoder)), _) => {
                 let edge = PATCH_IN_PLANE_VOX;
                 // The two copies of a slice are averaged.
                 decoder
-                    .forward(latents)
+                    .forward(latents.swap_dims(2, 2 + thin))
+                    .swap_dims(2, 2 + thin)
                     .reshape([batch, PATCH_THIN_VOX, THIN_REPEAT, edge * edge])
                     .mean_dim(2)
                     .reshape([batch, PATCH_VOX])
@@ -242,8 +246,9 @@ impl Task<Coder<Compute>> for Patches<'_> {
         let patches = sample(&self.store, &self.ids, batch, &mut rng)?;
         let x = TensorData::new(patches, [batch, PATCH_VOX]);
         let x = permuted(Tensor::<Compute, 2>::from_data(x, &self.trained), &mut rng);
+        let thin = rng.random_range(0..3);
         let Some(quantizer) = self.quantizer.take() else { return Ok(Vec::new()) };
-        let (outcome, next) = forward(&learner.model, quantizer, &x, self.codebook.codebook);
+        let (outcome, next) = forward(&learner.model, quantizer, &x, thin, self.codebook.codebook);
         self.quantizer = Some(next);
         self.shown = Some(x);
         learner.accumulate(&outcome.loss);
@@ -281,16 +286,17 @@ fn forward(
     coder: &Coder<Compute>,
     quantizer: Quantizer<Compute>,
     x: &Tensor<Compute, 2>,
+    thin: usize,
     codebook: usize,
 ) -> (Outcome, Quantizer<Compute>) {
     let ema = EmaConfig::default();
-    let z_e = coder.encode(x.clone());
+    let z_e = coder.encode(x.clone(), thin);
     // The codebook is no parameter: it is moved by averages, outside the graph.
     let fixed = z_e.clone().inner();
     let quantized = quantizer.forward(fixed.clone(), ema);
     let difference = Tensor::<Compute, 5>::from_inner(quantized.entries) - z_e.clone();
     let commitment = difference.clone().powi_scalar(2).mean() * ema.commitment;
-    let reconstruction = coder.decode(z_e + difference.detach());
+    let reconstruction = coder.decode(z_e + difference.detach(), thin);
     let l1 = (reconstruction - x.clone()).abs().mean();
     let mut counts = vec![0.0f64; codebook];
     for code in quantized.indices.into_data().iter::<i64>() {
@@ -308,7 +314,9 @@ fn forward(
         used,
         perplexity: entropy.sum::<f64>().exp(),
     };
-    (outcome, quantizer.ema_step(fixed, ema))
+    // Averages would keep a value that is no number for ever.
+    let finite = (outcome.l1 + outcome.commitment).is_finite();
+    (outcome, if finite { quantizer.ema_step(fixed, ema) } else { quantizer })
 }
 
 /// Patches of random series of random studies, `[B, 4096]`.
@@ -333,8 +341,8 @@ fn sample(
     Ok(patches)
 }
 
-/// Algorithm 1: the axes of a batch in random order. Patches lie with the thin axis first for
-/// every plane, so what is left to permute is which in-plane axis comes first.
+/// Algorithm 1, first half: which in-plane axis comes first. Where the thin axis lies is drawn
+/// for the coder, which alone can tell.
 fn permuted(x: Tensor<Compute, 2>, rng: &mut ChaCha8Rng) -> Tensor<Compute, 2> {
     let batch = x.dims()[0];
     let edge = PATCH_IN_PLANE_VOX;
@@ -350,7 +358,7 @@ fn reconstruction(coder: &Coder<Compute>, x: &Tensor<Compute, 2>) -> Picture {
     const SHOWN: usize = 12;
     let n = SHOWN.min(x.dims()[0]);
     let original = x.clone().narrow(0, 0, n);
-    let decoded = coder.decode(coder.encode(original.clone()));
+    let decoded = coder.decode(coder.encode(original.clone(), 0), 0);
     let edge = PATCH_IN_PLANE_VOX;
     let mut picture = Picture::new(n * (edge + 2), 2 * (edge + 2));
     for (row, tensor) in [original, decoded].into_iter().enumerate() {
@@ -402,7 +410,7 @@ pub fn tokens(
             let (description, series) = store.study(id)?;
             let series = series.iter().map(|series| {
                 let patches: Vec<f32> = series.values.iter().map(|v| unpack(*v)).collect();
-                let latents = encode(&coder, &patches, &device);
+                let latents = encode(&coder, &patches, series.thin_axis, &device);
                 count += series.coordinates.len();
                 ShardSeries {
                     name: series.name.to_owned(),
@@ -458,6 +466,7 @@ pub fn encoder(
 pub fn encode(
     encoder: &TokenEncoder<Compute>,
     patches: &[f32],
+    thin_axis: usize,
     device: &DispatchDevice,
 ) -> Vec<f32> {
     const BATCH: usize = 128;
@@ -466,7 +475,10 @@ pub fn encode(
         let x = TensorData::new(batch.to_vec(), [n, PATCH_VOX]);
         let x = Tensor::<Compute, 2>::from_data(x, device);
         let latents = match (&encoder.conv, &encoder.mixer) {
-            (Some(encoder), _) => encoder.forward(volume(x)).reshape([n, LATENT]),
+            (Some(encoder), _) => {
+                let x = volume(x).swap_dims(2, 2 + thin_axis);
+                encoder.forward(x).swap_dims(2, 2 + thin_axis).reshape([n, LATENT])
+            }
             (None, Some(encoder)) => encoder.forward(x),
             (None, None) => unreachable!("built with one of the two"),
         };

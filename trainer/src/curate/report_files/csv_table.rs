@@ -156,7 +156,8 @@ fn moment(format: &str, text: &str, zone: Option<&TimeZone>) -> Result<DateTime,
     })
 }
 
-/// A word of the table as one of the cohort's, through the table's own words first.
+/// A word of the table as one of the cohort's, through the table's own words first. The message
+/// goes into the cohort, so it names the column and not what stands there.
 fn word<T: DeserializeOwned>(
     source: &CsvSource,
     key: &str,
@@ -167,7 +168,16 @@ fn word<T: DeserializeOwned>(
     let text = mapped.map_or_else(|| cell.to_lowercase(), Clone::clone);
     let value: StrDeserializer<'_, ValueError> = text.as_str().into_deserializer();
     T::deserialize(value).map(Some).map_err(|_| {
-        format!("{key} \"{cell}\" is not known: map it in words.{key} of the configuration")
+        let columns = &source.columns;
+        let column = match key {
+            "setting" => &columns.setting,
+            "insurance" => &columns.insurance,
+            _ => &columns.county_density,
+        };
+        format!(
+            "what column \"{}\" says is no {key}: map it in words.{key} of the configuration",
+            column.as_deref().unwrap_or(key)
+        )
     })
 }
 
@@ -213,7 +223,7 @@ mod tests {
         assert_eq!(
             bad,
             [
-                "row 2: setting \"Ward 7\" is not known: map it in words.setting of the \
+                "row 2: what column \"Class\" says is no setting: map it in words.setting of the \
                  configuration",
                 "row 3: the study date is not written as date_format \"%m/%d/%Y\"",
                 "row 4: has 2 field(s), the header has 4: check quotes and delimiter",

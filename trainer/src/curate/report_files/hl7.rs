@@ -88,9 +88,8 @@ fn message(lines: &[&str], zone: Option<&TimeZone>) -> Result<Vec<SourceReport>,
     let segments = lines.iter().map(|line| Segment { line, with });
     let kind = Segment { line: header, with }.get(9, 1);
     if kind != "ORU" {
-        return Err(format!(
-            "is of type \"{kind}\" (MSH-9), expected \"ORU\": only results hold reports"
-        ));
+        // What stands there is not quoted: in a shifted segment it may be the patient's name.
+        return Err("is not of type \"ORU\" (MSH-9): only results hold reports".into());
     }
     let mut shared = SourceReport::default();
     let mut orders: Vec<Order<'_>> = vec![Order::default()];

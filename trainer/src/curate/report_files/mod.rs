@@ -149,8 +149,13 @@ impl Loaded {
         expected: &str,
     ) -> Result<(), CurateError> {
         let fails = |source| CurateError::Read { what: "report source", path: root.into(), source };
-        let (before, mut first) = (self.reports.len(), None);
-        for path in files_under(root).map_err(fails)? {
+        let found = files_under(root).map_err(fails)?;
+        let unreadable = found.unreadable.first();
+        let mut first = unreadable.map(|(path, what)| format!("{} {what}", path.display()));
+        let missed = found.unreadable.into_iter();
+        self.bad.extend(missed.map(|(path, what)| BadReport { path, place: None, what }));
+        let before = self.reports.len();
+        for path in found.files {
             let parsed = match read_limited(&path) {
                 Ok(bytes) => reader(&bytes, zone),
                 Err(error) => Parsed::fail(None, format!("cannot be read ({error})")),
@@ -181,22 +186,47 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
 }
 
-/// A file, or the files under a folder, in order of their paths; links are not followed.
-pub(super) fn files_under(root: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+/// What lies under a folder, in order of the paths.
+#[derive(Debug, Default)]
+pub(super) struct Under {
+    pub(super) files: Vec<PathBuf>,
+    /// What cannot be looked at below the folder, mostly folders, and why.
+    pub(super) unreadable: Vec<(PathBuf, String)>,
+}
+
+/// A file, or the files under a folder; links are not followed. Only a `root` that cannot be read
+/// is an error.
+pub(super) fn files_under(root: &Path) -> io::Result<Under> {
+    walk(root, entries)
+}
+
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
+}
+
+fn walk(root: &Path, entries: impl Fn(&Path) -> io::Result<Vec<PathBuf>>) -> io::Result<Under> {
+    let mut under = Under::default();
     let mut open = vec![root.to_owned()];
     while let Some(path) = open.pop() {
-        let meta = if path == root { fs::metadata(&path)? } else { fs::symlink_metadata(&path)? };
-        if meta.is_dir() {
-            for entry in fs::read_dir(&path)? {
-                open.push(entry?.path());
+        let meta = if path == root { fs::metadata(&path) } else { fs::symlink_metadata(&path) };
+        if meta.as_ref().is_ok_and(fs::Metadata::is_file) {
+            under.files.push(path);
+            continue;
+        }
+        let inside =
+            meta.and_then(|meta| if meta.is_dir() { entries(&path) } else { Ok(Vec::new()) });
+        match inside {
+            Ok(paths) => open.extend(paths),
+            Err(error) if path == root => return Err(error),
+            Err(error) => {
+                let what = format!("cannot be read ({error}), nor anything below it");
+                under.unreadable.push((path, what));
             }
-        } else if meta.is_file() {
-            files.push(path);
         }
     }
-    files.sort();
-    Ok(files)
+    under.files.sort();
+    under.unreadable.sort();
+    Ok(under)
 }
 
 /// Bytes as UTF-8 where they are, else as ISO 8859-1, so that no text is lost.
@@ -222,5 +252,38 @@ fn local(instant: &jiff::ZonedDateTime, zone: Option<&TimeZone>) -> DateTime {
     match zone {
         Some(zone) => instant.with_time_zone(zone.clone()).datetime(),
         None => instant.datetime(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io;
+    use std::path::Path;
+
+    use super::{entries, walk};
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_listed_and_the_others_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for folder in ["a", "locked", "z"] {
+            fs::create_dir(path(folder)).unwrap();
+            fs::write(path(folder).join("file"), "").unwrap();
+        }
+        let locked = path("locked");
+        // Permissions do not stop root, so the refusal is made here.
+        let refuse = |folder: &Path| {
+            if folder == locked.as_path() {
+                Err(io::Error::from(io::ErrorKind::PermissionDenied))
+            } else {
+                entries(folder)
+            }
+        };
+        let under = walk(dir.path(), refuse).unwrap();
+        assert_eq!(under.files, [path("a/file"), path("z/file")]);
+        let what = "cannot be read (permission denied), nor anything below it".to_owned();
+        assert_eq!(under.unreadable, [(locked.clone(), what)]);
+        assert!(walk(&locked, refuse).is_err());
     }
 }

@@ -140,9 +140,10 @@ pub struct StudySummary {
 
 /// Labels every study of a cohort folder from its report.
 ///
-/// Writes `labels.jsonl`; where that holds the simulator's truth or decisions of readers, it is
-/// left alone, the labels go to `labels-rules.jsonl` or `labels-language-model.jsonl`, and the
-/// agreement is part of the result. `progress` is called with the number of studies done.
+/// Writes `labels.jsonl`. Where that holds the simulator's truth, it is left alone, and the labels
+/// go to `labels-rules.jsonl` or `labels-language-model.jsonl`. Decisions of readers in it stay as
+/// they are, and only the other studies get new labels. With either, the agreement is part of the
+/// result. `progress` is called with the number of studies done.
 ///
 /// # Errors
 ///
@@ -178,12 +179,18 @@ pub fn label(
     }
 
     let known = reference(cohort)?;
-    let name = match known {
-        None => "labels.jsonl".to_owned(),
-        Some(_) => format!("labels-{}.jsonl", config.method.word()),
+    let truth: BTreeMap<&str, &[bool]> =
+        known.iter().map(|l| (l.id.as_str(), &l.diagnoses[..])).collect();
+    let path = if known.iter().any(|l| l.source == LabelSource::Truth) {
+        let path = cohort.join(format!("labels-{}.jsonl", config.method.word()));
+        write_lines(&path, labels.iter())?;
+        path
+    } else {
+        let path = cohort.join("labels.jsonl");
+        let open = labels.iter().filter(|l| !truth.contains_key(l.id.as_str()));
+        write_lines(&path, known.iter().chain(open))?;
+        path
     };
-    let path = cohort.join(name);
-    write_lines(&path, labels.iter())?;
     let evidence = cohort.join("labels-evidence.jsonl");
     write_lines(&evidence, records.iter().zip(&readings).map(evidence_line))?;
     let by_rules: BTreeMap<&str, &[bool]> =
@@ -192,14 +199,11 @@ pub fn label(
         let lines = labels.iter().zip(&readings).filter_map(disagreement);
         write_lines(&cohort.join("labels-disagreements.jsonl"), lines)?;
     }
-    let truth: Option<BTreeMap<&str, &[bool]>> = known
-        .as_ref()
-        .map(|known| known.iter().map(|l| (l.id.as_str(), &l.diagnoses[..])).collect());
     let count = |d: usize| labels.iter().filter(|l| l.diagnoses.get(d) == Some(&true)).count();
     Ok(LabelSummary {
         studies: labels.len(),
         positives: (0..DIAGNOSES.len()).map(count).collect(),
-        against_truth: truth.map(|truth| Agreement::of(&labels, &truth)),
+        against_truth: (!known.is_empty()).then(|| Agreement::of(&labels, &truth)),
         against_rules: model.map(|_| Agreement::of(&labels, &by_rules)),
         labels: path,
         evidence,
@@ -253,14 +257,14 @@ fn records(cohort: &Path) -> Result<Vec<StudyRecord>, ReportsError> {
 }
 
 /// Labels that are better than anything made here.
-fn reference(cohort: &Path) -> Result<Option<Vec<StudyLabels>>, LinesError> {
+fn reference(cohort: &Path) -> Result<Vec<StudyLabels>, LinesError> {
     let path = cohort.join("labels.jsonl");
     if !path.exists() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let mut known: Vec<StudyLabels> = read_lines(&path)?;
     known.retain(|l| matches!(l.source, LabelSource::Truth | LabelSource::Reader));
-    Ok((!known.is_empty()).then_some(known))
+    Ok(known)
 }
 
 fn evidence_line<'a>((record, reading): (&'a StudyRecord, &Reading)) -> EvidenceLine<'a> {

@@ -64,6 +64,25 @@ fn a_cohort_is_labelled_and_compared_with_its_truth() {
 }
 
 #[test]
+fn decisions_of_readers_stay_and_the_other_studies_are_labelled() {
+    let folder = cohort(&["Left convexity meningioma.", "Normal.", "Cavernoma of the pons."]);
+    let by_rules: Vec<StudyLabels> = read_lines(&run(&folder).unwrap().labels).unwrap();
+    // A reader saw something in the second study; a line of old rules denies the first.
+    let mut before = by_rules.clone();
+    before[0].diagnoses = vec![false; 52];
+    before[1].source = LabelSource::Reader;
+    before[1].diagnoses[7] = true;
+    let path = folder.path().join("labels.jsonl");
+    write_lines(&path, before.iter()).unwrap();
+    let summary = run(&folder).unwrap();
+    assert_eq!(summary.labels, path);
+    assert_eq!(summary.against_truth.unwrap().total(), LabelScore { both: 0, extra: 0, missed: 1 });
+    let mut after: Vec<StudyLabels> = read_lines(&path).unwrap();
+    after.sort_by(|a, b| a.id.cmp(&b.id));
+    assert_eq!(after, [by_rules[0].clone(), before[1].clone(), by_rules[2].clone()]);
+}
+
+#[test]
 fn a_language_model_is_compared_with_the_rules() {
     let folder = cohort(&["Left convexity meningioma.", "Possible cavernoma."]);
     let (url, peer) = serve(vec![Reply::Say("yes"), Reply::Say("yes")]);

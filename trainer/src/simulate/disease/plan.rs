@@ -89,7 +89,9 @@ impl Plan {
     }
 
     /// Adds the layers to a head that was built with this plan's pushes and changes; what stands
-    /// in the voxel mask. Sides of findings are turned where the anatomy was mirrored.
+    /// in the voxel mask. Sides of findings are turned where the anatomy was mirrored. A finding
+    /// whose component fills no voxel, because it fell outside of its tissue or under another one,
+    /// is not there: it leaves the findings and the mask.
     pub fn apply(&mut self, built: &mut Built) -> Vec<Lesion> {
         if built.to_head([40.0, 0.0, 20.0])[0] < built.to_head([-40.0, 0.0, 20.0])[0] {
             self.mirror();
@@ -105,25 +107,58 @@ impl Plan {
             }
         }
         let volumes_ml = volumes(built, &layers);
+        let gone = |c: Option<u8>| c.is_some_and(|c| volumes_ml[usize::from(c)] <= 0.0);
+        for layer in layers.iter_mut().filter(|layer| gone(layer.component)) {
+            layer.component = None;
+        }
         built.head.layers.extend(layers);
+        self.retain(|finding| !gone(finding.component));
         let mut lesions = Vec::new();
         for finding in &self.findings {
             let own = finding.cause.is_none_or(|c| self.findings[c].component != finding.component);
             if let Some(component) = finding.component.filter(|_| own) {
-                let volume_ml = volumes_ml[usize::from(component)];
-                if volume_ml <= 0.0 {
-                    continue;
-                }
                 lesions.push(Lesion {
                     component,
                     diagnosis: finding.diagnosis,
                     place: finding.places.first().map(Place::text).unwrap_or_default(),
-                    volume_ml,
+                    volume_ml: volumes_ml[usize::from(component)],
                     diameter_mm: finding.size_mm[0],
                 });
             }
         }
         lesions
+    }
+
+    /// Keeps some of the findings. What follows from one that leaves, such as the shift that its
+    /// push made all the same, follows from that one's own cause, or from none.
+    fn retain(&mut self, stays: impl Fn(&Finding) -> bool) {
+        let mut count = 0;
+        let index: Vec<Option<usize>> = self
+            .findings
+            .iter()
+            .map(|finding| {
+                stays(finding).then(|| {
+                    count += 1;
+                    count - 1
+                })
+            })
+            .collect();
+        let causes: Vec<Option<usize>> = self.findings.iter().map(|f| f.cause).collect();
+        for finding in &mut self.findings {
+            // A chain of causes is at most as long as the list.
+            for _ in 0..causes.len() {
+                match finding.cause {
+                    Some(cause) if index[cause].is_none() => finding.cause = causes[cause],
+                    _ => break,
+                }
+            }
+            finding.cause = finding.cause.and_then(|cause| index[cause]);
+        }
+        for brush in self.under.iter_mut().chain(&mut self.over) {
+            brush.finding = brush.finding.and_then(|finding| index[finding]);
+        }
+        let mut there = index.iter().map(Option::is_some);
+        self.findings.retain(|_| there.next().unwrap_or(false));
     }
 
     fn mirror(&mut self) {

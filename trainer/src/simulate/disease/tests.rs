@@ -83,6 +83,33 @@ fn oedema_that_is_planned_is_there() {
 }
 
 #[test]
+fn a_finding_that_fills_no_voxel_is_not_there() {
+    let atlas = Atlas::load().unwrap();
+    let table = Table::load().unwrap();
+    let label = number("tumor_adult_high_grade_glioma");
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut plan = plan_with(&atlas, &table, ADULT, &[label], &mut rng);
+    let tumour = plan.findings.iter().position(|f| f.diagnosis == label);
+    for brush in plan.under.iter_mut().chain(&mut plan.over) {
+        if brush.finding == tumour {
+            brush.opacity = 0.0;
+        }
+    }
+    let planned = plan.findings.len();
+    let mut head = built(&atlas, &plan, &mut rng);
+    let lesions = plan.apply(&mut head);
+    // The wider name of the same lesion leaves with it.
+    let labels = plan.labels();
+    assert!(!labels[label] && !labels[number("tumor_adult_glioma")]);
+    assert!(plan.findings.len() + 2 <= planned);
+    for finding in &plan.findings {
+        assert!(finding.cause.is_none_or(|cause| cause < plan.findings.len()), "{finding:?}");
+        let drawn = |component: u8| lesions.iter().any(|l| l.component == component);
+        assert!(finding.component.is_none_or(drawn), "{finding:?}");
+    }
+}
+
+#[test]
 fn every_label_is_frequent_enough_to_be_judged() {
     let atlas = Atlas::load().unwrap();
     let table = Table::load().unwrap();

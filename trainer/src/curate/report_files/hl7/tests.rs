@@ -90,7 +90,7 @@ fn bad_messages_are_told_apart_from_good_ones() {
         ("MSH|A", "message 1: declares no encoding characters (MSH-2)"),
         (
             "MSH|^~\\&|||||||ADT^A01\rPID|1",
-            "message 1: is of type \"ADT\" (MSH-9), expected \"ORU\": only results hold reports",
+            "message 1: is not of type \"ORU\" (MSH-9): only results hold reports",
         ),
         (
             "MSH|^~\\&|||||||ORU^R01\rOBR|1",

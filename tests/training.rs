@@ -1,0 +1,332 @@
+//! The trainer's programs on a cohort of coarse phantoms: the whole way to a bundle that the
+//! appliance reads, and for every stage that it learns and that a kill costs nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::programs::{Run, run, trainer, triage};
+
+/// Folder of the smoke configurations.
+fn smoke() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../trainer/configs/smoke")
+}
+
+/// A folder that stages run in; configurations name their inputs relative to it.
+struct Work(TempDir);
+
+impl Work {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn trainer(&self, subcommand: &str, arguments: &[&str]) -> Command {
+        let mut command = trainer(subcommand);
+        command.current_dir(self.0.path()).args(arguments);
+        command
+    }
+
+    /// Runs a subcommand that must succeed.
+    fn done(&self, subcommand: &str, arguments: &[&str]) -> Run {
+        let ran = run(&mut self.trainer(subcommand, arguments));
+        assert_eq!(ran.code, 0, "trainer {subcommand} {arguments:?}\n{}{}", ran.stdout, ran.stderr);
+        ran
+    }
+
+    /// The cohort of the smoke configuration, with tokens, summaries and a text run.
+    fn prepared() -> Self {
+        let work = Self::new();
+        let config = |name: &str| smoke().join(name).display().to_string();
+        let two = fs::read_to_string(smoke().join("simulate.toml")).unwrap() + "keep = 1\n";
+        fs::write(work.path("simulate.toml"), two).unwrap();
+        work.done("simulate", &["simulate.toml", "--out", "cohort"]);
+        work.done("tokenizer", &[&config("tokenizer.toml"), "--run", "tokenizer"]);
+        work.done("tokens", &[&config("tokens.toml")]);
+        work.done("summarize", &["cohort"]);
+        work.done("text", &[&config("text.toml"), "--run", "text"]);
+        work
+    }
+}
+
+#[test]
+fn the_smoke_configurations_lead_to_a_bundle_that_the_appliance_reads() {
+    let work = Work::prepared();
+    let config = |name: &str| smoke().join(name).display().to_string();
+    work.done("series-names", &[&config("series-names.toml"), "--run", "series-names"]);
+    work.done("clip", &[&config("clip.toml"), "--run", "clip"]);
+    work.done("heads", &[&config("heads.toml"), "--run", "heads"]);
+    work.done("export", &[&config("export-teacher.toml"), "--out", "teacher"]);
+    work.done("distill", &[&config("distill.toml"), "--run", "distill"]);
+    work.done("export", &[&config("export.toml"), "--out", "student"]);
+    work.done("score", &["student", "--cohort", "cohort", "--out", "score"]);
+
+    let metrics: Value = read_json(&work.path("score/metrics.json"));
+    assert_eq!(metrics["studies"], 3);
+    assert_eq!(metrics["diagnoses"].as_array().unwrap().len(), 52);
+    let agreement: Value = read_json(&work.path("distill/agreement.json"));
+    assert_eq!(agreement.as_array().unwrap().len(), 2, "validation and test");
+    let about = fs::read_to_string(work.path("clip/run.toml")).unwrap();
+    for key in ["stage = \"clip\"", "seed = 0", "revision = ", "inputs = "] {
+        assert!(about.contains(key), "{about}");
+    }
+    for bundle in ["teacher", "student"] {
+        let study = work.path("cohort/studies/s000000");
+        let ran = run(&mut triage(&study, &work.path(bundle)));
+        assert_eq!(ran.code, 0, "{bundle}: {}", ran.stderr);
+        assert!(ran.stdout.to_lowercase().contains("simulated"), "{}", ran.stdout);
+    }
+}
+
+/// A stage on the smallest cohort that it can learn by heart.
+struct Stage {
+    subcommand: &'static str,
+    config: &'static str,
+    /// What the stage leaves.
+    result: &'static str,
+    /// A loss, and what it must fall below.
+    learns: (&'static str, f64),
+}
+
+const STAGES: [Stage; 5] = [
+    Stage {
+        subcommand: "tokenizer",
+        config: r#"
+            cohort = "cohort"
+            steps = 120
+            batch = 32
+            checkpoint_steps = 30
+            sizes = "tiny"
+            optimizer = { learning_rate = 3e-3, weight_decay = 0.0 }
+        "#,
+        result: "tokenizer.safetensors",
+        learns: ("l1", 0.3),
+    },
+    Stage {
+        subcommand: "text",
+        config: r#"
+            cohort = "cohort"
+            steps = 120
+            batch = 4
+            projection = 16
+            checkpoint_steps = 30
+            sizes = { vocabulary = 400, positions = 64, dim = 32, depth = 2, heads = 2 }
+            optimizer = { learning_rate = 5e-3, warmup_steps = 5 }
+        "#,
+        result: "text.safetensors",
+        learns: ("loss", 3.0),
+    },
+    Stage {
+        subcommand: "series-names",
+        config: r#"
+            cohort = "cohort"
+            steps = 60
+            batch = 8
+            most_tokens = 20
+            checkpoint_steps = 15
+            sizes = "tiny"
+            optimizer = { learning_rate = 2e-3, warmup_steps = 2 }
+        "#,
+        result: "series_names.safetensors",
+        learns: ("clip", 1.5),
+    },
+    Stage {
+        subcommand: "clip",
+        config: r#"
+            cohort = "cohort"
+            text = "text"
+            steps = 40
+            batch = 6
+            part = 3
+            checkpoint_steps = 10
+            sizes = "tiny"
+            optimizer = { learning_rate = 3e-3, warmup_steps = 2 }
+            augmentation = { most_tokens = 20, abnormal_copies = 0 }
+            objective = { labels = 1.0 }
+        "#,
+        result: "network.safetensors",
+        learns: ("labels", 0.5),
+    },
+    Stage {
+        subcommand: "heads",
+        config: r#"
+            cohort = "cohort"
+            clip = "clip"
+            epochs = 30
+            batch = 8
+            hidden = [24, 16]
+            operating_point = { rule = "youden" }
+            optimizer = { learning_rate = 1e-2, warmup_steps = 2 }
+        "#,
+        result: "heads.toml",
+        learns: ("diagnosis_loss", 0.7),
+    },
+];
+
+/// The distillation teaches from an untrained bundle of another architecture, without labels.
+const DISTILL: Stage = Stage {
+    subcommand: "distill",
+    config: r#"
+        cohort = "cohort"
+        teacher = "untrained"
+        sizes = "tiny"
+        operating_point = { rule = "youden" }
+        checkpoint_steps = 10
+        tokenizer = { steps = 40, batch = 32, optimizer = { learning_rate = 3e-3, warmup_steps = 2 } }
+        network = { steps = 40, batch = 8, optimizer = { learning_rate = 3e-3, warmup_steps = 2 } }
+        augmentation = { most_tokens = 20 }
+    "#,
+    result: "network.safetensors",
+    learns: ("series", 0.01),
+};
+
+#[test]
+fn every_stage_learns_and_a_kill_costs_nothing() {
+    let work = Work::prepared();
+    for stage in &STAGES {
+        learns_and_resumes(&work, stage);
+    }
+    work.done("init", &["--preset", "tiny", "--out", "untrained"]);
+    fs::remove_file(work.path("cohort/labels.jsonl")).unwrap();
+    learns_and_resumes(&work, &DISTILL);
+    let tokens = logged(&work.path("distill-once"), "token_error");
+    assert!(tokens.last() < tokens.first(), "the student's tokens: {tokens:?}");
+}
+
+fn learns_and_resumes(work: &Work, stage: &Stage) {
+    let Stage { subcommand, config, result, learns: (name, below) } = *stage;
+    let file = format!("{subcommand}.toml");
+    fs::write(work.path(&file), config).unwrap();
+    let once = format!("{subcommand}-once");
+    work.done(subcommand, &[&file, "--run", &once]);
+    let losses = logged(&work.path(&once), name);
+    let last = *losses.last().unwrap_or(&f64::NAN);
+    assert!(
+        last < below,
+        "{subcommand}: {name} ends at {last}, expected below {below}: {losses:?}"
+    );
+    assert!(
+        losses[0] > below,
+        "{subcommand}: {name} begins at {}, which proves nothing",
+        losses[0]
+    );
+
+    // Killed as soon as a checkpoint is there.
+    let mut victim = work.trainer(subcommand, &[&file, "--run", "clip"]);
+    victim.args(["--run", subcommand]);
+    let mut victim = work.trainer(subcommand, &[&file, "--run", subcommand]);
+    let mut victim = victim.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let checkpoints = work.path(subcommand).join("checkpoints");
+    while victim.try_wait().unwrap().is_none() && !holds_a_checkpoint(&checkpoints) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    work.done(subcommand, &[&file, "--run", subcommand, "--resume"]);
+    let [whole, resumed] =
+        [&once, subcommand].map(|folder| fs::read(work.path(folder).join(result)).unwrap());
+    assert!(whole == resumed, "{subcommand}: {result} differs after a kill");
+}
+
+fn holds_a_checkpoint(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries.flatten().any(|e| e.file_name().to_string_lossy().starts_with("step-"))
+}
+
+/// Values of a metric in the order of the steps.
+fn logged(run: &Path, name: &str) -> Vec<f64> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter_map(|line| line[name].as_f64()).collect()
+}
+
+fn read_json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// Two ranks have the gradients of one: after a step of the same global batch the weights agree.
+#[test]
+fn two_ranks_have_the_gradients_of_one() {
+    let help = run(trainer("clip").args(["x.toml", "--run", "x", "--mpi"]));
+    let mpirun = Command::new("mpirun").arg("--version").output();
+    if help.stderr.contains("built without MPI") || mpirun.is_err() {
+        assert!(std::env::var_os("PRIMA_PEERS").is_none(), "MPI is missing: {}", help.stderr);
+        return;
+    }
+    let work = Work::prepared();
+    let config = |part: usize| {
+        format!(
+            r#"
+            cohort = "cohort"
+            text = "text"
+            steps = 2
+            batch = 8
+            part = {part}
+            checkpoint_steps = 1
+            sizes = "tiny"
+            optimizer = {{ learning_rate = 1e-3, warmup_steps = 1 }}
+            augmentation = {{ most_tokens = 20 }}
+            objective = {{ lesions = 1.0, labels = 1.0 }}
+        "#
+        )
+    };
+    fs::write(work.path("whole.toml"), config(8)).unwrap();
+    fs::write(work.path("parts.toml"), config(2)).unwrap();
+    let gradients = |name: &str| format!("{name}.safetensors");
+    for name in ["whole", "parts"] {
+        let (toml, file) = (format!("{name}.toml"), gradients(name));
+        work.done("clip", &[&toml, "--run", name, "--gradients", &file]);
+    }
+    let mut ranks = Command::new("mpirun");
+    ranks.current_dir(work.0.path());
+    ranks.args(["--allow-run-as-root", "--oversubscribe", "-n", "2", "--mca", "btl", "tcp,self"]);
+    ranks.arg(trainer("clip").get_program());
+    ranks.args([
+        "clip",
+        "parts.toml",
+        "--run",
+        "ranks",
+        "--mpi",
+        "--gradients",
+        "ranks.safetensors",
+    ]);
+    let ran = run(&mut ranks);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+
+    let whole = tensors(&work.path(&gradients("whole")));
+    let largest = whole.iter().flat_map(|(_, values)| values).fold(0.0f32, |a, v| a.max(v.abs()));
+    for name in ["parts", "ranks"] {
+        let found = tensors(&work.path(&gradients(name)));
+        assert_eq!(found.len(), whole.len());
+        for ((name_a, a), (name_b, b)) in whole.iter().zip(&found) {
+            assert_eq!(name_a, name_b);
+            let error = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(
+                error <= 1e-4 * largest,
+                "{name}: {name_a} differs by {error}, largest {largest}"
+            );
+        }
+    }
+}
+
+fn tensors(path: &Path) -> Vec<(String, Vec<f32>)> {
+    let bytes = fs::read(path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut tensors: Vec<(String, Vec<f32>)> = file
+        .tensors()
+        .into_iter()
+        .map(|(name, tensor)| {
+            let values = tensor.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b));
+            (name, values.collect())
+        })
+        .collect();
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    tensors
+}
