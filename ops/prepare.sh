@@ -50,10 +50,11 @@ use_build_cache() {
 }
 
 # The one build of this repository. Another choice of packages or targets changes the features
-# of shared dependencies, and with them recompiles burn.
+# of shared dependencies, and with them recompiles burn; the feature `trainer/mpi`, which the tests
+# add, concerns the trainer alone.
 build() {
   say "building into $CARGO_TARGET_DIR (the first time about a quarter of an hour)"
-  cargo build --workspace --all-targets --locked
+  cargo build --workspace --all-targets --locked "$@"
 }
 
 # Points Vulkan at Mesa's software driver, unless the caller has chosen a driver.

@@ -153,6 +153,8 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
     let tasks = Tasks::of(&data.cohort);
     let inputs = [config.cohort.as_path(), config.clip.as_path()];
     let mut run = Run::begin(folder, "heads", config, config.seed, &inputs, resume)?;
+    // Heads are fitted in seconds: a run that goes on begins anew, with the same result.
+    run.begin_anew()?;
     let device = super::device(config.device)?;
     let sizes: PrimaConfig =
         toml::from_str(&std::fs::read_to_string(config.clip.join("sizes.toml"))?)?;
@@ -178,7 +180,7 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
     let mut summary =
         Summary { tasks: tasks.clone(), heads: Vec::new(), priority_temperature: None };
     for (name, kind) in kinds {
-        let fitted = fit(config, kind, train, validation, &device, &mut run)?;
+        let fitted = fit(config, name, kind, train, validation, &device, &mut run)?;
         for (i, head) in fitted.iter().enumerate() {
             let file = format!("{name}-{i:03}.safetensors");
             write(&folder.join(&file), &head.tensors, false)?;
@@ -198,8 +200,9 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
     if config.context > 0 {
         let with = |table: &Table, split| with_context(table, &data, split, config.context);
         let (train, validation) = (with(train, Split::Train), with(validation, Split::Validation));
-        for (i, head) in
-            fit(config, diagnoses, &train, &validation, &device, &mut run)?.iter().enumerate()
+        for (i, head) in fit(config, "context", diagnoses, &train, &validation, &device, &mut run)?
+            .iter()
+            .enumerate()
         {
             let file = format!("context-{i:03}.safetensors");
             write(&folder.join(&file), &head.tensors, false)?;
@@ -303,6 +306,7 @@ fn with_context(table: &Table, data: &Data, split: Split, dimension: usize) -> T
 /// Trains one network and keeps the best epoch of every output.
 fn fit(
     config: &HeadsRun,
+    name: &str,
     kind: Kind,
     train: &Table,
     validation: &Table,
@@ -360,7 +364,8 @@ fn fit(
             }
         }
         let mean = mean.iter().sum::<f64>() / mean.len().max(1) as f64;
-        run.log(epoch, &[("loss", total / steps as f64), ("validation", mean)])?;
+        let [loss, validation] = ["loss", "validation"].map(|what| format!("{name}_{what}"));
+        run.log(epoch, &[(&loss, total / steps as f64), (&validation, mean)])?;
         run.progress(epoch + 1, config.epochs);
     }
     Ok(best.into_iter().flatten().collect())

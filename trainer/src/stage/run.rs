@@ -5,7 +5,7 @@
 //! | `config.toml` | the configuration as it was resolved, every default written out |
 //! | `run.toml` | stage, seed, program, revision, inputs with their digests |
 //! | `metrics.jsonl` | one JSON object a line: step, seconds, values |
-//! | `checkpoints/step-NNNNNN/` | everything that continuing needs; the newest two are kept |
+//! | `checkpoints/step-NNNNNNNN/` | everything that continuing needs; the newest two are kept |
 //! | stage's own results | weights, pictures, tables |
 //!
 //! Randomness is a function of seed and step ([`Run::rng`]), so a run that was killed and goes on
@@ -317,6 +317,18 @@ impl Run {
         self.started = Instant::now();
         self.forget_after(step)?;
         Ok(Some((step, path)))
+    }
+
+    /// Cuts all metrics off, in a stage that has no checkpoints.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn begin_anew(&mut self) -> Result<(), RunError> {
+        let path = self.folder.join("metrics.jsonl");
+        let metrics = File::create(&path).map_err(|source| RunError::Write { path, source })?;
+        self.metrics = Some(metrics);
+        Ok(())
     }
 
     fn forget_after(&mut self, step: u64) -> Result<(), RunError> {

@@ -17,6 +17,10 @@ impl World {
         match *self {}
     }
 
+    pub(super) fn finish(self) {
+        match self {}
+    }
+
     pub(super) fn wait(&self) {
         match *self {}
     }

@@ -94,6 +94,13 @@ impl Group {
         Ok(self.rank() * own..(self.rank() + 1) * own)
     }
 
+    /// Leaves the other ranks; a rank that fails does not come here, and ends them.
+    pub fn finish(self) {
+        if let Some(world) = self.world {
+            world.finish();
+        }
+    }
+
     /// Returns when every rank has come here.
     pub fn wait(&self) {
         if let Some(world) = &self.world {

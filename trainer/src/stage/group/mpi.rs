@@ -1,5 +1,7 @@
 //! The ranks of an MPI job. Tensors travel as host memory.
 
+use std::mem::ManuallyDrop;
+
 use mpi::collective::SystemOperation;
 use mpi::datatype::PartitionMut;
 use mpi::environment::Universe;
@@ -7,12 +9,15 @@ use mpi::traits::{Communicator, CommunicatorCollectives};
 
 use super::GroupError;
 
-/// All ranks; MPI ends with it.
-pub(super) struct World(Universe);
+/// All ranks. MPI ends only when it is told to: a rank that ends with an error while others wait
+/// for it must not wait for them, so that `mpirun` sees it die and ends them.
+pub(super) struct World(ManuallyDrop<Universe>);
 
 impl World {
     pub(super) fn join() -> Result<Self, GroupError> {
-        mpi::initialize().map(Self).ok_or(GroupError::Started)
+        mpi::initialize()
+            .map(|universe| Self(ManuallyDrop::new(universe)))
+            .ok_or(GroupError::Started)
     }
 
     pub(super) fn rank(&self) -> usize {
@@ -21,6 +26,10 @@ impl World {
 
     pub(super) fn size(&self) -> usize {
         usize::try_from(self.0.world().size()).unwrap_or(1)
+    }
+
+    pub(super) fn finish(self) {
+        drop(ManuallyDrop::into_inner(self.0));
     }
 
     pub(super) fn wait(&self) {

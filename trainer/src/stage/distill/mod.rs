@@ -9,6 +9,9 @@
 //!    knowledge distillation") and every logit;
 //! 4. agreement with the teacher is measured on the validation and test studies.
 
+mod agreement;
+mod teacher;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +20,7 @@ use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData, activation};
 use models::dims::{LATENT, PATCH_VOX};
-use models::engine::{DeviceChoice, Engine, Precision, StudyInput, StudyScores};
+use models::engine::DeviceChoice;
 use models::labels::DIAGNOSES;
 use models::nn::Compute;
 use models::nn::config::{MixerConfig, PrimaConfig, TokenizerConfig};
@@ -25,31 +28,26 @@ use models::nn::head::Head;
 use models::nn::mixer::MixerEncoder;
 use models::nn::parameters::{ParameterError, Parameters};
 use models::nn::prima::Prima;
-use models::tokens::StudyPatches;
-use models::tokens::text::char_ids;
 use models::weights::bundle::Bundle;
-use models::weights::manifest::{Manifest, NETWORK, TOKENIZER};
+use models::weights::manifest::{Manifest, TOKENIZER};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+pub use self::agreement::{Agreement, OutputAgreement};
+use self::teacher::{Taught, listen};
 use super::batch::{Augmentation, Example, example};
 use super::clip::{embed, normalised};
-use super::heads::{decision, expected_class};
+use super::heads::decision;
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
 use super::tasks::Tasks;
 use super::tokenizer::{TokensRun, tokens};
 use super::weights::{Fresh, Names, write};
 use crate::cohort::record::Split;
-use crate::cohort::shard::{
-    ShardSeries, ShardStudy, Store, Values, pack_latents, unpack, unpack_latents, write_shard,
-};
+use crate::cohort::shard::{Store, Values, unpack, unpack_latents};
 use crate::cohort::{Cohort, CohortError};
-use crate::evaluate::embedding::linear_cka;
-use crate::evaluate::metrics::{auroc, spearman};
-use crate::evaluate::rows::Rows;
 use crate::evaluate::threshold::OperatingPoint;
 
 /// Configuration of `trainer distill`.
@@ -146,17 +144,6 @@ impl Student<Compute> {
     }
 }
 
-/// What the teacher says about one study.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Taught {
-    id: String,
-    /// Diagnoses, referrals, priority classes.
-    logits: Vec<f32>,
-    embedding: Vec<f32>,
-    /// One vector for each series.
-    series: Vec<Vec<f32>>,
-}
-
 /// Trains a student; returns the run's folder.
 ///
 /// # Errors
@@ -210,105 +197,6 @@ pub fn train(
     let student = school.imitate_network(&mut run, &device, stop_after)?;
     school.graduate(&student, folder, &device)?;
     Ok(folder.to_owned())
-}
-
-/// The teacher reads every study once.
-fn listen(
-    bundle: Bundle,
-    config: &DistillRun,
-    patches: &Store,
-    lessons: &Path,
-    run: &Run,
-) -> anyhow::Result<()> {
-    const STUDIES_PER_SHARD: usize = 64;
-    std::fs::create_dir_all(lessons)?;
-    let sizes = bundle.manifest().sizes.clone();
-    let network = bundle.open_file(NETWORK)?;
-    let device = super::device(config.device)?;
-    let vision = Prima::load(&Parameters::new(&network, &device, DType::F32), &sizes)?;
-    let engine = Engine::open(bundle, config.device, Precision::Full)?;
-    let ids: Vec<&str> = patches.ids().collect();
-    let mut taught = Vec::new();
-    for (number, part) in ids.chunks(STUDIES_PER_SHARD).enumerate() {
-        let mut shard = Vec::new();
-        for id in part {
-            let (description, views) = patches.study(id)?;
-            if views.is_empty() {
-                continue;
-            }
-            let study = StudyPatches { series: views.iter().map(|v| v.patches()).collect() };
-            let tokens = engine.encode(&study, |_| {})?;
-            let series = views.iter().zip(&tokens.series).map(|(view, tokens)| {
-                let mut latents = vec![0.0; view.coordinates.len() * LATENT];
-                for (at, unique) in view.sequence.iter().enumerate() {
-                    let to = usize::from(*unique) * LATENT;
-                    latents[to..to + LATENT].copy_from_slice(&tokens.token(at)[..LATENT]);
-                }
-                ShardSeries {
-                    name: view.name.to_owned(),
-                    thin_axis: view.thin_axis,
-                    values: pack_latents(&latents),
-                    coordinates: view.coordinates.to_vec(),
-                    foreground: view.foreground.to_vec(),
-                    components: view.components.to_vec(),
-                    sequence: view.sequence.to_vec(),
-                }
-            });
-            let series = series.collect();
-            let names: Vec<String> = views.iter().map(|v| v.name.to_owned()).collect();
-            let examples = Example {
-                series: tokens
-                    .series
-                    .iter()
-                    .zip(&names)
-                    .enumerate()
-                    .map(|(index, (t, name))| super::batch::SeriesExample {
-                        index,
-                        name: char_ids(name).ids,
-                        features: t.features.clone(),
-                        components: Vec::new(),
-                    })
-                    .collect(),
-                description: char_ids(description).ids,
-            };
-            let width = sizes.sequence_vit.transformer.dim;
-            let vectors = embed(&vision, &[&examples], width, &device).vectors;
-            let scores = engine.score(&StudyInput {
-                tokens,
-                series_names: names,
-                study_description: description.to_owned(),
-                clinical_context: None,
-            })?;
-            let each = vectors.dims()[1];
-            let vectors: Vec<f32> = vectors.into_data().iter().collect();
-            taught.push(Taught {
-                id: (*id).to_owned(),
-                logits: logits(&scores),
-                series: vectors.chunks_exact(each).map(<[f32]>::to_vec).collect(),
-                embedding: scores.embedding,
-            });
-            shard.push(ShardStudy {
-                id: (*id).to_owned(),
-                description: description.to_owned(),
-                series,
-            });
-        }
-        write_shard(
-            &lessons.join(format!("tokens-{number:04}.safetensors")),
-            Values::Latents,
-            &shard,
-        )?;
-        run.progress((number * STUDIES_PER_SHARD + part.len()) as u64, ids.len() as u64);
-    }
-    let partial = lessons.join("taught.partial");
-    std::fs::write(&partial, serde_json::to_vec(&taught)?)?;
-    std::fs::rename(&partial, lessons.join("taught.json"))?;
-    Ok(())
-}
-
-fn logits(scores: &StudyScores) -> Vec<f32> {
-    let labels = scores.diagnosis.iter().chain(&scores.referral).map(|s| s.logit);
-    labels.chain(scores.priority.iter().map(|s| s.logit)).collect()
 }
 
 /// True when the student takes the teacher's tokenizer over as it is.
@@ -615,60 +503,6 @@ impl School<'_> {
     fn truth(&self, ids: &[String], output: usize) -> Option<Vec<bool>> {
         ids.iter().map(|id| self.targets(id).ok()?[output]).collect()
     }
-
-    fn agreement(
-        &self,
-        student: &Student<Compute>,
-        split: Split,
-        ids: &[String],
-        device: &DispatchDevice,
-    ) -> anyhow::Result<Agreement> {
-        let (own, embeddings) = self.answers(student, ids, device)?;
-        let taught: Vec<&Taught> = ids.iter().map(|id| &self.taught[id]).collect();
-        let names = self.manifest.diagnosis.iter().chain(&self.manifest.referral);
-        let outputs = names.enumerate().map(|(i, head)| {
-            let scores: Vec<f64> = own.iter().map(|row| row[i]).collect();
-            let teacher: Vec<f64> = taught.iter().map(|t| f64::from(t.logits[i])).collect();
-            let labels = self.truth(ids, i);
-            let area = |scores: &[f64]| Some(auroc(scores, labels.as_ref()?)?.value);
-            OutputAgreement {
-                name: head.name.clone(),
-                spearman: spearman(&scores, &teacher),
-                student_auroc: area(&scores),
-                teacher_auroc: area(&teacher),
-            }
-        });
-        let outputs: Vec<OutputAgreement> = outputs.collect();
-        let mean = |of: fn(&OutputAgreement) -> Option<f64>| {
-            let values: Vec<f64> =
-                outputs[..self.manifest.diagnosis.len()].iter().filter_map(of).collect();
-            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-        };
-        let (binary, classes) = (self.binary(), self.classes());
-        let acuity = (classes > 0).then(|| {
-            let own: Vec<f64> = own.iter().map(|row| expected_class(&row[binary..])).collect();
-            let teacher = taught.iter().map(|t| {
-                let row: Vec<f64> = t.logits[binary..].iter().map(|v| f64::from(*v)).collect();
-                expected_class(&row)
-            });
-            spearman(&own, &teacher.collect::<Vec<_>>())
-        });
-        let teacher: Vec<f32> = taught.iter().flat_map(|t| t.embedding.iter().copied()).collect();
-        let width = teacher.len() / ids.len();
-        let cka = linear_cka(
-            Rows::new(&embeddings, self.config.sizes.embedding()),
-            Rows::new(&teacher, width),
-        );
-        Ok(Agreement {
-            split,
-            studies: ids.len(),
-            mean_student_auroc: mean(|o| o.student_auroc),
-            mean_teacher_auroc: mean(|o| o.teacher_auroc),
-            acuity_spearman: acuity.flatten(),
-            embedding_cka: cka,
-            outputs,
-        })
-    }
 }
 
 /// Batches of studies for the student's network.
@@ -742,36 +576,4 @@ pub struct Output {
     pub threshold: f32,
     /// Slope and intercept from logit to probability.
     pub calibration: Option<(f32, f32)>,
-}
-
-/// How a student agrees with its teacher on one split.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Agreement {
-    /// Which studies.
-    pub split: Split,
-    /// How many.
-    pub studies: usize,
-    /// Over the diagnoses, where labels are known.
-    pub mean_student_auroc: Option<f64>,
-    /// Over the diagnoses, where labels are known.
-    pub mean_teacher_auroc: Option<f64>,
-    /// Of the expected acuity class.
-    pub acuity_spearman: Option<f64>,
-    /// Linear CKA of the study embeddings.
-    pub embedding_cka: Option<f64>,
-    /// Every output.
-    pub outputs: Vec<OutputAgreement>,
-}
-
-/// Agreement of one output.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct OutputAgreement {
-    /// Label or service.
-    pub name: String,
-    /// Of the logits.
-    pub spearman: Option<f64>,
-    /// Where labels are known.
-    pub student_auroc: Option<f64>,
-    /// Where labels are known.
-    pub teacher_auroc: Option<f64>,
 }

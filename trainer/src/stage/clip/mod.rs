@@ -10,14 +10,16 @@
 //! On simulated cohorts two further objectives can be switched on, because the simulator knows
 //! more than a report says: which tokens a lesion is in, and the labels themselves.
 
-use std::collections::{BTreeMap, HashMap};
+mod data;
+mod supervision;
+
 use std::path::{Path, PathBuf};
 
 use burn::DispatchDevice;
 use burn::module::{AutodiffModule, Module, Param};
 use burn::nn::Linear;
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Tensor, TensorData, activation};
+use burn::tensor::{DType, Tensor, TensorData};
 use models::dims::TOKEN_FEATURES;
 use models::engine::DeviceChoice;
 use models::labels::DIAGNOSES;
@@ -28,20 +30,20 @@ use models::nn::parameters::{ParameterError, Parameters};
 use models::nn::prima::Prima;
 use models::nn::report::ReportEncoder;
 use models::weights::mapped::WeightFile;
-use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::batch::{Augmentation, Example, example, shuffle_items};
+pub(super) use self::data::Data;
+use self::data::Pair;
+pub(super) use self::supervision::weighted_bce;
+use self::supervision::{Weights, lesion_targets};
+use super::batch::{Augmentation, Example};
 use super::group::Group;
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
 use super::text::Vocabulary;
 use super::weights::{Fresh, Names, Overlay, write};
 use crate::cohort::record::Split;
-use crate::cohort::shard::{Store, Values};
-use crate::cohort::{Cohort, read_lines};
-use crate::reports::command::StudySummary;
 
 /// Configuration of `trainer clip`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -158,16 +160,6 @@ impl ClipModel<Compute> {
     pub fn vision(&self) -> &Prima<Compute> {
         &self.vision
     }
-}
-
-/// A study with everything the objectives compare it with.
-pub(super) struct Pair {
-    pub(super) example: Example,
-    pub(super) report: Vec<i64>,
-    /// 52 values, 0 or 1.
-    pub(super) labels: Vec<f32>,
-    /// Diagnoses of each lesion component, from 1.
-    pub(super) components: HashMap<u8, Vec<usize>>,
 }
 
 /// What the network says about a part of the batch.
@@ -301,175 +293,6 @@ fn forward(
     }
 }
 
-/// Positive-weighted binary cross entropy (paper, equation 13), summed and divided by `total`:
-/// the number of entries of the whole batch, of which these may be a part.
-///
-/// # Shapes
-///
-/// `logits`, `targets`, `weights`: `[N, L]`.
-pub(super) fn weighted_bce(
-    logits: Tensor<Compute, 2>,
-    targets: Vec<f32>,
-    weights: Vec<f32>,
-    total: f32,
-) -> Tensor<Compute, 1> {
-    let shape = logits.dims();
-    let device = logits.device();
-    let tensor = |values| Tensor::<Compute, 2>::from_data(TensorData::new(values, shape), &device);
-    // log(1 + e^x) - x * y, in the form that does not overflow.
-    let softplus = activation::softplus(logits.clone(), 1.0);
-    ((softplus - logits * tensor(targets)) * tensor(weights)).sum() / total.max(1.0)
-}
-
-/// What the supervised objectives weigh.
-pub(super) struct Weights {
-    /// Negatives per positive of each label, bounded.
-    pub(super) positive: Vec<f32>,
-}
-
-impl Weights {
-    /// Largest weight of a positive: a label with three positives must not steer everything.
-    const MOST: f32 = 30.0;
-
-    pub(super) fn of(labels: &[Vec<f32>]) -> Self {
-        let total = labels.len() as f32;
-        let positive = (0..DIAGNOSES.len()).map(|l| {
-            let positives: f32 = labels.iter().map(|row| row[l]).sum();
-            ((total - positives) / positives.max(1.0)).clamp(1.0, Self::MOST)
-        });
-        Self { positive: positive.collect() }
-    }
-
-    fn studies(&self, pairs: &[Pair]) -> (Vec<f32>, Vec<f32>) {
-        let targets: Vec<f32> = pairs.iter().flat_map(|p| p.labels.iter().copied()).collect();
-        let weights = targets
-            .iter()
-            .enumerate()
-            .map(|(i, y)| if *y > 0.5 { self.positive[i % DIAGNOSES.len()].sqrt() } else { 1.0 });
-        let weights = weights.collect();
-        (targets, weights)
-    }
-}
-
-/// Weight of a token inside a lesion: lesions fill a few tokens in a thousand.
-const LESION_WEIGHT: f32 = 20.0;
-
-/// Targets and weights of token states, `[T, 52]`; registers and names weigh nothing.
-fn lesion_targets(pairs: &[Pair], lengths: &[usize]) -> (Vec<f32>, Vec<f32>) {
-    let labels = DIAGNOSES.len();
-    let rows: usize = lengths.iter().sum();
-    let (mut targets, mut weights) = (vec![0.0; rows * labels], vec![0.0; rows * labels]);
-    let series = pairs.iter().flat_map(|p| p.example.series.iter().map(move |s| (p, s)));
-    let mut end = 0;
-    for ((pair, series), length) in series.zip(lengths) {
-        end += length;
-        let first = end - series.tokens();
-        for (i, bits) in series.components.iter().enumerate() {
-            let row = (first + i) * labels..(first + i + 1) * labels;
-            weights[row.clone()].fill(1.0);
-            for component in (1..=16u8).filter(|c| bits >> (c - 1) & 1 == 1) {
-                for diagnosis in pair.components.get(&component).into_iter().flatten() {
-                    targets[row.start + diagnosis] = 1.0;
-                    weights[row.start + diagnosis] = LESION_WEIGHT;
-                }
-            }
-        }
-    }
-    (targets, weights)
-}
-
-/// Data of a run.
-pub(super) struct Data {
-    pub(super) store: Store,
-    pub(super) ids: BTreeMap<Split, Vec<String>>,
-    reports: HashMap<String, String>,
-    pub(super) labels: HashMap<String, Vec<f32>>,
-    components: HashMap<String, HashMap<u8, Vec<usize>>>,
-    pub(super) cohort: Cohort,
-}
-
-impl Data {
-    pub(super) fn open(folder: &Path) -> anyhow::Result<Self> {
-        let cohort = Cohort::open(folder)?;
-        let store = Store::open(folder, Values::Latents)?;
-        let mut ids: BTreeMap<Split, Vec<String>> = BTreeMap::new();
-        for record in &cohort.records {
-            let seen = store.study(&record.id).is_ok_and(|(_, series)| !series.is_empty());
-            if seen {
-                ids.entry(record.split).or_default().push(record.id.clone());
-            }
-        }
-        anyhow::ensure!(
-            ids.get(&Split::Train).is_some_and(|ids| ids.len() > 1),
-            "{}: fewer than two training studies have tokens; run `trainer tokens`",
-            folder.display()
-        );
-        // A study without a label is not a negative one.
-        ids.iter_mut().for_each(|(_, ids)| {
-            ids.retain(|id| cohort.labels.is_empty() || cohort.labels.contains_key(id));
-        });
-        let path = folder.join("summaries.jsonl");
-        let reports = if path.exists() {
-            let lines: Vec<StudySummary> = read_lines(&path)?;
-            lines.into_iter().map(|s| (s.id, s.summary)).collect()
-        } else {
-            cohort.records.iter().map(|r| (r.id.clone(), r.report.impression.clone())).collect()
-        };
-        let float = |b: &bool| f32::from(u8::from(*b));
-        let labels = cohort.labels.values();
-        let labels = labels.map(|l| (l.id.clone(), l.diagnoses.iter().map(float).collect()));
-        let labels = labels.collect();
-        let components = cohort.truth.values().map(|truth| {
-            let of = truth.lesions.iter().map(|l| (l.component, l.diagnoses.clone()));
-            let mut by_component: HashMap<u8, Vec<usize>> = HashMap::new();
-            for (component, diagnoses) in of {
-                by_component.entry(component).or_default().extend(diagnoses);
-            }
-            (truth.id.clone(), by_component)
-        });
-        let components = components.collect();
-        Ok(Self { store, ids, reports, labels, components, cohort })
-    }
-
-    pub(super) fn pair(
-        &self,
-        id: &str,
-        vocabulary: &Vocabulary,
-        augmentation: &Augmentation,
-        rng: &mut rand_chacha::ChaCha8Rng,
-    ) -> anyhow::Result<Pair> {
-        let example = example(&self.store, id, augmentation, rng)?;
-        let report = self.reports.get(id).map_or("", String::as_str);
-        let report = if augmentation.shuffle_report {
-            vocabulary.encode(&shuffle_items(report, rng))?
-        } else {
-            vocabulary.encode(report)?
-        };
-        let labels = self.labels.get(id).cloned();
-        Ok(Pair {
-            example,
-            report,
-            labels: labels.unwrap_or_else(|| vec![0.0; DIAGNOSES.len()]),
-            components: self.components.get(id).cloned().unwrap_or_default(),
-        })
-    }
-
-    pub(super) fn split(&self, split: Split) -> &[String] {
-        self.ids.get(&split).map_or(&[], Vec::as_slice)
-    }
-
-    /// Training studies with copies of abnormal ones, in the order of an epoch.
-    pub(super) fn epoch(&self, seed: u64, epoch: u64, copies: usize) -> Vec<&str> {
-        let mut ids: Vec<&str> = Vec::new();
-        for id in self.split(Split::Train) {
-            let abnormal = self.labels.get(id).is_some_and(|l| l.iter().any(|v| *v > 0.5));
-            ids.extend(std::iter::repeat_n(id.as_str(), 1 + if abnormal { copies } else { 0 }));
-        }
-        ids.shuffle(&mut rng(seed, (1 << 40) + epoch));
-        ids
-    }
-}
-
 /// Trains; returns the path of the weights.
 ///
 /// # Errors
@@ -538,7 +361,9 @@ pub fn train(
     let sizes = pairs.sizes;
     let names = Names::of(&device, |at| ClipModel::load(at, &sizes))?;
     let path = folder.join("network.safetensors");
-    if learner.group.rank() > 0 {
+    let rank = learner.group.rank();
+    std::mem::replace(&mut learner.group, Group::alone()).finish();
+    if rank > 0 {
         return Ok(path);
     }
     let mut tensors = names.tensors(&learner.model.valid());

@@ -1,0 +1,117 @@
+//! Studies with the reports, labels and lesions that the objectives compare them with.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use models::labels::DIAGNOSES;
+use rand::seq::SliceRandom;
+
+use crate::cohort::record::Split;
+use crate::cohort::shard::{Store, Values};
+use crate::cohort::{Cohort, read_lines};
+use crate::reports::command::StudySummary;
+use crate::stage::batch::{Augmentation, Example, example, shuffle_items};
+use crate::stage::run::rng;
+use crate::stage::text::Vocabulary;
+
+/// A study with everything the objectives compare it with.
+pub(in crate::stage) struct Pair {
+    pub(in crate::stage) example: Example,
+    pub(in crate::stage) report: Vec<i64>,
+    /// 52 values, 0 or 1.
+    pub(in crate::stage) labels: Vec<f32>,
+    /// Diagnoses of each lesion component, from 1.
+    pub(in crate::stage) components: HashMap<u8, Vec<usize>>,
+}
+
+/// Data of a run.
+pub(in crate::stage) struct Data {
+    pub(in crate::stage) store: Store,
+    pub(in crate::stage) ids: BTreeMap<Split, Vec<String>>,
+    reports: HashMap<String, String>,
+    pub(in crate::stage) labels: HashMap<String, Vec<f32>>,
+    components: HashMap<String, HashMap<u8, Vec<usize>>>,
+    pub(in crate::stage) cohort: Cohort,
+}
+
+impl Data {
+    pub(in crate::stage) fn open(folder: &Path) -> anyhow::Result<Self> {
+        let cohort = Cohort::open(folder)?;
+        let store = Store::open(folder, Values::Latents)?;
+        let mut ids: BTreeMap<Split, Vec<String>> = BTreeMap::new();
+        for record in &cohort.records {
+            let seen = store.study(&record.id).is_ok_and(|(_, series)| !series.is_empty());
+            if seen {
+                ids.entry(record.split).or_default().push(record.id.clone());
+            }
+        }
+        anyhow::ensure!(
+            ids.get(&Split::Train).is_some_and(|ids| ids.len() > 1),
+            "{}: fewer than two training studies have tokens; run `trainer tokens`",
+            folder.display()
+        );
+        // A study without a label is not a negative one.
+        ids.iter_mut().for_each(|(_, ids)| {
+            ids.retain(|id| cohort.labels.is_empty() || cohort.labels.contains_key(id));
+        });
+        let path = folder.join("summaries.jsonl");
+        let reports = if path.exists() {
+            let lines: Vec<StudySummary> = read_lines(&path)?;
+            lines.into_iter().map(|s| (s.id, s.summary)).collect()
+        } else {
+            cohort.records.iter().map(|r| (r.id.clone(), r.report.impression.clone())).collect()
+        };
+        let float = |b: &bool| f32::from(u8::from(*b));
+        let labels = cohort.labels.values();
+        let labels = labels.map(|l| (l.id.clone(), l.diagnoses.iter().map(float).collect()));
+        let labels = labels.collect();
+        let components = cohort.truth.values().map(|truth| {
+            let of = truth.lesions.iter().map(|l| (l.component, l.diagnoses.clone()));
+            let mut by_component: HashMap<u8, Vec<usize>> = HashMap::new();
+            for (component, diagnoses) in of {
+                by_component.entry(component).or_default().extend(diagnoses);
+            }
+            (truth.id.clone(), by_component)
+        });
+        let components = components.collect();
+        Ok(Self { store, ids, reports, labels, components, cohort })
+    }
+
+    pub(in crate::stage) fn pair(
+        &self,
+        id: &str,
+        vocabulary: &Vocabulary,
+        augmentation: &Augmentation,
+        rng: &mut rand_chacha::ChaCha8Rng,
+    ) -> anyhow::Result<Pair> {
+        let example = example(&self.store, id, augmentation, rng)?;
+        let report = self.reports.get(id).map_or("", String::as_str);
+        let report = if augmentation.shuffle_report {
+            vocabulary.encode(&shuffle_items(report, rng))?
+        } else {
+            vocabulary.encode(report)?
+        };
+        let labels = self.labels.get(id).cloned();
+        Ok(Pair {
+            example,
+            report,
+            labels: labels.unwrap_or_else(|| vec![0.0; DIAGNOSES.len()]),
+            components: self.components.get(id).cloned().unwrap_or_default(),
+        })
+    }
+
+    pub(in crate::stage) fn split(&self, split: Split) -> &[String] {
+        self.ids.get(&split).map_or(&[], Vec::as_slice)
+    }
+
+    /// Training studies with copies of abnormal ones, in the order of an epoch.
+    pub(in crate::stage) fn epoch(&self, seed: u64, epoch: u64, copies: usize) -> Vec<&str> {
+        let mut ids: Vec<&str> = Vec::new();
+        for id in self.split(Split::Train) {
+            let abnormal = self.labels.get(id).is_some_and(|l| l.iter().any(|v| *v > 0.5));
+            ids.extend(std::iter::repeat_n(id.as_str(), 1 + if abnormal { copies } else { 0 }));
+        }
+        ids.shuffle(&mut rng(seed, (1 << 40) + epoch));
+        ids
+    }
+}

@@ -1,0 +1,84 @@
+//! What a cohort knows beyond its reports: labels of studies, and lesions of tokens.
+
+use burn::tensor::{Tensor, TensorData, activation};
+use models::labels::DIAGNOSES;
+use models::nn::Compute;
+
+use super::data::Pair;
+
+/// Positive-weighted binary cross entropy (paper, equation 13), summed and divided by `total`:
+/// the number of entries of the whole batch, of which these may be a part.
+///
+/// # Shapes
+///
+/// `logits`, `targets`, `weights`: `[N, L]`.
+pub(in crate::stage) fn weighted_bce(
+    logits: Tensor<Compute, 2>,
+    targets: Vec<f32>,
+    weights: Vec<f32>,
+    total: f32,
+) -> Tensor<Compute, 1> {
+    let shape = logits.dims();
+    let device = logits.device();
+    let tensor = |values| Tensor::<Compute, 2>::from_data(TensorData::new(values, shape), &device);
+    // log(1 + e^x) - x * y, in the form that does not overflow.
+    let softplus = activation::softplus(logits.clone(), 1.0);
+    ((softplus - logits * tensor(targets)) * tensor(weights)).sum() / total.max(1.0)
+}
+
+/// What the supervised objectives weigh.
+pub(in crate::stage) struct Weights {
+    /// Negatives per positive of each label, bounded.
+    pub(in crate::stage) positive: Vec<f32>,
+}
+
+impl Weights {
+    /// Largest weight of a positive: a label with three positives must not steer everything.
+    const MOST: f32 = 30.0;
+
+    pub(in crate::stage) fn of(labels: &[Vec<f32>]) -> Self {
+        let total = labels.len() as f32;
+        let positive = (0..DIAGNOSES.len()).map(|l| {
+            let positives: f32 = labels.iter().map(|row| row[l]).sum();
+            ((total - positives) / positives.max(1.0)).clamp(1.0, Self::MOST)
+        });
+        Self { positive: positive.collect() }
+    }
+
+    pub(super) fn studies(&self, pairs: &[Pair]) -> (Vec<f32>, Vec<f32>) {
+        let targets: Vec<f32> = pairs.iter().flat_map(|p| p.labels.iter().copied()).collect();
+        let weights = targets
+            .iter()
+            .enumerate()
+            .map(|(i, y)| if *y > 0.5 { self.positive[i % DIAGNOSES.len()].sqrt() } else { 1.0 });
+        let weights = weights.collect();
+        (targets, weights)
+    }
+}
+
+/// Weight of a token inside a lesion: lesions fill a few tokens in a thousand.
+const LESION_WEIGHT: f32 = 20.0;
+
+/// Targets and weights of token states, `[T, 52]`; registers and names weigh nothing.
+pub(super) fn lesion_targets(pairs: &[Pair], lengths: &[usize]) -> (Vec<f32>, Vec<f32>) {
+    let labels = DIAGNOSES.len();
+    let rows: usize = lengths.iter().sum();
+    let (mut targets, mut weights) = (vec![0.0; rows * labels], vec![0.0; rows * labels]);
+    let series = pairs.iter().flat_map(|p| p.example.series.iter().map(move |s| (p, s)));
+    let mut end = 0;
+    for ((pair, series), length) in series.zip(lengths) {
+        end += length;
+        let first = end - series.tokens();
+        for (i, bits) in series.components.iter().enumerate() {
+            let row = (first + i) * labels..(first + i + 1) * labels;
+            weights[row.clone()].fill(1.0);
+            for component in (1..=16u8).filter(|c| bits >> (c - 1) & 1 == 1) {
+                for diagnosis in pair.components.get(&component).into_iter().flatten() {
+                    targets[row.start + diagnosis] = 1.0;
+                    weights[row.start + diagnosis] = LESION_WEIGHT;
+                }
+            }
+        }
+    }
+    (targets, weights)
+}

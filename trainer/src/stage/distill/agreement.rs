@@ -1,0 +1,101 @@
+//! How a student agrees with its teacher.
+
+use burn::DispatchDevice;
+use models::nn::Compute;
+use serde::{Deserialize, Serialize};
+
+use super::teacher::Taught;
+use super::{School, Student};
+use crate::cohort::record::Split;
+use crate::evaluate::embedding::linear_cka;
+use crate::evaluate::metrics::{auroc, spearman};
+use crate::evaluate::rows::Rows;
+use crate::stage::heads::expected_class;
+
+impl School<'_> {
+    pub(super) fn agreement(
+        &self,
+        student: &Student<Compute>,
+        split: Split,
+        ids: &[String],
+        device: &DispatchDevice,
+    ) -> anyhow::Result<Agreement> {
+        let (own, embeddings) = self.answers(student, ids, device)?;
+        let taught: Vec<&Taught> = ids.iter().map(|id| &self.taught[id]).collect();
+        let names = self.manifest.diagnosis.iter().chain(&self.manifest.referral);
+        let outputs = names.enumerate().map(|(i, head)| {
+            let scores: Vec<f64> = own.iter().map(|row| row[i]).collect();
+            let teacher: Vec<f64> = taught.iter().map(|t| f64::from(t.logits[i])).collect();
+            let labels = self.truth(ids, i);
+            let area = |scores: &[f64]| Some(auroc(scores, labels.as_ref()?)?.value);
+            OutputAgreement {
+                name: head.name.clone(),
+                spearman: spearman(&scores, &teacher),
+                student_auroc: area(&scores),
+                teacher_auroc: area(&teacher),
+            }
+        });
+        let outputs: Vec<OutputAgreement> = outputs.collect();
+        let mean = |of: fn(&OutputAgreement) -> Option<f64>| {
+            let values: Vec<f64> =
+                outputs[..self.manifest.diagnosis.len()].iter().filter_map(of).collect();
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        };
+        let (binary, classes) = (self.binary(), self.classes());
+        let acuity = (classes > 0).then(|| {
+            let own: Vec<f64> = own.iter().map(|row| expected_class(&row[binary..])).collect();
+            let teacher = taught.iter().map(|t| {
+                let row: Vec<f64> = t.logits[binary..].iter().map(|v| f64::from(*v)).collect();
+                expected_class(&row)
+            });
+            spearman(&own, &teacher.collect::<Vec<_>>())
+        });
+        let teacher: Vec<f32> = taught.iter().flat_map(|t| t.embedding.iter().copied()).collect();
+        let width = teacher.len() / ids.len();
+        let cka = linear_cka(
+            Rows::new(&embeddings, self.config.sizes.embedding()),
+            Rows::new(&teacher, width),
+        );
+        Ok(Agreement {
+            split,
+            studies: ids.len(),
+            mean_student_auroc: mean(|o| o.student_auroc),
+            mean_teacher_auroc: mean(|o| o.teacher_auroc),
+            acuity_spearman: acuity.flatten(),
+            embedding_cka: cka,
+            outputs,
+        })
+    }
+}
+
+/// How a student agrees with its teacher on one split.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Agreement {
+    /// Which studies.
+    pub split: Split,
+    /// How many.
+    pub studies: usize,
+    /// Over the diagnoses, where labels are known.
+    pub mean_student_auroc: Option<f64>,
+    /// Over the diagnoses, where labels are known.
+    pub mean_teacher_auroc: Option<f64>,
+    /// Of the expected acuity class.
+    pub acuity_spearman: Option<f64>,
+    /// Linear CKA of the study embeddings.
+    pub embedding_cka: Option<f64>,
+    /// Every output.
+    pub outputs: Vec<OutputAgreement>,
+}
+
+/// Agreement of one output.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OutputAgreement {
+    /// Label or service.
+    pub name: String,
+    /// Of the logits.
+    pub spearman: Option<f64>,
+    /// Where labels are known.
+    pub student_auroc: Option<f64>,
+    /// Where labels are known.
+    pub teacher_auroc: Option<f64>,
+}
