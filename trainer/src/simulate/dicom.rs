@@ -78,11 +78,11 @@ pub fn write(
 ) -> Result<(), DicomError> {
     std::fs::create_dir_all(folder)
         .map_err(|source| DicomError::Folder { path: folder.to_owned(), source })?;
-    let common = common(header, series, number);
+    let shared = attributes(header, series, number);
     let values = series.rows * series.columns;
     for (slice, pixels) in series.pixels.chunks_exact(values).enumerate() {
         let path = folder.join(format!("IM{:04}.dcm", slice + 1));
-        let mut object = common.clone();
+        let mut object = shared.clone();
         image(&mut object, header, series, (number, slice), pixels);
         save(object, &path).map_err(|source| DicomError::File { path, source })?;
     }
@@ -98,7 +98,7 @@ fn save(
 }
 
 /// Attributes that all images of a series share.
-fn common(header: &StudyHeader, series: &Series, number: usize) -> InMemDicomObject {
+fn attributes(header: &StudyHeader, series: &Series, number: usize) -> InMemDicomObject {
     let mut object = InMemDicomObject::new_empty();
     patient_and_study(&mut object, header);
     series_and_equipment(&mut object, header, series, number);

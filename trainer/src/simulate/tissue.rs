@@ -78,16 +78,16 @@ const TABLE: [Row; TISSUES] = {
 /// about ten per cent, with unmyelinated white matter in the first two years and iron that
 /// gathers in the deep grey matter over life.
 pub fn materials(field: Field, age_years: f32, rng: &mut ChaCha8Rng) -> [Material; TISSUES] {
-    // A patient's T1 and T2 lie off the table by a common factor, each tissue a little more.
-    let common = [rng.random_range(0.94..1.06), rng.random_range(0.94..1.06)];
+    // A patient's T1 and T2 lie off the table by one factor, each tissue a little more.
+    let shared = [rng.random_range(0.94..1.06), rng.random_range(0.94..1.06)];
     TABLE.map(|Row(tissue, density, low, high, adc, chi, gadolinium, flow)| {
         let [t1, t2, t2_star] = if field == Field::Three { high } else { low };
         let mut own = || rng.random_range(0.96..1.04_f32);
         let mut material = Material {
             density: (density * own()).min(1.0),
-            t1_ms: t1 * common[0] * own(),
-            t2_ms: t2 * common[1] * own(),
-            t2_star_ms: t2_star * common[1] * own(),
+            t1_ms: t1 * shared[0] * own(),
+            t2_ms: t2 * shared[1] * own(),
+            t2_star_ms: t2_star * shared[1] * own(),
             adc_um2_ms: adc * own(),
             chi_ppm: chi,
             gadolinium_mm: gadolinium * own() * own(),

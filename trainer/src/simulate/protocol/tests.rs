@@ -14,7 +14,7 @@ fn drawn(seed: u64) -> (Scanner, Protocol) {
 }
 
 #[test]
-fn every_protocol_can_be_read_for_the_common_diagnoses() {
+fn every_protocol_can_be_read_for_the_frequent_diagnoses() {
     let mut diffusion = 0;
     for seed in 0..400 {
         let (_, Protocol { sequences, contrast, description, .. }) = drawn(seed);
