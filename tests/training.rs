@@ -78,7 +78,7 @@ fn the_smoke_configurations_lead_to_a_bundle_that_the_appliance_reads() {
         assert!(about.contains(key), "{about}");
     }
     for bundle in ["teacher", "student"] {
-        let study = work.path("cohort/studies/s000000");
+        let study = work.path("cohort/studies/s0001-000000");
         let ran = run(&mut triage(&study, &work.path(bundle)));
         assert_eq!(ran.code, 0, "{bundle}: {}", ran.stderr);
         assert!(ran.stdout.to_lowercase().contains("simulated"), "{}", ran.stdout);
@@ -158,7 +158,7 @@ const STAGES: [Stage; 5] = [
         subcommand: "heads",
         config: r#"
             cohort = "cohort"
-            clip = "clip"
+            clip = "clip-once"
             epochs = 30
             batch = 8
             hidden = [24, 16]
@@ -219,19 +219,18 @@ fn learns_and_resumes(work: &Work, stage: &Stage) {
     );
 
     // Killed as soon as a checkpoint is there.
-    let mut victim = work.trainer(subcommand, &[&file, "--run", "clip"]);
-    victim.args(["--run", subcommand]);
-    let mut victim = work.trainer(subcommand, &[&file, "--run", subcommand]);
+    let killed = format!("{subcommand}-killed");
+    let mut victim = work.trainer(subcommand, &[&file, "--run", &killed]);
     let mut victim = victim.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let checkpoints = work.path(subcommand).join("checkpoints");
+    let checkpoints = work.path(&killed).join("checkpoints");
     while victim.try_wait().unwrap().is_none() && !holds_a_checkpoint(&checkpoints) {
         std::thread::sleep(Duration::from_millis(2));
     }
     victim.kill().unwrap();
     victim.wait().unwrap();
-    work.done(subcommand, &[&file, "--run", subcommand, "--resume"]);
+    work.done(subcommand, &[&file, "--run", &killed, "--resume"]);
     let [whole, resumed] =
-        [&once, subcommand].map(|folder| fs::read(work.path(folder).join(result)).unwrap());
+        [&once, &killed].map(|folder| fs::read(work.path(folder).join(result)).unwrap());
     assert!(whole == resumed, "{subcommand}: {result} differs after a kill");
 }
 
