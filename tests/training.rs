@@ -127,15 +127,15 @@ const STAGES: [Stage; 5] = [
         subcommand: "series-names",
         config: r#"
             cohort = "cohort"
-            steps = 60
+            steps = 200
             batch = 8
             most_tokens = 20
-            checkpoint_steps = 15
+            checkpoint_steps = 50
             sizes = "tiny"
-            optimizer = { learning_rate = 2e-3, warmup_steps = 2 }
+            optimizer = { learning_rate = 5e-4, warmup_steps = 20 }
         "#,
         result: "series_names.safetensors",
-        learns: ("clip", 1.5),
+        learns: ("clip", 1.95),
     },
     Stage {
         subcommand: "clip",
@@ -207,7 +207,9 @@ fn learns_and_resumes(work: &Work, stage: &Stage) {
     let once = format!("{subcommand}-once");
     work.done(subcommand, &[&file, "--run", &once]);
     let losses = logged(&work.path(&once), name);
-    let last = *losses.last().unwrap_or(&f64::NAN);
+    // Batches differ: the mean of the last third.
+    let end = &losses[losses.len() * 2 / 3..];
+    let last = end.iter().sum::<f64>() / end.len() as f64;
     assert!(
         last < below,
         "{subcommand}: {name} ends at {last}, expected below {below}: {losses:?}"

@@ -95,7 +95,8 @@ pub fn cohort(
             match study {
                 Ok(study) => shard.push(study),
                 Err(error) => {
-                    unreadable.push(Unreadable { id: record.id.clone(), reason: error.to_string() })
+                    let reason = error.to_string();
+                    unreadable.push(Unreadable { id: record.id.clone(), reason });
                 }
             }
         }

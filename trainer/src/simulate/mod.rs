@@ -134,7 +134,7 @@ pub fn simulate(
         decoder,
         folder,
     };
-    let mut header = CohortHeader {
+    let header = CohortHeader {
         kind: CohortKind::Simulated,
         source: format!("{total} simulated studies, seed {}", config.seed),
         program: format!("trainer {}", env!("CARGO_PKG_VERSION")),
@@ -180,8 +180,13 @@ pub fn simulate(
         }
         progress(indices.end, total);
     }
+    gather(folder, shards.len(), header)
+}
+
+/// Writes what is known of all studies, shard after shard, as one cohort.
+fn gather(folder: &Path, shards: usize, mut header: CohortHeader) -> anyhow::Result<CohortHeader> {
     let mut parts: Vec<Part> = Vec::new();
-    for shard in &shards {
+    for shard in 0..shards {
         parts.extend(read_lines::<Part>(&folder.join(format!("part-{shard:04}.jsonl")))?);
     }
     let records: Vec<StudyRecord> = parts.iter().map(|p| p.record.clone()).collect();
@@ -246,6 +251,7 @@ impl Simulator<'_> {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a study from the patient to the report, in order")]
     fn study(&self, index: usize) -> anyhow::Result<Simulated> {
         // The seed keeps ids and patients of several simulated cohorts apart.
         let name = format!("{:04}-{index:06}", self.config.seed);

@@ -359,6 +359,7 @@ impl Planner<'_> {
     }
 
     /// Normal variants and trifles.
+    #[expect(clippy::too_many_lines, reason = "a list, one entry after another")]
     pub(super) fn incidentals(&mut self, age_years: f32) {
         use IncidentalKind as Kind;
         let side = self.side();

@@ -4,7 +4,7 @@
 //! The contrastive batch may be far larger than what fits into memory at once: embeddings of all
 //! studies are computed without a graph, the loss is differentiated with respect to them, and
 //! every part of the batch is computed again with a graph to carry those derivatives to the
-//! weights (Gao et al., 2021, "GradCache"). The gradients are those of the whole batch, and only
+//! weights (Gao et al., 2021, "`GradCache`"). The gradients are those of the whole batch, and only
 //! one part's activations are ever held.
 //!
 //! On simulated cohorts two further objectives can be switched on, because the simulator knows
@@ -442,6 +442,7 @@ struct Losses {
 
 /// Gradients of this rank's share of the batch into the learner, part by part; `first` is the
 /// batch's index of the share's first study.
+#[expect(clippy::too_many_lines, reason = "two passes over the same parts, told in order")]
 fn gradients(
     learner: &mut Learner<ClipModel<Compute>>,
     pairs: &[Pair],
@@ -585,7 +586,8 @@ fn retrieval(
         let values: Vec<f32> = similarity.into_data().iter().collect();
         for (i, row) in values.chunks_exact(n).enumerate() {
             // Ties and values that are no numbers count against the network.
-            let better = row.iter().enumerate().filter(|(j, v)| *j != i && !(**v < row[i])).count();
+            let worse = row.iter().filter(|v| **v < row[i]).count();
+            let better = n - 1 - worse;
             first += usize::from(better < 1);
             fifth += usize::from(better < 5);
             total += 1;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::DType;
 use models::dims::LATENT;
-use models::engine::{Engine, Precision, StudyInput, StudyScores};
+use models::engine::{Engine, Precision, SeriesTokens, StudyInput, StudyScores, StudyTokens};
 use models::nn::parameters::Parameters;
 use models::nn::prima::Prima;
 use models::tokens::StudyPatches;
@@ -14,7 +14,9 @@ use models::weights::manifest::NETWORK;
 use serde::{Deserialize, Serialize};
 
 use super::DistillRun;
-use crate::cohort::shard::{ShardSeries, ShardStudy, Store, Values, pack_latents, write_shard};
+use crate::cohort::shard::{
+    SeriesView, ShardSeries, ShardStudy, Store, Values, pack_latents, write_shard,
+};
 use crate::stage::batch::{Example, SeriesExample};
 use crate::stage::clip::embed;
 use crate::stage::run::Run;
@@ -28,6 +30,35 @@ pub(super) struct Taught {
     pub(super) embedding: Vec<f32>,
     /// One vector for each series.
     pub(super) series: Vec<Vec<f32>>,
+}
+
+/// A series with the teacher's latent values in place of its patches.
+fn with_latents(view: &SeriesView<'_>, tokens: &SeriesTokens) -> ShardSeries {
+    let mut latents = vec![0.0; view.coordinates.len() * LATENT];
+    for (at, unique) in view.sequence.iter().enumerate() {
+        let to = usize::from(*unique) * LATENT;
+        latents[to..to + LATENT].copy_from_slice(&tokens.token(at)[..LATENT]);
+    }
+    ShardSeries {
+        name: view.name.to_owned(),
+        thin_axis: view.thin_axis,
+        values: pack_latents(&latents),
+        coordinates: view.coordinates.to_vec(),
+        foreground: view.foreground.to_vec(),
+        components: view.components.to_vec(),
+        sequence: view.sequence.to_vec(),
+    }
+}
+
+fn example_of(tokens: &StudyTokens, names: &[String], description: &str) -> Example {
+    let series = tokens.series.iter().zip(names).enumerate();
+    let series = series.map(|(index, (tokens, name))| SeriesExample {
+        index,
+        name: char_ids(name).ids,
+        features: tokens.features.clone(),
+        components: Vec::new(),
+    });
+    Example { series: series.collect(), description: char_ids(description).ids }
 }
 
 /// The teacher reads every study once.
@@ -56,39 +87,10 @@ pub(super) fn listen(
             }
             let study = StudyPatches { series: views.iter().map(|v| v.patches()).collect() };
             let tokens = engine.encode(&study, |_| {})?;
-            let series = views.iter().zip(&tokens.series).map(|(view, tokens)| {
-                let mut latents = vec![0.0; view.coordinates.len() * LATENT];
-                for (at, unique) in view.sequence.iter().enumerate() {
-                    let to = usize::from(*unique) * LATENT;
-                    latents[to..to + LATENT].copy_from_slice(&tokens.token(at)[..LATENT]);
-                }
-                ShardSeries {
-                    name: view.name.to_owned(),
-                    thin_axis: view.thin_axis,
-                    values: pack_latents(&latents),
-                    coordinates: view.coordinates.to_vec(),
-                    foreground: view.foreground.to_vec(),
-                    components: view.components.to_vec(),
-                    sequence: view.sequence.to_vec(),
-                }
-            });
+            let series = views.iter().zip(&tokens.series).map(|(v, t)| with_latents(v, t));
             let series = series.collect();
             let names: Vec<String> = views.iter().map(|v| v.name.to_owned()).collect();
-            let examples = Example {
-                series: tokens
-                    .series
-                    .iter()
-                    .zip(&names)
-                    .enumerate()
-                    .map(|(index, (t, name))| SeriesExample {
-                        index,
-                        name: char_ids(name).ids,
-                        features: t.features.clone(),
-                        components: Vec::new(),
-                    })
-                    .collect(),
-                description: char_ids(description).ids,
-            };
+            let examples = example_of(&tokens, &names, description);
             let width = sizes.sequence_vit.transformer.dim;
             let vectors = embed(&vision, &[&examples], width, &device).vectors;
             let scores = engine.score(&StudyInput {

@@ -88,7 +88,7 @@ impl Group {
     pub fn share(&self, batch: usize, part: usize) -> Result<Range<usize>, GroupError> {
         let size = self.size();
         let own = batch / size;
-        if size > 1 && (batch % size != 0 || own % part != 0) {
+        if size > 1 && (!batch.is_multiple_of(size) || !own.is_multiple_of(part)) {
             return Err(GroupError::Batch { batch, size, part });
         }
         Ok(self.rank() * own..(self.rank() + 1) * own)
