@@ -265,6 +265,7 @@ impl From<SplitArgument> for Split {
 }
 
 /// Does it.
+#[expect(clippy::too_many_lines, reason = "one arm a subcommand")]
 pub(crate) fn run(command: Command) -> Result<()> {
     match command {
         Command::Curate { config, out } => {

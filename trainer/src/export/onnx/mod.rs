@@ -7,7 +7,7 @@
 //! | `sequence.onnx` | `tokens` `[T, 289]` f32, `name_ids` `[L]` i64 | `series` `[D]` |
 //! | `study.onnx` | `series` `[S, D]` f32, `description_ids` `[L]` i64 | `embedding` `[R * D]`, `logits` of the shared head |
 //!
-//! The graphs hold no weights: they point into the bundle's safetensors files ([`graph`]), so
+//! The graphs hold no weights: they point into the bundle's safetensors files (module `graph`), so
 //! they belong in the bundle's folder and are a few tens of kilobytes.
 
 mod graph;
