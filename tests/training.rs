@@ -252,15 +252,60 @@ fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// Two ranks have the gradients of one: after a step of the same global batch the weights agree.
-#[test]
-fn two_ranks_have_the_gradients_of_one() {
+/// `trainer clip` on two ranks over TCP; none where there is no MPI and none is demanded.
+fn two_ranks(work: &Work, arguments: &[&str]) -> Option<Command> {
     let help = run(trainer("clip").args(["x.toml", "--run", "x", "--mpi"]));
     let mpirun = Command::new("mpirun").arg("--version").output();
     if help.stderr.contains("built without MPI") || mpirun.is_err() {
         assert!(std::env::var_os("PRIMA_PEERS").is_none(), "MPI is missing: {}", help.stderr);
-        return;
+        return None;
     }
+    let mut ranks = Command::new("mpirun");
+    ranks.current_dir(work.0.path());
+    ranks.args(["--allow-run-as-root", "--oversubscribe", "-n", "2", "--mca", "btl", "tcp,self"]);
+    ranks.arg(trainer("clip").get_program()).args(["clip", "--mpi"]).args(arguments);
+    Some(ranks)
+}
+
+#[test]
+fn a_killed_rank_ends_the_others_and_all_go_on() {
+    let work = Work::prepared();
+    let config = r#"
+        cohort = "cohort"
+        text = "text"
+        steps = 30
+        batch = 4
+        part = 2
+        checkpoint_steps = 5
+        sizes = "tiny"
+        optimizer = { learning_rate = 1e-3, warmup_steps = 2 }
+        augmentation = { most_tokens = 20 }
+    "#;
+    fs::write(work.path("clip.toml"), config).unwrap();
+    let killed = work.path("killed").display().to_string();
+    let arguments = ["clip.toml", "--run", &killed];
+    let Some(mut whole) = two_ranks(&work, &["clip.toml", "--run", "whole"]) else { return };
+    assert_eq!(run(&mut whole).code, 0);
+    let mut job = two_ranks(&work, &arguments).unwrap();
+    let mut job = job.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while job.try_wait().unwrap().is_none()
+        && !holds_a_checkpoint(&work.path("killed").join("checkpoints"))
+    {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let kill = ["-9", "--newest", "--full", "--", &format!("--run {killed}")];
+    assert!(Command::new("pkill").args(kill).status().unwrap().success(), "a rank to kill");
+    assert!(!job.wait().unwrap().success(), "the job outlives its rank");
+    let resumed = run(two_ranks(&work, &arguments).unwrap().arg("--resume"));
+    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
+    let [whole, killed] = ["whole", "killed"]
+        .map(|folder| fs::read(work.path(folder).join("network.safetensors")).unwrap());
+    assert!(whole == killed, "the weights differ after a rank was killed");
+}
+
+/// Two ranks have the gradients of one, and so have the parts of a batch.
+#[test]
+fn two_ranks_have_the_gradients_of_one() {
     let work = Work::prepared();
     let config = |part: usize| {
         format!(
@@ -285,19 +330,8 @@ fn two_ranks_have_the_gradients_of_one() {
         let (toml, file) = (format!("{name}.toml"), gradients(name));
         work.done("clip", &[&toml, "--run", name, "--gradients", &file]);
     }
-    let mut ranks = Command::new("mpirun");
-    ranks.current_dir(work.0.path());
-    ranks.args(["--allow-run-as-root", "--oversubscribe", "-n", "2", "--mca", "btl", "tcp,self"]);
-    ranks.arg(trainer("clip").get_program());
-    ranks.args([
-        "clip",
-        "parts.toml",
-        "--run",
-        "ranks",
-        "--mpi",
-        "--gradients",
-        "ranks.safetensors",
-    ]);
+    let arguments = ["parts.toml", "--run", "ranks", "--gradients", "ranks.safetensors"];
+    let Some(mut ranks) = two_ranks(&work, &arguments) else { return };
     let ran = run(&mut ranks);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
 

@@ -10,7 +10,7 @@ use super::heads::Table;
 use super::tasks::{CLASSES, Targets, Tasks};
 use crate::cohort::read_lines;
 
-/// A line of `appliance export-feedback`.
+/// One decided study.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Feedback {

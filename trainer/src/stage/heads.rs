@@ -69,7 +69,7 @@ pub struct HeadsRun {
     /// Values of the clinical context's embedding; 0 trains no heads with context.
     #[serde(default)]
     pub context: usize,
-    /// Readers' corrections, as `appliance export-feedback` writes them.
+    /// Readers' corrections, lines of [`super::feedback::Feedback`].
     #[serde(default)]
     pub feedback: Option<PathBuf>,
 }
