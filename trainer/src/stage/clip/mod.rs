@@ -10,6 +10,7 @@
 //! On simulated cohorts two further objectives can be switched on, because the simulator knows
 //! more than a report says: which tokens a lesion is in, and the labels themselves.
 
+mod centred;
 mod data;
 mod supervision;
 
@@ -42,7 +43,7 @@ use super::group::Group;
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
 use super::text::Vocabulary;
-use super::weights::{Fresh, Names, Overlay, write};
+use super::weights::{Fresh, InMemory, Names, Overlay, write};
 use crate::cohort::record::Split;
 
 /// Configuration of `trainer clip`.
@@ -342,6 +343,8 @@ pub fn train(
         config.objective.labels,
         config.cohort.display()
     );
+    let norms = centred::norms(&data, &sizes, config.seed)?;
+    let source = Overlay { first: &InMemory::new(&norms), then: &source };
     let model = ClipModel::load(&Parameters::new(&source, &trained, DType::F32), &sizes)?;
     let mut learner = Learner::new(model, config.optimizer);
     learner.group = group;
