@@ -12,6 +12,7 @@
 
 mod centred;
 mod data;
+mod retrieval;
 mod supervision;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::data::Data;
 use self::data::Pair;
+use self::retrieval::retrieval;
 pub(super) use self::supervision::weighted_bce;
 use self::supervision::{Weights, lesion_targets};
 use super::batch::{Augmentation, Example};
@@ -559,43 +561,4 @@ fn gradients(
 #[expect(clippy::cast_precision_loss, reason = "a batch has fewer than 2^24 tokens")]
 fn tokens_of(pairs: &[Pair]) -> f32 {
     pairs.iter().flat_map(|p| &p.example.series).map(|s| s.tokens() as f32).sum()
-}
-
-/// Top-1 and top-5 image-to-report retrieval in groups of at most 100 validation studies.
-fn retrieval(
-    model: &ClipModel<Compute>,
-    data: &Data,
-    vocabulary: &Vocabulary,
-    sizes: &PrimaConfig,
-    device: &DispatchDevice,
-) -> anyhow::Result<(f64, f64)> {
-    const GROUP: usize = 100;
-    let model = model.valid();
-    let width = sizes.sequence_vit.transformer.dim;
-    let (mut first, mut fifth, mut total) = (0usize, 0usize, 0usize);
-    for group in data.split(Split::Validation).chunks(GROUP) {
-        let (mut images, mut texts) = (Vec::new(), Vec::new());
-        for part in group.chunks(8) {
-            let mut rng = rng(0, 0);
-            let pairs =
-                part.iter().map(|id| data.pair(id, vocabulary, &Augmentation::none(), &mut rng));
-            let pairs: Vec<Pair> = pairs.collect::<anyhow::Result<_>>()?;
-            let out = forward(&model, &pairs, width, device);
-            images.push(out.image);
-            texts.push(out.text);
-        }
-        let similarity = Tensor::cat(images, 0).matmul(Tensor::cat(texts, 0).transpose());
-        let n = group.len();
-        let values: Vec<f32> = similarity.into_data().iter().collect();
-        for (i, row) in values.chunks_exact(n).enumerate() {
-            // Ties and values that are no numbers count against the network.
-            let worse = row.iter().filter(|v| **v < row[i]).count();
-            let better = n - 1 - worse;
-            first += usize::from(better < 1);
-            fifth += usize::from(better < 5);
-            total += 1;
-        }
-    }
-    let share = |n: usize| n as f64 / total.max(1) as f64;
-    Ok((share(first), share(fifth)))
 }
