@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use burn::DispatchDevice;
 use burn::module::AutodiffModule;
 use burn::tensor::{DType, Tensor, TensorData, activation};
@@ -156,8 +157,7 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
     // Heads are fitted in seconds: a run that goes on begins anew, with the same result.
     run.begin_anew()?;
     let device = super::device(config.device)?;
-    let sizes: PrimaConfig =
-        toml::from_str(&std::fs::read_to_string(config.clip.join("sizes.toml"))?)?;
+    let sizes = sizes(&config.clip)?;
     let weights = WeightFile::open(&config.clip.join("network.safetensors"))?;
     let vision = Prima::load(&Parameters::new(&weights, &device, DType::F32), &sizes)?;
     let mut tables = Vec::new();
@@ -218,6 +218,18 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
     }
     std::fs::write(folder.join("heads.toml"), toml::to_string_pretty(&summary)?)?;
     Ok(folder.to_owned())
+}
+
+/// Sizes of a finished run of `trainer clip`.
+fn sizes(clip: &Path) -> anyhow::Result<PrimaConfig> {
+    let path = clip.join("sizes.toml");
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        format!(
+            "cannot read {}; `clip` names the folder of a finished run of `trainer clip`",
+            path.display()
+        )
+    })?;
+    toml::from_str(&text).with_context(|| format!("{} holds no sizes", path.display()))
 }
 
 /// `heads.toml`.
