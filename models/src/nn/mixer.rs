@@ -130,11 +130,18 @@ impl Mixer<Compute> {
         })
     }
 
-    /// `[B, 64, input]` to `[B, 64, output]`.
+    /// `[B, 64, input]` to `[B, 64, output]`. Cells of all patches lie one after another, so that
+    /// every product is one of two large matrices.
     fn forward(&self, cells: Tensor<Compute, 3>) -> Tensor<Compute, 3> {
-        let x = self.input.forward(cells) + self.positions.val().unsqueeze();
+        let [batch, _, input] = cells.dims();
+        let x = self.input.forward(cells.reshape([batch * CELLS, input]));
+        let width = x.dims()[1];
+        let x = x.reshape([batch, CELLS, width]) + self.positions.val().unsqueeze();
+        let x = x.reshape([batch * CELLS, width]);
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
-        self.output.forward(self.norm.forward(x))
+        let output = self.output.forward(self.norm.forward(x));
+        let width = output.dims()[1];
+        output.reshape([batch, CELLS, width])
     }
 }
 
@@ -151,11 +158,16 @@ impl MixerBlock<Compute> {
         })
     }
 
-    fn forward(&self, x: Tensor<Compute, 3>) -> Tensor<Compute, 3> {
-        let cells = self.cell_norm.forward(x.clone()).swap_dims(1, 2); // [B, width, 64]
-        let cells = self.cell_out.forward(activation::gelu(self.cell_in.forward(cells)));
-        let x = x + cells.swap_dims(1, 2);
-        let hidden = activation::gelu(self.mlp_in.forward(self.norm.forward(x.clone())));
+    /// `[B * 64, width]` to the same.
+    fn forward(&self, x: Tensor<Compute, 2>) -> Tensor<Compute, 2> {
+        let [rows, width] = x.dims();
+        let batch = rows / CELLS;
+        let channels = self.cell_norm.forward(x.clone()).reshape([batch, CELLS, width]);
+        let channels = channels.swap_dims(1, 2).reshape([batch * width, CELLS]);
+        let channels = self.cell_out.forward(activation::relu(self.cell_in.forward(channels)));
+        let cells = channels.reshape([batch, width, CELLS]).swap_dims(1, 2);
+        let x = x + cells.reshape([rows, width]);
+        let hidden = activation::relu(self.mlp_in.forward(self.norm.forward(x.clone())));
         x + self.mlp_out.forward(hidden)
     }
 }

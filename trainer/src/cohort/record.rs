@@ -1,7 +1,7 @@
 //! What a cohort says about its studies: one JSON line each. No patient data: ids are pseudonyms,
 //! dates are day numbers, ages of 90 and more are written as 90.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -181,6 +181,27 @@ pub struct StudyTruth {
     pub seed: u64,
     /// Every lesion with its place in the masks.
     pub lesions: Vec<LesionTruth>,
+}
+
+impl StudyTruth {
+    /// Diagnoses of every lesion that is in the masks, by its value there.
+    #[must_use]
+    pub fn by_component(&self) -> HashMap<u8, Vec<usize>> {
+        let mut by_component: HashMap<u8, Vec<usize>> = HashMap::new();
+        for lesion in self.lesions.iter().filter(|l| l.component > 0) {
+            by_component.entry(lesion.component).or_default().extend(&lesion.diagnoses);
+        }
+        by_component
+    }
+}
+
+/// Diagnoses of the lesions in a token, whose bit `c - 1` says that component `c` is in it.
+pub fn in_token(
+    bits: u16,
+    by_component: &HashMap<u8, Vec<usize>>,
+) -> impl Iterator<Item = usize> + '_ {
+    let there = (1..=16u8).filter(move |c| bits >> (c - 1) & 1 == 1);
+    there.flat_map(|c| by_component.get(&c).into_iter().flatten().copied())
 }
 
 /// One simulated lesion.

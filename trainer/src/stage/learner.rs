@@ -116,7 +116,11 @@ impl<M: AutodiffModule<Compute>> Learner<M> {
 
     /// Adds gradients that were taken elsewhere.
     pub fn accumulate_gradients(&mut self, gradients: <Compute as AutodiffBackend>::Gradients) {
-        let gradients = GradientsParams::from_grads(gradients, &self.model);
+        self.accumulate_parameters(GradientsParams::from_grads(gradients, &self.model));
+    }
+
+    /// Adds gradients of a copy of the network.
+    pub fn accumulate_parameters(&mut self, gradients: GradientsParams) {
         self.accumulator.accumulate(&self.model, gradients);
     }
 

@@ -5,14 +5,18 @@
 //! moving averages. Every batch has its axes permuted at random, so that the encoder does not
 //! depend on the imaging plane.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use burn::DispatchDevice;
 use burn::module::{AutodiffModule, Module};
+use burn::nn::Linear;
+use burn::optim::GradientsParams;
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData, activation};
 use models::dims::{LATENT, PATCH_IN_PLANE_VOX, PATCH_THIN_VOX, PATCH_VOX, THIN_REPEAT};
 use models::engine::DeviceChoice;
+use models::labels::DIAGNOSES;
 use models::nn::Compute;
 use models::nn::config::{MixerConfig, TokenizerConfig, VqVaeConfig};
 use models::nn::mixer::{MixerDecoder, MixerEncoder};
@@ -21,13 +25,15 @@ use models::nn::vqvae::{Decoder, EmaConfig, Encoder, Quantizer};
 use models::weights::mapped::WeightFile;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::clip::weighted_bce;
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
 use super::weights::{Fresh, Names, write};
 use crate::cohort::Cohort;
-use crate::cohort::record::Split;
+use crate::cohort::record::{Split, StudyTruth, in_token};
 use crate::cohort::shard::{
     ShardSeries, ShardStudy, Store, Values, pack_latents, unpack, write_shard,
 };
@@ -49,6 +55,14 @@ pub struct TokenizerRun {
     pub steps: u64,
     /// Patches per step.
     pub batch: usize,
+    /// Patches computed at a time; parts of a batch run beside each other on the CPU. 0 takes the
+    /// whole batch.
+    #[serde(default)]
+    pub part: usize,
+    /// Simulated cohorts: weight of telling from a patch's latent values which lesions are in it,
+    /// with half of the patches drawn from lesions. Real cohorts know no lesions: 0.
+    #[serde(default)]
+    pub lesions: f64,
     /// Steps between checkpoints and pictures.
     #[serde(default = "checkpoint_steps")]
     pub checkpoint_steps: u64,
@@ -74,30 +88,46 @@ fn optimizer() -> OptimizerConfig {
     }
 }
 
-/// Encoder and decoder of either architecture.
+/// Encoder and decoder of either architecture, and what says which lesions are in a patch.
 #[derive(Module, Debug)]
 pub struct Coder<B: Backend> {
     conv: Option<(Encoder<B>, Decoder<B>)>,
     mixer: Option<(MixerEncoder<B>, MixerDecoder<B>)>,
+    /// Lesions from latent values; thrown away after training.
+    probe: (Linear<B>, Linear<B>),
 }
 
+/// Hidden values of the probe.
+const PROBE: usize = 256;
+
 impl Coder<Compute> {
-    /// Reads `encoder.*` and `decoder.*`.
+    /// Reads `encoder.*`, `decoder.*` and `probe.*`.
     ///
     /// # Errors
     ///
     /// When a tensor is missing or has another shape.
     pub fn load(at: &Parameters<'_>, sizes: &TokenizerConfig) -> Result<Self, ParameterError> {
-        Ok(match sizes {
-            TokenizerConfig::Conv3d(sizes) => Self {
-                conv: Some((Encoder::load(at, sizes)?, Decoder::load(at, sizes)?)),
-                mixer: None,
-            },
-            TokenizerConfig::Mixer(sizes) => Self {
-                conv: None,
-                mixer: Some((MixerEncoder::load(at, sizes)?, MixerDecoder::load(at, sizes)?)),
-            },
-        })
+        let (conv, mixer) = match sizes {
+            TokenizerConfig::Conv3d(sizes) => {
+                (Some((Encoder::load(at, sizes)?, Decoder::load(at, sizes)?)), None)
+            }
+            TokenizerConfig::Mixer(sizes) => {
+                (None, Some((MixerEncoder::load(at, sizes)?, MixerDecoder::load(at, sizes)?)))
+            }
+        };
+        let probe = at.at("probe");
+        let probe = (
+            probe.at("0").linear(LATENT, PROBE, true)?,
+            probe.at("1").linear(PROBE, DIAGNOSES.len(), true)?,
+        );
+        Ok(Self { conv, mixer, probe })
+    }
+
+    /// Logits of the lesions in patches, `[B, 52]`, from their latent values.
+    fn lesions(&self, latents: Tensor<Compute, 5>) -> Tensor<Compute, 2> {
+        let batch = latents.dims()[0];
+        let hidden = self.probe.0.forward(latents.reshape([batch, LATENT]));
+        self.probe.1.forward(activation::relu(hidden))
     }
 
     /// Patches to latent values, `[B, 4096]` thin axis first to `[B, 2, 2, 8, 8]`. A convolution
@@ -156,14 +186,15 @@ fn volume(patches: Tensor<Compute, 2>) -> Tensor<Compute, 5> {
     ])
 }
 
-/// What one batch gave.
+/// What one part of a batch gave.
 struct Outcome {
-    loss: Tensor<Compute, 1>,
+    gradients: GradientsParams,
+    /// Latent values, `[b, 2, 2, 8, 8]`.
+    latents: Tensor<Compute, 5>,
+    codes: Vec<i64>,
     l1: f64,
     commitment: f64,
-    /// Codes used in the batch, and their perplexity.
-    used: usize,
-    perplexity: f64,
+    lesions: f64,
 }
 
 /// Trains a tokenizer; returns the path of its weights.
@@ -182,6 +213,12 @@ pub fn train(
     let ids: Vec<String> =
         cohort.split(Split::Train).map(|r| r.id.clone()).filter(|id| store.contains(id)).collect();
     anyhow::ensure!(!ids.is_empty(), "{}: no training study has patches", config.cohort.display());
+    anyhow::ensure!(
+        config.lesions <= 0.0 || !cohort.truth.is_empty(),
+        "lesions is {}, but {} has no truth.jsonl: only a simulated cohort knows which patch a lesion is in; set it to 0",
+        config.lesions,
+        config.cohort.display()
+    );
     let mut run = Run::begin(folder, "tokenizer", config, config.seed, &[&config.cohort], resume)?;
     let device = super::device(config.device)?;
     let trained = DispatchDevice::autodiff(device.clone());
@@ -191,8 +228,19 @@ pub fn train(
     let codebook = codebook_sizes(&config.sizes);
     let at = Parameters::new(&fresh, &device, DType::F32);
     let quantizer = Some(Quantizer::load(&at, &codebook)?);
-    let mut patches =
-        Patches { config, store, ids, quantizer, codebook, device, trained, shown: None, folder };
+    let truth = cohort.truth;
+    let mut patches = Patches {
+        config,
+        store,
+        ids,
+        truth,
+        quantizer,
+        codebook,
+        device,
+        trained,
+        shown: None,
+        folder,
+    };
     let schedule = Schedule {
         steps: config.steps,
         log_steps: 10,
@@ -203,6 +251,7 @@ pub fn train(
     let Patches { quantizer, codebook, device, .. } = patches;
     let mut tensors =
         Names::of(&device, |at| Coder::load(at, &config.sizes))?.tensors(&learner.model.valid());
+    tensors.retain(|t| !t.name.starts_with("probe."));
     let names = Names::of(&device, |at| Quantizer::load(at, &codebook))?;
     tensors.extend(quantizer.iter().flat_map(|quantizer| names.tensors(quantizer)));
     let path = folder.join("tokenizer.safetensors");
@@ -225,6 +274,8 @@ struct Patches<'a> {
     config: &'a TokenizerRun,
     store: Store,
     ids: Vec<String>,
+    /// Simulated cohorts.
+    truth: HashMap<String, StudyTruth>,
     /// There but for the moment in which a step replaces it.
     quantizer: Option<Quantizer<Compute>>,
     codebook: VqVaeConfig,
@@ -242,21 +293,48 @@ impl Task<Coder<Compute>> for Patches<'_> {
         step: u64,
     ) -> anyhow::Result<Metrics> {
         let mut rng = rng(self.config.seed, step);
-        let batch = self.config.batch;
-        let patches = sample(&self.store, &self.ids, batch, &mut rng)?;
-        let x = TensorData::new(patches, [batch, PATCH_VOX]);
-        let x = permuted(Tensor::<Compute, 2>::from_data(x, &self.trained), &mut rng);
+        let TokenizerRun { batch, part, lesions, .. } = *self.config;
+        let part = if part == 0 { batch } else { part };
+        let samples = self.sample(&mut rng)?;
+        let swap = rng.random_bool(0.5);
         let thin = rng.random_range(0..3);
         let Some(quantizer) = self.quantizer.take() else { return Ok(Vec::new()) };
-        let (outcome, next) = forward(&learner.model, quantizer, &x, thin, self.codebook.codebook);
-        self.quantizer = Some(next);
-        self.shown = Some(x);
-        learner.accumulate(&outcome.loss);
+        let tensor = |samples: &[Sample]| {
+            let patches: Vec<f32> = samples.iter().flat_map(|s| s.patch.iter().copied()).collect();
+            let x = TensorData::new(patches, [samples.len(), PATCH_VOX]);
+            permuted(Tensor::<Compute, 2>::from_data(x, &self.trained), swap)
+        };
+        let outcomes: Vec<Outcome> = samples
+            .par_chunks(part)
+            .map(|samples| {
+                // A graph of its own: parts of the batch do not wait for each other.
+                let model = learner.model.clone().fork(&self.trained);
+                forward(&model, &quantizer, &tensor(samples), samples, thin, lesions, batch)
+            })
+            .collect();
+        self.shown = Some(tensor(&samples[..samples.len().min(SHOWN)]));
+        let sum = |value: fn(&Outcome) -> f64| outcomes.iter().map(value).sum::<f64>();
+        let (l1, commitment) = (sum(|o| o.l1), sum(|o| o.commitment));
+        let lesions = sum(|o| o.lesions);
+        let codes = outcomes.iter().flat_map(|o| o.codes.iter().copied());
+        let (used, perplexity) = usage(codes, self.codebook.codebook);
+        let mut latents = Vec::new();
+        for outcome in outcomes {
+            learner.accumulate_parameters(outcome.gradients);
+            latents.push(outcome.latents);
+        }
+        // Averages would keep a value that is no number for ever.
+        self.quantizer = Some(if (l1 + commitment).is_finite() {
+            quantizer.ema_step(Tensor::cat(latents, 0), EmaConfig::default())
+        } else {
+            quantizer
+        });
         Ok(vec![
-            ("l1", outcome.l1),
-            ("commitment", outcome.commitment),
-            ("codes_used", outcome.used as f64),
-            ("perplexity", outcome.perplexity),
+            ("l1", l1),
+            ("commitment", commitment),
+            ("lesions", lesions),
+            ("codes_used", used as f64),
+            ("perplexity", perplexity),
         ])
     }
 
@@ -282,80 +360,120 @@ impl Task<Coder<Compute>> for Patches<'_> {
 /// The codebook in a checkpoint.
 const QUANTIZER: &str = "quantizer.safetensors";
 
+/// One part of a batch of `batch` patches, with its share of the gradients.
 fn forward(
     coder: &Coder<Compute>,
-    quantizer: Quantizer<Compute>,
+    quantizer: &Quantizer<Compute>,
     x: &Tensor<Compute, 2>,
+    samples: &[Sample],
     thin: usize,
-    codebook: usize,
-) -> (Outcome, Quantizer<Compute>) {
+    lesions: f64,
+    batch: usize,
+) -> Outcome {
     let ema = EmaConfig::default();
+    let share = samples.len() as f64 / batch as f64;
     let z_e = coder.encode(x.clone(), thin);
     // The codebook is no parameter: it is moved by averages, outside the graph.
     let fixed = z_e.clone().inner();
     let quantized = quantizer.forward(fixed.clone(), ema);
     let difference = Tensor::<Compute, 5>::from_inner(quantized.entries) - z_e.clone();
-    let commitment = difference.clone().powi_scalar(2).mean() * ema.commitment;
-    let reconstruction = coder.decode(z_e + difference.detach(), thin);
-    let l1 = (reconstruction - x.clone()).abs().mean();
+    let commitment = difference.clone().powi_scalar(2).mean() * (ema.commitment * share);
+    let reconstruction = coder.decode(z_e.clone() + difference.detach(), thin);
+    let l1 = (reconstruction - x.clone()).abs().mean() * share;
+    let mut outcome = Outcome {
+        gradients: GradientsParams::new(),
+        latents: fixed,
+        codes: quantized.indices.into_data().iter::<i64>().collect(),
+        l1: super::scalar(&l1),
+        commitment: super::scalar(&commitment),
+        lesions: 0.0,
+    };
+    let mut loss = l1 + commitment;
+    if lesions > 0.0 {
+        let mut targets = vec![0.0; samples.len() * DIAGNOSES.len()];
+        for (sample, row) in samples.iter().zip(targets.chunks_exact_mut(DIAGNOSES.len())) {
+            sample.diagnoses.iter().for_each(|d| row[*d] = 1.0);
+        }
+        let weights = vec![1.0; targets.len()];
+        let entries = (batch * DIAGNOSES.len()) as f32;
+        let term = weighted_bce(coder.lesions(z_e), targets, weights, entries);
+        outcome.lesions = super::scalar(&term);
+        loss = loss + term * lesions;
+    }
+    outcome.gradients = GradientsParams::from_grads(loss.backward(), coder);
+    outcome
+}
+
+/// How many codes were used, and their perplexity.
+fn usage(codes: impl Iterator<Item = i64>, codebook: usize) -> (usize, f64) {
     let mut counts = vec![0.0f64; codebook];
-    for code in quantized.indices.into_data().iter::<i64>() {
+    for code in codes {
         if let Some(count) = usize::try_from(code).ok().and_then(|code| counts.get_mut(code)) {
             *count += 1.0;
         }
     }
     let total: f64 = counts.iter().sum();
-    let used = counts.iter().filter(|c| **c > 0.0).count();
-    let entropy = counts.iter().filter(|c| **c > 0.0).map(|c| -(c / total) * (c / total).ln());
-    let outcome = Outcome {
-        l1: super::scalar(&l1),
-        commitment: super::scalar(&commitment),
-        loss: l1 + commitment,
-        used,
-        perplexity: entropy.sum::<f64>().exp(),
-    };
-    // Averages would keep a value that is no number for ever.
-    let finite = (outcome.l1 + outcome.commitment).is_finite();
-    (outcome, if finite { quantizer.ema_step(fixed, ema) } else { quantizer })
+    let used = counts.iter().filter(|c| **c > 0.0);
+    let entropy = used.clone().map(|c| -(c / total) * (c / total).ln());
+    (used.count(), entropy.sum::<f64>().exp())
 }
 
-/// Patches of random series of random studies, `[B, 4096]`.
-fn sample(
-    store: &Store,
-    ids: &[String],
-    batch: usize,
-    rng: &mut ChaCha8Rng,
-) -> anyhow::Result<Vec<f32>> {
-    /// Patches taken from one series.
-    const EACH: usize = 8;
-    let mut patches = Vec::with_capacity(batch * PATCH_VOX);
-    while patches.len() < batch * PATCH_VOX {
-        let (_, series) = store.study(&ids[rng.random_range(0..ids.len())])?;
-        let Some(series) = series.get(rng.random_range(0..series.len().max(1))) else { continue };
-        let n = series.coordinates.len();
-        for _ in 0..EACH.min(batch - patches.len() / PATCH_VOX) {
-            let at = rng.random_range(0..n) * PATCH_VOX;
-            patches.extend(series.values[at..at + PATCH_VOX].iter().map(|v| unpack(*v)));
+/// A patch, thin axis first, with the lesions in it.
+struct Sample {
+    patch: Vec<f32>,
+    diagnoses: Vec<usize>,
+}
+
+impl Patches<'_> {
+    /// Patches of random series of random studies.
+    fn sample(&self, rng: &mut ChaCha8Rng) -> anyhow::Result<Vec<Sample>> {
+        /// Patches taken from one series.
+        const EACH: usize = 8;
+        let batch = self.config.batch;
+        let mut samples = Vec::with_capacity(batch);
+        while samples.len() < batch {
+            let id = &self.ids[rng.random_range(0..self.ids.len())];
+            let (_, series) = self.store.study(id)?;
+            let Some(series) = series.get(rng.random_range(0..series.len().max(1))) else {
+                continue;
+            };
+            let n = series.coordinates.len();
+            let diagnoses = self.truth.get(id).map(StudyTruth::by_component).unwrap_or_default();
+            let lesions: Vec<usize> = (0..n).filter(|p| series.components[*p] != 0).collect();
+            for i in 0..EACH.min(batch - samples.len()) {
+                let at = if self.config.lesions > 0.0 && i % 2 == 0 && !lesions.is_empty() {
+                    lesions[rng.random_range(0..lesions.len())]
+                } else {
+                    rng.random_range(0..n)
+                };
+                let values = &series.values[at * PATCH_VOX..(at + 1) * PATCH_VOX];
+                samples.push(Sample {
+                    patch: values.iter().map(|v| unpack(*v)).collect(),
+                    diagnoses: in_token(series.components[at], &diagnoses).collect(),
+                });
+            }
         }
+        Ok(samples)
     }
-    Ok(patches)
 }
 
 /// Algorithm 1, first half: which in-plane axis comes first. Where the thin axis lies is drawn
 /// for the coder, which alone can tell.
-fn permuted(x: Tensor<Compute, 2>, rng: &mut ChaCha8Rng) -> Tensor<Compute, 2> {
+fn permuted(x: Tensor<Compute, 2>, swap: bool) -> Tensor<Compute, 2> {
     let batch = x.dims()[0];
     let edge = PATCH_IN_PLANE_VOX;
-    if rng.random_bool(0.5) {
+    if swap {
         x.reshape([batch, PATCH_THIN_VOX, edge, edge]).swap_dims(2, 3).reshape([batch, PATCH_VOX])
     } else {
         x
     }
 }
 
+/// Patches of a picture.
+const SHOWN: usize = 12;
+
 /// Originals above their reconstructions, second slice of each.
 fn reconstruction(coder: &Coder<Compute>, x: &Tensor<Compute, 2>) -> Picture {
-    const SHOWN: usize = 12;
     let n = SHOWN.min(x.dims()[0]);
     let original = x.clone().narrow(0, 0, n);
     let decoded = coder.decode(coder.encode(original.clone(), 0), 0);
@@ -405,26 +523,29 @@ pub fn tokens(
     let ids: Vec<&str> = store.ids().collect();
     let mut count = 0;
     for (number, ids) in ids.chunks(STUDIES_PER_SHARD).enumerate() {
-        let mut studies = Vec::new();
-        for id in ids {
-            let (description, series) = store.study(id)?;
-            let series = series.iter().map(|series| {
-                let patches: Vec<f32> = series.values.iter().map(|v| unpack(*v)).collect();
-                let latents = encode(&coder, &patches, series.thin_axis, &device);
-                count += series.coordinates.len();
-                ShardSeries {
-                    name: series.name.to_owned(),
-                    thin_axis: series.thin_axis,
-                    values: pack_latents(&latents),
-                    coordinates: series.coordinates.to_vec(),
-                    foreground: series.foreground.to_vec(),
-                    components: series.components.to_vec(),
-                    sequence: series.sequence.to_vec(),
-                }
-            });
-            let (id, description) = ((*id).to_owned(), description.to_owned());
-            studies.push(ShardStudy { id, description, series: series.collect() });
-        }
+        let studies: Vec<ShardStudy> = ids
+            .par_iter()
+            .map(|id| {
+                let (description, series) = store.study(id)?;
+                let series = series.iter().map(|series| {
+                    let patches: Vec<f32> = series.values.iter().map(|v| unpack(*v)).collect();
+                    let latents = encode(&coder, &patches, series.thin_axis, &device);
+                    ShardSeries {
+                        name: series.name.to_owned(),
+                        thin_axis: series.thin_axis,
+                        values: pack_latents(&latents),
+                        coordinates: series.coordinates.to_vec(),
+                        foreground: series.foreground.to_vec(),
+                        components: series.components.to_vec(),
+                        sequence: series.sequence.to_vec(),
+                    }
+                });
+                let (id, description) = ((*id).to_owned(), description.to_owned());
+                Ok(ShardStudy { id, description, series: series.collect() })
+            })
+            .collect::<anyhow::Result<_>>()?;
+        let series = studies.iter().flat_map(|study| &study.series);
+        count += series.map(|series| series.coordinates.len()).sum::<usize>();
         let path = out.join(format!("tokens-{number:04}.safetensors"));
         write_shard(&path, Values::Latents, &studies)?;
         let done = (number * STUDIES_PER_SHARD + studies.len()) as u64;

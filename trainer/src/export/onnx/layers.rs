@@ -185,7 +185,7 @@ pub(super) fn mixer(
         let mixed = graph.transpose(&mixed, &[0, 2, 1]);
         let mixed = graph.reshape(&mixed, &[-1, cells]); // [N * width, 64]
         let mixed = linear(graph, &at.at("cell_in"), &mixed, [CELLS, cell_hidden])?;
-        let mixed = gelu(graph, &mixed);
+        let mixed = graph.node("Relu", &[&mixed], Vec::new());
         let mixed = linear(graph, &at.at("cell_out"), &mixed, [cell_hidden, CELLS])?;
         let mixed = graph.reshape(&mixed, &[-1, channels, cells]);
         let mixed = graph.transpose(&mixed, &[0, 2, 1]);
@@ -193,7 +193,7 @@ pub(super) fn mixer(
         let mixed = layer_norm(graph, &at.at("norm"), &x, width)?;
         let mixed = graph.reshape(&mixed, &[-1, channels]); // [N * 64, width]
         let mixed = linear(graph, &at.at("mlp_in"), &mixed, [width, hidden])?;
-        let mixed = gelu(graph, &mixed);
+        let mixed = graph.node("Relu", &[&mixed], Vec::new());
         let mixed = linear(graph, &at.at("mlp_out"), &mixed, [hidden, width])?;
         let mixed = graph.reshape(&mixed, &[-1, cells, channels]);
         x = graph.add(&x, &mixed);

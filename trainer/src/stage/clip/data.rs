@@ -65,15 +65,7 @@ impl Data {
         let labels = cohort.labels.values();
         let labels = labels.map(|l| (l.id.clone(), l.diagnoses.iter().map(float).collect()));
         let labels = labels.collect();
-        let components = cohort.truth.values().map(|truth| {
-            let of = truth.lesions.iter().map(|l| (l.component, l.diagnoses.clone()));
-            let mut by_component: HashMap<u8, Vec<usize>> = HashMap::new();
-            for (component, diagnoses) in of {
-                by_component.entry(component).or_default().extend(diagnoses);
-            }
-            (truth.id.clone(), by_component)
-        });
-        let components = components.collect();
+        let components = cohort.truth.values().map(|t| (t.id.clone(), t.by_component())).collect();
         Ok(Self { store, ids, reports, labels, components, cohort })
     }
 

@@ -5,6 +5,7 @@ use models::labels::DIAGNOSES;
 use models::nn::Compute;
 
 use super::data::Pair;
+use crate::cohort::record::in_token;
 
 /// Positive-weighted binary cross entropy (paper, equation 13), summed and divided by `total`:
 /// the number of entries of the whole batch, of which these may be a part.
@@ -72,11 +73,9 @@ pub(super) fn lesion_targets(pairs: &[Pair], lengths: &[usize]) -> (Vec<f32>, Ve
         for (i, bits) in series.components.iter().enumerate() {
             let row = (first + i) * labels..(first + i + 1) * labels;
             weights[row.clone()].fill(1.0);
-            for component in (1..=16u8).filter(|c| bits >> (c - 1) & 1 == 1) {
-                for diagnosis in pair.components.get(&component).into_iter().flatten() {
-                    targets[row.start + diagnosis] = 1.0;
-                    weights[row.start + diagnosis] = LESION_WEIGHT;
-                }
+            for diagnosis in in_token(*bits, &pair.components) {
+                targets[row.start + diagnosis] = 1.0;
+                weights[row.start + diagnosis] = LESION_WEIGHT;
             }
         }
     }
