@@ -10,6 +10,7 @@
 
 pub mod calibration;
 pub mod embedding;
+pub mod input;
 pub mod leak;
 pub mod metrics;
 pub mod report;

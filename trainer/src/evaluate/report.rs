@@ -8,12 +8,14 @@ use std::path::Path;
 
 use anyhow::Context;
 use models::dims::PATCH_THIN_VOX;
-use models::engine::{DeviceChoice, Engine, Precision, StudyInput, StudyScores};
+use models::engine::{DeviceChoice, Engine, Precision, StudyScores};
 use models::labels::DIAGNOSES;
 use models::tokens::StudyPatches;
 use models::weights::bundle::Bundle;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::input::Inputs;
 use super::leak::features::{HEADERS_WIDTH, HISTOGRAMS_WIDTH, SeriesHeader, headers, histograms};
 use super::leak::{LeakReport, measure};
 use super::metrics::{Auroc, auroc, average_precision, pearson};
@@ -86,6 +88,9 @@ struct Line<'a> {
     scores: &'a StudyScores,
 }
 
+/// Studies between two reports of progress.
+const STUDIES_AT_A_TIME: usize = 16;
+
 /// Scores every study of a split and measures the scores against its labels.
 ///
 /// # Errors
@@ -100,24 +105,18 @@ pub fn score(
     progress: &dyn Fn(u64, u64),
 ) -> anyhow::Result<Metrics> {
     let engine = Engine::open(Bundle::open(bundle)?, device, Precision::Full)?;
-    let store = Store::open(cohort, Values::Patches)?;
+    let inputs = Inputs::open(&engine, cohort)?;
     let cohort = Cohort::open(cohort)?;
     let ids: Vec<&str> = cohort.split(split).map(|r| r.id.as_str()).collect();
     anyhow::ensure!(!ids.is_empty(), "{}: no {split:?} study", cohort.folder.display());
     let mut scored: Vec<(&str, StudyScores)> = Vec::new();
-    for (i, id) in ids.iter().enumerate() {
-        let (description, views) = store.study(id)?;
-        if !views.is_empty() {
-            let study = StudyPatches { series: views.iter().map(|v| v.patches()).collect() };
-            let input = StudyInput {
-                tokens: engine.encode(&study, |_| {})?,
-                series_names: views.iter().map(|v| v.name.to_owned()).collect(),
-                study_description: description.to_owned(),
-                clinical_context: None,
-            };
-            scored.push((id, engine.score(&input)?));
-        }
-        progress(i as u64 + 1, ids.len() as u64);
+    for part in ids.chunks(STUDIES_AT_A_TIME) {
+        let scores = part.par_iter().map(|id| {
+            let scores = inputs.study(id)?.map(|study| engine.score(&study)).transpose()?;
+            Ok(scores.map(|scores| (*id, scores)))
+        });
+        scored.extend(scores.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten());
+        progress(scored.len() as u64, ids.len() as u64);
     }
     fs::create_dir_all(out)?;
     let lines: Vec<Line<'_>> = scored.iter().map(|(id, scores)| Line { id, scores }).collect();

@@ -28,7 +28,8 @@ pub struct Augmentation {
     pub shuffle_series: bool,
     /// Enumerated items of the report in random order.
     pub shuffle_report: bool,
-    /// Most tokens of a series; a random subset beyond. 0 takes all.
+    /// Most tokens of a series; a random subset beyond, in which tokens with a simulated lesion
+    /// come first, so that the labels of the study stay true. 0 takes all.
     pub most_tokens: usize,
     /// Additional copies of abnormal studies in an epoch.
     pub abnormal_copies: usize,
@@ -159,6 +160,7 @@ fn series(
     let most = augmentation.most_tokens;
     if most > 0 && tokens.len() > most {
         tokens.shuffle(rng);
+        tokens.sort_by_key(|t| view.components[usize::from(*t)] == 0);
         tokens.truncate(most);
         tokens.sort_unstable();
     }

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use models::nn::config::{
-    MixerConfig, NameEncoderConfig, PatientDiscriminationConfig, PrimaConfig, TokenizerConfig,
-    TransformerConfig, VitConfig,
+    MixerConfig, PatientDiscriminationConfig, PrimaConfig, TokenizerConfig, VitConfig,
 };
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
@@ -12,22 +11,15 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 /// Names that a configuration may give.
 const PRESETS: &str = "\"prima\", \"reduced\", \"edge\" or \"tiny\"";
 
-/// Sizes of the teacher that a CPU can train: the published shape, with the edge tokenizer.
+/// Sizes of the teacher that two cores can train: the transformers are the edge student's, which
+/// so can begin with its teacher's weights; projection and heads are wider.
 #[must_use]
 pub fn reduced() -> PrimaConfig {
     let edge = PrimaConfig::edge();
-    let transformer =
-        |dim, depth| TransformerConfig { dim, depth, heads: 6, dim_head: 48, mlp_dim: 512 };
     PrimaConfig {
         projection: 128,
         head_hidden: [512, 256],
-        study_name: NameEncoderConfig { output: 256, ..edge.study_name },
-        sequence_vit: VitConfig {
-            transformer: transformer(edge.sequence_vit.transformer.dim, 4),
-            registers: 8,
-            output: 256,
-        },
-        study_vit: VitConfig { transformer: transformer(256, 2), registers: 6, output: 128 },
+        study_vit: VitConfig { output: 128, ..edge.study_vit },
         patient_discrimination: Some(PatientDiscriminationConfig { hidden: 128, output: 64 }),
         ..edge
     }

@@ -102,6 +102,28 @@ impl ParameterSource for Overlay<'_> {
     }
 }
 
+/// Tensors of one source that have the shape asked for, and all others from another.
+pub struct WhereItFits<'a> {
+    /// Asked first.
+    pub first: &'a dyn ParameterSource,
+    /// Asked for what the first does not have in that shape.
+    pub then: &'a dyn ParameterSource,
+}
+
+impl ParameterSource for WhereItFits<'_> {
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ParameterError> {
+        let fits = self.first.contains(name).then(|| self.first.read(name, shape));
+        match fits {
+            Some(Ok(values)) => Ok(values),
+            _ => self.then.read(name, shape),
+        }
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.first.contains(name) || self.then.contains(name)
+    }
+}
+
 /// Tensors that were just trained.
 pub struct InMemory<'a>(HashMap<&'a str, &'a NamedTensor>);
 

@@ -1,19 +1,25 @@
-//! Layer norms of the sequence ViT that begin centred on the cohort's tokens.
+//! Layer norms that begin centred on the cohort.
 //!
 //! Tokens enter the ViT as they are, and most of a token is what all tokens share: on simulated
 //! studies the mean token is four times as long as the deviations from it. A layer norm that
 //! begins as the identity hands that constant on, series look alike, and the contrastive loss
 //! stays at chance for hundreds of steps. These begin with the scale and bias that make every
-//! feature of a normalised token zero on average, with a deviation of one.
+//! feature of a normalised token zero on average, with a deviation of one. The same holds for
+//! reports: the state after the last word of any report is first of all that of a last word.
 
+use burn::DispatchDevice;
+use burn::tensor::DType;
 use models::dims::TOKEN_FEATURES;
 use models::nn::config::PrimaConfig;
+use models::nn::parameters::{ParameterSource, Parameters};
+use models::nn::report::ReportEncoder;
 use rayon::prelude::*;
 
 use super::Data;
 use crate::cohort::record::Split;
 use crate::stage::batch::{Augmentation, example};
 use crate::stage::run::rng;
+use crate::stage::text::Vocabulary;
 use crate::stage::weights::NamedTensor;
 
 /// Training studies that are looked at, and tokens of each of their series.
@@ -29,7 +35,6 @@ const EPSILON: f64 = 1e-5;
 /// # Errors
 ///
 /// When a study cannot be read.
-#[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
 pub(super) fn norms(
     data: &Data,
     sizes: &PrimaConfig,
@@ -43,26 +48,11 @@ pub(super) fn norms(
         example(&data.store, id, &augmentation, &mut rng(seed, (6 << 40) + i as u64))
     });
     let studies: Vec<_> = studies.collect::<Result<_, _>>()?;
-    let (mut count, mut sum, mut squares) = (0.0, vec![0.0; dim], vec![0.0; dim]);
-    for token in studies
+    let tokens = studies
         .iter()
         .flat_map(|study| &study.series)
-        .flat_map(|series| series.features.chunks_exact(TOKEN_FEATURES))
-    {
-        for (i, value) in normalised(token, dim).into_iter().enumerate() {
-            sum[i] += value;
-            squares[i] += value * value;
-        }
-        count += 1.0;
-    }
-    let count: f64 = f64::max(count, 1.0);
-    let (mut weight, mut bias) = (Vec::new(), Vec::new());
-    for (sum, square) in sum.iter().zip(&squares) {
-        let mean = sum / count;
-        let deviation = (square / count - mean * mean).max(0.0).sqrt().max(LEAST);
-        weight.push((1.0 / deviation) as f32);
-        bias.push((-mean / deviation) as f32);
-    }
+        .flat_map(|series| series.features.chunks_exact(TOKEN_FEATURES));
+    let (weight, bias) = centre(tokens, dim);
     let vit = "visual_model.innerViT";
     let norms = (0..sizes.sequence_vit.transformer.depth)
         .flat_map(|layer| {
@@ -78,14 +68,72 @@ pub(super) fn norms(
         .collect())
 }
 
-/// A token, padded with zeros, after a layer norm that is the identity.
-#[expect(clippy::cast_precision_loss, reason = "a token is short")]
-fn normalised(token: &[f32], dim: usize) -> Vec<f64> {
-    let mut token: Vec<f64> = token.iter().map(|v| f64::from(*v)).collect();
-    token.resize(dim, 0.0);
+/// Reports that are looked at.
+const REPORTS: usize = 256;
+
+/// Weight and bias of the layer norm before the report encoder's projection.
+///
+/// # Errors
+///
+/// When a report cannot be encoded or a weight is missing.
+pub(super) fn report_norm(
+    data: &Data,
+    vocabulary: &Vocabulary,
+    source: &dyn ParameterSource,
+    sizes: &PrimaConfig,
+    device: &DispatchDevice,
+) -> anyhow::Result<Vec<NamedTensor>> {
+    let Some(config) = sizes.report else { return Ok(Vec::new()) };
+    let at = Parameters::new(source, device, DType::F32);
+    let encoder = ReportEncoder::load(&at, &config, sizes.projection)?;
+    let reports = data.reports(vocabulary)?;
+    let each = reports.len().div_ceil(REPORTS).max(1);
+    let mut states = Vec::new();
+    for report in reports.iter().step_by(each).filter(|report| !report.is_empty()) {
+        let hidden = encoder.hidden(std::slice::from_ref(report));
+        let last = hidden.narrow(1, report.len() - 1, 1);
+        states.extend(last.into_data().iter::<f32>());
+    }
+    let dim = config.dim;
+    let (weight, bias) = centre(states.chunks_exact(dim), dim);
+    let tensor = |name: &str, values| NamedTensor {
+        name: format!("text_model.mlp_head.0.{name}"),
+        shape: vec![dim],
+        values,
+    };
+    Ok(vec![tensor("weight", weight), tensor("bias", bias)])
+}
+
+/// Scale and bias after which the normalised rows are zero on average, with a deviation of one.
+#[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+fn centre<'a>(rows: impl Iterator<Item = &'a [f32]>, dim: usize) -> (Vec<f32>, Vec<f32>) {
+    let (mut count, mut sum, mut squares) = (0.0, vec![0.0; dim], vec![0.0; dim]);
+    for row in rows {
+        for (i, value) in normalised(row, dim).into_iter().enumerate() {
+            sum[i] += value;
+            squares[i] += value * value;
+        }
+        count += 1.0;
+    }
+    let count: f64 = f64::max(count, 1.0);
+    sum.iter()
+        .zip(&squares)
+        .map(|(sum, square)| {
+            let mean = sum / count;
+            let deviation = (square / count - mean * mean).max(0.0).sqrt().max(LEAST);
+            ((1.0 / deviation) as f32, (-mean / deviation) as f32)
+        })
+        .unzip()
+}
+
+/// A row, padded with zeros, after a layer norm that is the identity.
+#[expect(clippy::cast_precision_loss, reason = "a row is short")]
+fn normalised(row: &[f32], dim: usize) -> Vec<f64> {
+    let mut row: Vec<f64> = row.iter().map(|v| f64::from(*v)).collect();
+    row.resize(dim, 0.0);
     let n = dim as f64;
-    let mean = token.iter().sum::<f64>() / n;
-    let variance = token.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+    let mean = row.iter().sum::<f64>() / n;
+    let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
     let deviation = (variance + EPSILON).sqrt();
-    token.iter().map(|v| (v - mean) / deviation).collect()
+    row.iter().map(|v| (v - mean) / deviation).collect()
 }

@@ -92,6 +92,15 @@ impl Data {
         })
     }
 
+    /// Reports of the training studies, as the report encoder reads them.
+    pub(in crate::stage) fn reports(
+        &self,
+        vocabulary: &Vocabulary,
+    ) -> anyhow::Result<Vec<Vec<i64>>> {
+        let reports = self.split(Split::Train).iter().filter_map(|id| self.reports.get(id));
+        Ok(reports.map(|report| vocabulary.encode(report)).collect::<Result<_, _>>()?)
+    }
+
     pub(in crate::stage) fn split(&self, split: Split) -> &[String] {
         self.ids.get(&split).map_or(&[], Vec::as_slice)
     }

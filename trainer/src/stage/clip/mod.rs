@@ -39,7 +39,7 @@ pub(super) use self::data::Data;
 use self::data::Pair;
 use self::retrieval::retrieval;
 pub(super) use self::supervision::weighted_bce;
-use self::supervision::{Weights, lesion_targets};
+use self::supervision::{Weights, lesion_targets, series_targets};
 use super::batch::{Augmentation, Example};
 use super::group::Group;
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
@@ -103,6 +103,8 @@ pub struct Objective {
     pub temperature: f32,
     /// Simulated cohorts: which lesion each token is in.
     pub lesions: f64,
+    /// Simulated cohorts: which lesions each series shows, from its registers.
+    pub series: f64,
     /// Labels from the study embedding by one linear layer.
     pub labels: f64,
 }
@@ -115,6 +117,7 @@ impl Default for Objective {
             patient_discrimination: 0.03,
             temperature: 0.07,
             lesions: 0.0,
+            series: 0.0,
             labels: 0.0,
         }
     }
@@ -133,6 +136,8 @@ pub struct ClipModel<B: Backend> {
     patient_temperature: Param<Tensor<B, 1>>,
     /// Lesions from token states; thrown away after training.
     lesions: Linear<B>,
+    /// Lesions from the registers of a series; thrown away after training.
+    series: Linear<B>,
     /// Labels from study embeddings; thrown away after training.
     labels: Linear<B>,
 }
@@ -154,6 +159,7 @@ impl ClipModel<Compute> {
             temperature: Param::from_tensor(at.tensor("temperature", [1])?),
             patient_temperature: Param::from_tensor(at.tensor("patdistemperature", [1])?),
             lesions: probe("lesions", width)?,
+            series: probe("series", sizes.sequence_vit.registers * width)?,
             labels: probe("labels", sizes.embedding())?,
         })
     }
@@ -175,6 +181,8 @@ struct Forward {
     patient: Option<Tensor<Compute, 2>>,
     /// `[b, 52]`.
     labels: Tensor<Compute, 2>,
+    /// `[s, 52]`.
+    series: Tensor<Compute, 2>,
     /// `[t, 52]` with registers and names, which weigh nothing.
     lesions: Tensor<Compute, 2>,
     /// Positions of registers and name, then tokens, of each series.
@@ -190,6 +198,7 @@ impl Forward {
             text: plain(&self.text),
             patient: self.patient.as_ref().map(plain),
             labels: plain(&self.labels),
+            series: plain(&self.series),
             lesions: plain(&self.lesions),
             lengths: self.lengths.clone(),
         }
@@ -285,12 +294,14 @@ fn forward(
         .collect();
     let lengths: Vec<usize> = pairs.iter().map(|p| p.report.len()).collect();
     let text = model.report.project(&model.report.hidden(&padded), &lengths);
+    let series = model.series.forward(embedded.pooled_series.clone());
     let patient = model.vision.patient_features(embedded.pooled_series).map(normalised);
     Forward {
         image: normalised(embedded.projected),
         text: normalised(text),
         patient,
         labels: model.labels.forward(embedded.pooled),
+        series,
         lesions: model.lesions.forward(embedded.states),
         lengths: embedded.lengths,
     }
@@ -334,9 +345,11 @@ pub fn train(
         None => Overlay { first: &text, then: &fresh },
     };
     anyhow::ensure!(
-        config.objective.lesions <= 0.0 || !data.cohort.truth.is_empty(),
-        "objective.lesions is {}, but {} has no truth.jsonl: only a simulated cohort knows which token a lesion is in; set it to 0",
+        config.objective.lesions.max(config.objective.series) <= 0.0
+            || !data.cohort.truth.is_empty(),
+        "objective.lesions is {} and objective.series {}, but {} has no truth.jsonl: only a simulated cohort knows where a lesion is; set both to 0",
         config.objective.lesions,
+        config.objective.series,
         config.cohort.display()
     );
     anyhow::ensure!(
@@ -345,7 +358,8 @@ pub fn train(
         config.objective.labels,
         config.cohort.display()
     );
-    let norms = centred::norms(&data, &sizes, config.seed)?;
+    let mut norms = centred::norms(&data, &sizes, config.seed)?;
+    norms.extend(centred::report_norm(&data, &vocabulary, &source, &sizes, &device)?);
     let source = Overlay { first: &InMemory::new(&norms), then: &source };
     let model = ClipModel::load(&Parameters::new(&source, &trained, DType::F32), &sizes)?;
     let mut learner = Learner::new(model, config.optimizer);
@@ -417,6 +431,7 @@ impl Task<ClipModel<Compute>> for Pairs<'_> {
             ("clip", losses.clip),
             ("patient", losses.patient),
             ("lesions", losses.lesions),
+            ("series", losses.series),
             ("labels", losses.labels),
         ])
     }
@@ -442,6 +457,7 @@ struct Losses {
     clip: f64,
     patient: f64,
     lesions: f64,
+    series: f64,
     labels: f64,
 }
 
@@ -511,10 +527,10 @@ fn gradients(
         loss = loss + term * objective.patient_discrimination;
         patient = Some((leaf, first));
     }
-    let (tokens, _) = group.gather(&[tokens_of(pairs)]);
     let labels = DIAGNOSES.len() as f32;
-    let (entries, token_entries) =
-        (config.batch as f32 * labels, tokens.iter().sum::<f32>() * labels);
+    let total = |count: f32| group.gather(&[count]).0.iter().sum::<f32>() * labels;
+    let entries = config.batch as f32 * labels;
+    let (token_entries, series_entries) = (total(tokens_of(pairs)), total(series_of(pairs)));
     let derivatives = loss.backward();
     let derivative = |leaf: &Tensor<Compute, 2>| {
         leaf.grad(&derivatives).unwrap_or_else(|| leaf.clone().inner().zeros_like())
@@ -539,10 +555,18 @@ fn gradients(
             surrogate = surrogate + pull(found, derivative, series_row, series);
         }
         if objective.labels > 0.0 {
-            let (targets, of) = weights.studies(part);
+            let targets: Vec<f32> = part.iter().flat_map(|p| p.labels.iter().copied()).collect();
+            let of = weights.of_targets(&targets);
             let term = weighted_bce(out.labels, targets, of, entries);
             losses.labels += super::scalar(&term);
             surrogate = surrogate + term * objective.labels;
+        }
+        if objective.series > 0.0 {
+            let targets = series_targets(part);
+            let of = weights.of_targets(&targets);
+            let term = weighted_bce(out.series, targets, of, series_entries);
+            losses.series += super::scalar(&term);
+            surrogate = surrogate + term * objective.series;
         }
         if objective.lesions > 0.0 {
             let (targets, of) = lesion_targets(part, &out.lengths);
@@ -555,6 +579,11 @@ fn gradients(
         series_row += series;
     }
     losses
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a batch has fewer than 2^24 series")]
+fn series_of(pairs: &[Pair]) -> f32 {
+    pairs.iter().map(|p| p.example.series.len() as f32).sum()
 }
 
 /// Tokens of studies, registers and names not counted.

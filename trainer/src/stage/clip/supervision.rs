@@ -46,19 +46,18 @@ impl Weights {
         Self { positive: positive.collect() }
     }
 
-    pub(super) fn studies(&self, pairs: &[Pair]) -> (Vec<f32>, Vec<f32>) {
-        let targets: Vec<f32> = pairs.iter().flat_map(|p| p.labels.iter().copied()).collect();
+    /// Weights of targets, `[N, 52]`.
+    pub(super) fn of_targets(&self, targets: &[f32]) -> Vec<f32> {
         let weights = targets
             .iter()
             .enumerate()
             .map(|(i, y)| if *y > 0.5 { self.positive[i % DIAGNOSES.len()].sqrt() } else { 1.0 });
-        let weights = weights.collect();
-        (targets, weights)
+        weights.collect()
     }
 }
 
 /// Weight of a token inside a lesion: lesions fill a few tokens in a thousand.
-const LESION_WEIGHT: f32 = 20.0;
+const LESION_WEIGHT: f32 = 5.0;
 
 /// Targets and weights of token states, `[T, 52]`; registers and names weigh nothing.
 pub(super) fn lesion_targets(pairs: &[Pair], lengths: &[usize]) -> (Vec<f32>, Vec<f32>) {
@@ -80,4 +79,16 @@ pub(super) fn lesion_targets(pairs: &[Pair], lengths: &[usize]) -> (Vec<f32>, Ve
         }
     }
     (targets, weights)
+}
+
+/// Lesions that the tokens of each series show, `[S, 52]`.
+pub(super) fn series_targets(pairs: &[Pair]) -> Vec<f32> {
+    let series = pairs.iter().flat_map(|p| p.example.series.iter().map(move |s| (p, s)));
+    let rows = series.flat_map(|(pair, series)| {
+        let mut row = [0.0; DIAGNOSES.len()];
+        let bits = series.components.iter().fold(0, |all, bits| all | bits);
+        in_token(bits, &pair.components).for_each(|diagnosis| row[diagnosis] = 1.0);
+        row
+    });
+    rows.collect()
 }

@@ -4,7 +4,8 @@
 //!
 //! 1. the teacher reads every study once: tokens, series vectors, study embedding, logits;
 //! 2. the student's tokenizer of matrix products imitates the teacher's tokens;
-//! 3. the student's transformers and its one shared head imitate series vectors and study
+//! 3. the student's transformers, which begin with the teacher's weights wherever those have the
+//!    same name and shape (Sanh et al., 2019), and its one shared head imitate series vectors and study
 //!    embeddings by their mutual similarities (the widths differ; Park et al., 2019, "relational
 //!    knowledge distillation") and every logit;
 //! 4. agreement with the teacher is measured on the validation and test studies.
@@ -29,14 +30,14 @@ use models::nn::mixer::MixerEncoder;
 use models::nn::parameters::{ParameterError, Parameters};
 use models::nn::prima::Prima;
 use models::weights::bundle::Bundle;
-use models::weights::manifest::{Manifest, TOKENIZER};
+use models::weights::manifest::{Manifest, NETWORK, TOKENIZER};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use self::agreement::{Agreement, OutputAgreement};
-use self::teacher::{Taught, listen};
+use self::teacher::{Taught, listen, teacher_tokens};
 use super::batch::{Augmentation, Example, example};
 use super::clip::{embed, normalised};
 use super::heads::decision;
@@ -44,7 +45,7 @@ use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
 use super::tasks::Tasks;
 use super::tokenizer::{TokensRun, tokens};
-use super::weights::{Fresh, Names, write};
+use super::weights::{Fresh, Names, WhereItFits, write};
 use crate::cohort::record::Split;
 use crate::cohort::shard::{Store, Values, unpack, unpack_latents};
 use crate::cohort::{Cohort, CohortError};
@@ -168,7 +169,7 @@ pub fn train(
     let manifest = teacher.manifest().clone();
     let lessons = folder.join("teacher");
     if !lessons.join("taught.json").exists() {
-        listen(teacher, config, &patches, &lessons, &run)?;
+        listen(teacher, config, &lessons, &run)?;
     }
     let taught: Vec<Taught> = serde_json::from_slice(&std::fs::read(lessons.join("taught.json"))?)?;
     let taught: HashMap<String, Taught> = taught.into_iter().map(|t| (t.id.clone(), t)).collect();
@@ -191,7 +192,8 @@ pub fn train(
         std::fs::rename(&partial, &own)?;
     }
     // With the teacher's own tokenizer the tokens are the teacher's.
-    let store = Store::open(if same { &lessons } else { &own }, Values::Latents)?;
+    let tokens = if same { teacher_tokens(&lessons, &config.cohort) } else { &own };
+    let store = Store::open(tokens, Values::Latents)?;
     let services = Tasks::of(&cohort).services;
     let school = School { config, cohort, store, taught, manifest, services };
     let student = school.imitate_network(&mut run, &device, stop_after)?;
@@ -227,7 +229,7 @@ fn imitate_tokens(
         write(out, &names.tensors(&encoder), false)?;
         return Ok(());
     }
-    let targets = Store::open(lessons, Values::Latents)?;
+    let targets = Store::open(teacher_tokens(lessons, &config.cohort), Values::Latents)?;
     let ids: Vec<&str> = cohort
         .split(Split::Train)
         .map(|r| r.id.as_str())
@@ -333,7 +335,9 @@ impl School<'_> {
         let config = self.config;
         let trained = DispatchDevice::autodiff(device.clone());
         let fresh = Fresh { seed: config.seed, temperature: 0.0 };
-        let at = Parameters::new(&fresh, &trained, DType::F32);
+        let teacher = Bundle::open(&config.teacher)?.open_file(NETWORK)?;
+        let start = WhereItFits { first: &teacher, then: &fresh };
+        let at = Parameters::new(&start, &trained, DType::F32);
         let student = Student::load(&at, &config.sizes, self.outputs())?;
         let mut learner = Learner::new(student, config.network.optimizer);
         let ids = self.split(Split::Train);

@@ -4,19 +4,20 @@ use std::path::Path;
 
 use burn::tensor::DType;
 use models::dims::LATENT;
-use models::engine::{Engine, Precision, SeriesTokens, StudyInput, StudyScores, StudyTokens};
+use models::engine::{Engine, Precision, SeriesTokens, StudyInput, StudyScores};
 use models::nn::parameters::Parameters;
 use models::nn::prima::Prima;
-use models::tokens::StudyPatches;
 use models::tokens::text::char_ids;
 use models::weights::bundle::Bundle;
 use models::weights::manifest::NETWORK;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::DistillRun;
 use crate::cohort::shard::{
-    SeriesView, ShardSeries, ShardStudy, Store, Values, pack_latents, write_shard,
+    SeriesView, ShardSeries, ShardStudy, Values, pack_latents, write_shard,
 };
+use crate::evaluate::input::Inputs;
 use crate::stage::batch::{Example, SeriesExample};
 use crate::stage::clip::embed;
 use crate::stage::run::Run;
@@ -50,22 +51,22 @@ fn with_latents(view: &SeriesView<'_>, tokens: &SeriesTokens) -> ShardSeries {
     }
 }
 
-fn example_of(tokens: &StudyTokens, names: &[String], description: &str) -> Example {
-    let series = tokens.series.iter().zip(names).enumerate();
+fn example_of(input: &StudyInput) -> Example {
+    let series = input.tokens.series.iter().zip(&input.series_names).enumerate();
     let series = series.map(|(index, (tokens, name))| SeriesExample {
         index,
         name: char_ids(name).ids,
         features: tokens.features.clone(),
-        components: Vec::new(),
+        components: vec![0; tokens.len()],
     });
-    Example { series: series.collect(), description: char_ids(description).ids }
+    let description = char_ids(&input.study_description).ids;
+    Example { series: series.collect(), description }
 }
 
-/// The teacher reads every study once.
+/// The teacher reads every study once. Its tokens go into `lessons`, unless the cohort has them.
 pub(super) fn listen(
     bundle: Bundle,
     config: &DistillRun,
-    patches: &Store,
     lessons: &Path,
     run: &Run,
 ) -> anyhow::Result<()> {
@@ -76,54 +77,54 @@ pub(super) fn listen(
     let device = crate::stage::device(config.device)?;
     let vision = Prima::load(&Parameters::new(&network, &device, DType::F32), &sizes)?;
     let engine = Engine::open(bundle, config.device, Precision::Full)?;
-    let ids: Vec<&str> = patches.ids().collect();
+    let inputs = Inputs::open(&engine, &config.cohort)?;
+    let ids: Vec<&str> = inputs.patches().ids().collect();
     let mut taught = Vec::new();
     for (number, part) in ids.chunks(STUDIES_PER_SHARD).enumerate() {
-        let mut shard = Vec::new();
-        for id in part {
-            let (description, views) = patches.study(id)?;
-            if views.is_empty() {
-                continue;
-            }
-            let study = StudyPatches { series: views.iter().map(|v| v.patches()).collect() };
-            let tokens = engine.encode(&study, |_| {})?;
-            let series = views.iter().zip(&tokens.series).map(|(v, t)| with_latents(v, t));
-            let series = series.collect();
-            let names: Vec<String> = views.iter().map(|v| v.name.to_owned()).collect();
-            let examples = example_of(&tokens, &names, description);
+        let heard = part.par_iter().map(|id| {
+            let Some(input) = inputs.study(id)? else { return Ok(None) };
             let width = sizes.sequence_vit.transformer.dim;
-            let vectors = embed(&vision, &[&examples], width, &device).vectors;
-            let scores = engine.score(&StudyInput {
-                tokens,
-                series_names: names,
-                study_description: description.to_owned(),
-                clinical_context: None,
-            })?;
+            let vectors = embed(&vision, &[&example_of(&input)], width, &device).vectors;
             let each = vectors.dims()[1];
             let vectors: Vec<f32> = vectors.into_data().iter().collect();
-            taught.push(Taught {
+            let scores = engine.score(&input)?;
+            let taught = Taught {
                 id: (*id).to_owned(),
                 logits: logits(&scores),
                 series: vectors.chunks_exact(each).map(<[f32]>::to_vec).collect(),
                 embedding: scores.embedding,
-            });
-            shard.push(ShardStudy {
-                id: (*id).to_owned(),
-                description: description.to_owned(),
-                series,
-            });
+            };
+            let (_, views) = inputs.patches().study(id)?;
+            let series = views.iter().zip(&input.tokens.series);
+            let series = if inputs.stored() {
+                Vec::new()
+            } else {
+                series.map(|(view, tokens)| with_latents(view, tokens)).collect()
+            };
+            let description = input.study_description;
+            Ok(Some((taught, ShardStudy { id: (*id).to_owned(), description, series })))
+        });
+        let heard = heard.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten();
+        let (said, shard): (Vec<Taught>, Vec<ShardStudy>) = heard.unzip();
+        taught.extend(said);
+        if !inputs.stored() {
+            write_shard(&lessons.join(shard_name(number)), Values::Latents, &shard)?;
         }
-        write_shard(
-            &lessons.join(format!("tokens-{number:04}.safetensors")),
-            Values::Latents,
-            &shard,
-        )?;
         run.progress((number * STUDIES_PER_SHARD + part.len()) as u64, ids.len() as u64);
     }
     let partial = lessons.join("taught.partial");
     std::fs::write(&partial, serde_json::to_vec(&taught)?)?;
     std::fs::rename(&partial, lessons.join("taught.json"))?;
     Ok(())
+}
+
+fn shard_name(number: usize) -> String {
+    format!("tokens-{number:04}.safetensors")
+}
+
+/// The teacher's tokens: those of its lessons, or the cohort's own.
+pub(super) fn teacher_tokens<'a>(lessons: &'a Path, cohort: &'a Path) -> &'a Path {
+    if lessons.join(shard_name(0)).exists() { lessons } else { cohort }
 }
 
 fn logits(scores: &StudyScores) -> Vec<f32> {

@@ -6,6 +6,8 @@
 //! with the best validation result is kept. Thresholds and calibrations are fitted on the
 //! validation split.
 
+mod unit;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -25,12 +27,13 @@ use rand::Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
+use self::unit::Unit;
 use super::batch::{Augmentation, Example, example};
 use super::clip::{Data, embed, weighted_bce};
 use super::learner::{Learner, OptimizerConfig};
 use super::run::{Run, rng};
 use super::tasks::{CLASSES, Targets, Tasks};
-use super::weights::{Fresh, NamedTensor, Names, write};
+use super::weights::{Fresh, InMemory, NamedTensor, Names, write};
 use crate::cohort::record::Split;
 use crate::evaluate::calibration::{Calibration, softmax_temperature};
 use crate::evaluate::metrics::{auroc, pearson};
@@ -56,7 +59,7 @@ pub struct HeadsRun {
     pub batch: usize,
     /// Hidden widths.
     pub hidden: [usize; 2],
-    /// Embeddings are multiplied by one plus noise of this standard deviation.
+    /// Standard deviation of the noise on embeddings, in units of their own.
     #[serde(default = "noise")]
     pub noise: f32,
     /// How weights change.
@@ -335,6 +338,7 @@ fn fit(
     let rows = train.targets.len();
     anyhow::ensure!(rows > 0, "{}: no training study to fit heads on", config.cohort.display());
     let positive = positive_weights(kind, train);
+    let unit = Unit::of(train);
     let steps = (rows / config.batch).max(1) as u64;
     let mut best: Vec<Option<Fitted>> =
         vec![None; if matches!(kind, Kind::Binary { .. }) { outputs } else { 1 }];
@@ -345,9 +349,8 @@ fn fit(
             let picked: Vec<usize> = (0..config.batch).map(|_| rng.random_range(0..rows)).collect();
             let noisy = picked.iter().flat_map(|row| {
                 let row = &train.features[row * train.width..(row + 1) * train.width];
-                row.iter()
-                    .map(|v| v * (1.0 + config.noise * rng.sample::<f32, _>(StandardNormal)))
-                    .collect::<Vec<_>>()
+                let noise = |v| v + config.noise * rng.sample::<f32, _>(StandardNormal);
+                unit.apply(row).map(noise).collect::<Vec<_>>()
             });
             let x = TensorData::new(noisy.collect::<Vec<f32>>(), [picked.len(), train.width]);
             let x = Tensor::<Compute, 2>::from_data(x, &trained);
@@ -358,9 +361,10 @@ fn fit(
             learner.accumulate(&loss);
             learner.update(epoch * steps + step, config.epochs * steps)?;
         }
-        let model = learner.model.valid();
+        let tensors = unit.fold(names.tensors(&learner.model.valid()));
+        let source = InMemory::new(&tensors);
+        let model = Head::load(&Parameters::new(&source, device, DType::F32), widths)?;
         let logits = logits(&model, validation, device);
-        let tensors = names.tensors(&model);
         let mut mean = Vec::new();
         for (output, kept) in best.iter_mut().enumerate() {
             let found = score(kind, output, &logits, validation);
@@ -551,7 +555,7 @@ fn temperature(
     device: &DispatchDevice,
     config: &HeadsRun,
 ) -> anyhow::Result<f32> {
-    let source = super::weights::InMemory::new(&head.tensors);
+    let source = InMemory::new(&head.tensors);
     let widths = [table.width, config.hidden[0], config.hidden[1], CLASSES.len()];
     let head = Head::load(&Parameters::new(&source, device, DType::F32), widths)?;
     let rows = logits(&head, table, device).concat();
