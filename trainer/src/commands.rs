@@ -16,6 +16,7 @@ use trainer::cohort::Cohort;
 use trainer::cohort::record::Split;
 use trainer::curate;
 use trainer::evaluate::report;
+use trainer::evaluate::robustness::{self, Question};
 use trainer::export;
 use trainer::reports::command::{self as reports, ReportsConfig};
 use trainer::show::{self, MosaicOptions};
@@ -140,6 +141,35 @@ pub(crate) enum Command {
         #[arg(long, default_value = "cpu")]
         device: DeviceChoice,
         /// Folder for scores.jsonl and metrics.json.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Ask whether a real tumour ranks above real normal studies, however they were acquired.
+    Robustness {
+        /// Folder of the bundle.
+        bundle: PathBuf,
+        /// Folder of a study of one series with a tumour.
+        #[arg(long)]
+        tumour: PathBuf,
+        /// The tumour's mask on that series' grid (NRRD).
+        #[arg(long)]
+        mask: PathBuf,
+        /// Folders of studies that look normal.
+        #[arg(long, required = true, num_args = 1..)]
+        normal: Vec<PathBuf>,
+        /// Disturbed acquisitions of each study.
+        #[arg(long, default_value_t = 20)]
+        acquisitions: usize,
+        /// Perturbed inputs of each explanation.
+        #[arg(long, default_value_t = 1000)]
+        lime_samples: usize,
+        /// Of the disturbances.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// cpu, wgpu or cuda.
+        #[arg(long, default_value = "cpu")]
+        device: DeviceChoice,
+        /// The result (JSON).
         #[arg(long)]
         out: PathBuf,
     },
@@ -387,6 +417,27 @@ pub(crate) fn run(command: Command) -> Result<()> {
                 })?;
             bar.finish_and_clear();
             println!("{metrics}");
+        }
+        Command::Robustness {
+            bundle,
+            tumour,
+            mask,
+            normal,
+            acquisitions,
+            lime_samples,
+            seed,
+            device,
+            out,
+        } => {
+            let bar = bar("robustness {wide_bar} {pos}/{len} {elapsed} +{eta}");
+            bar.set_length(((1 + normal.len()) * acquisitions) as u64);
+            let question = Question { tumour, mask, normal, acquisitions, lime_samples, seed };
+            let found = robustness::measure(&bundle, &question, device, &decoder()?, &|n| {
+                bar.inc(n);
+            })?;
+            bar.finish_and_clear();
+            write(&out, &serde_json::to_vec_pretty(&found)?)?;
+            println!("{found}");
         }
         Command::Leaks { cohort } => {
             let cohort = Cohort::open(&cohort)?;

@@ -161,7 +161,8 @@ fn shard_series(name: &str, patches: &SeriesPatches) -> ShardSeries {
 }
 
 /// Which components are in which patch: each goes through the same resampling as the image.
-fn components(mask: &Mask, patches: &SeriesPatches) -> Vec<u16> {
+#[must_use]
+pub fn components(mask: &Mask, patches: &SeriesPatches) -> Vec<u16> {
     let mut found = vec![0u16; patches.coordinates.len()];
     let mut present: Vec<u8> = mask.component.iter().copied().filter(|c| *c > 0).collect();
     present.sort_unstable();

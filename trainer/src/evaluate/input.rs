@@ -94,7 +94,8 @@ impl<'a> Inputs<'a> {
                         return Ok(false);
                     };
                     unpack_latents(bytes, &mut latent);
-                    let differs = |(a, b): (&f32, &f32)| (a - b).abs() > TOLERANCE * b.abs().max(1.0);
+                    let differs =
+                        |(a, b): (&f32, &f32)| (a - b).abs() > TOLERANCE * b.abs().max(1.0);
                     if latent.iter().zip(made.token(at)).any(differs) {
                         return Ok(false);
                     }

@@ -14,5 +14,6 @@ pub mod input;
 pub mod leak;
 pub mod metrics;
 pub mod report;
+pub mod robustness;
 pub mod rows;
 pub mod threshold;
