@@ -69,9 +69,7 @@ impl Acquisition {
         sorted.sort_unstable_by(f64::total_cmp);
         let high = sorted.get(sorted.len() * 99 / 100).copied().unwrap_or(1.0).max(1.0);
         let size = stack.size_vox;
-        if self.gamma != 1.0 {
-            values.iter_mut().for_each(|v| *v = high * (v.max(0.0) / high).powf(self.gamma));
-        }
+        values.iter_mut().for_each(|v| *v = high * (v.max(0.0) / high).powf(self.gamma));
         let mut values = self.moved(&values, size, false);
         self.blur(&mut values, size);
         self.shade(&mut values, size);
@@ -117,7 +115,7 @@ impl Acquisition {
                         (cos * y - sin * x) / self.zoom + centre[1],
                     ];
                     out.push(if nearest {
-                        let [x, y] = from.map(|v| v.round() as i64);
+                        let [x, y] = from.map(|v| whole(v.round()));
                         at(x, y)
                     } else {
                         bilinear(from, at)
@@ -185,11 +183,16 @@ impl Acquisition {
 fn bilinear([x, y]: [f64; 2], at: impl Fn(i64, i64) -> f64) -> f64 {
     let (left, top) = (x.floor(), y.floor());
     let (dx, dy) = (x - left, y - top);
-    #[expect(clippy::cast_possible_truncation, reason = "a slice has fewer than 2^53 columns")]
-    let (left, top) = (left as i64, top as i64);
+    let (left, top) = (whole(left), whole(top));
     let above = at(left, top) * (1.0 - dx) + at(left + 1, top) * dx;
     let below = at(left, top + 1) * (1.0 - dx) + at(left + 1, top + 1) * dx;
     above * (1.0 - dy) + below * dy
+}
+
+/// Column or row of a whole number.
+#[expect(clippy::cast_possible_truncation, reason = "a slice has fewer than 2^53 columns")]
+fn whole(value: f64) -> i64 {
+    value as i64
 }
 
 fn values(samples: &Samples) -> Vec<f64> {
