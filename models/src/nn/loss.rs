@@ -86,11 +86,21 @@ pub fn patient_discrimination_loss(
         PatientDiscrimination::Paper => (logits, same),
     };
     let weights = weights(study, form);
-    // Rows without a positive have mass 0 and weight 0, but 0 * log 0 is NaN.
-    let alone = weights.iter().map(|&w| f32::from(u8::from(w == 0.0))).collect();
-    let vector = |values| Tensor::<Compute, 1>::from_data(TensorData::new(values, [n]), &device);
-    let mass = (activation::softmax(logits, 1) * positives).sum_dim(1).squeeze_dim::<1>(1); // [S]
-    ((mass + vector(alone)).log() * vector(weights)).sum().neg()
+    let vector = Tensor::<Compute, 1>::from_data(TensorData::new(weights, [n]), &device);
+    // As a difference of logarithms: a mass itself rounds to zero at a low temperature, and its
+    // logarithm has no derivative. Rows without a positive weigh nothing.
+    let of_own = logits.clone() + (positives - 1.0) * FAR;
+    let log_mass = log_sum_exp(of_own) - log_sum_exp(logits); // [S]
+    (log_mass * vector).sum().neg()
+}
+
+/// Puts a logit out of a sum of exponentials.
+const FAR: f64 = 1e4;
+
+/// Logarithm of the sum of exponentials of every row.
+fn log_sum_exp(x: Tensor<Compute, 2>) -> Tensor<Compute, 1> {
+    let largest = x.clone().max_dim(1).detach();
+    ((x - largest.clone()).exp().sum_dim(1).log() + largest).squeeze_dim::<1>(1)
 }
 
 /// Weight of every series' term.
@@ -106,4 +116,32 @@ fn weights(study: &[i64], form: PatientDiscrimination) -> Vec<f32> {
         (PatientDiscrimination::Paper, n) => 1.0 / (n * distinct.len()) as f32,
     };
     study.iter().map(weight).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::DispatchDevice;
+
+    use super::*;
+    use crate::engine::{DeviceChoice, device};
+
+    #[test]
+    fn series_far_apart_at_a_low_temperature_have_a_gradient() {
+        let device = DispatchDevice::autodiff(device(DeviceChoice::Cpu).unwrap());
+        // Series 0 and 1 are of one study and opposite; series 2 lies on 0.
+        let u = TensorData::new(vec![1.0f32, 0.0, -1.0, 0.0, 1.0, 0.0], [3, 2]);
+        let u = Tensor::<Compute, 2>::from_data(u, &device).require_grad();
+        let temperature = Tensor::<Compute, 1>::from_data([0.005f32], &device);
+        let loss = patient_discrimination_loss(
+            u.clone(),
+            &[7, 7, 8],
+            temperature,
+            PatientDiscrimination::Code,
+        );
+        // 200 against -200 for series 0; for series 1 its own -10 against -200.
+        let found = loss.clone().into_data().iter::<f32>().next().unwrap();
+        assert!((found - 590.0).abs() < 0.1, "{found}");
+        let gradient = u.grad(&loss.backward()).unwrap();
+        assert!(gradient.into_data().iter::<f32>().all(f32::is_finite));
+    }
 }

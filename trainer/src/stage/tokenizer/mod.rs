@@ -5,6 +5,8 @@
 //! moving averages. Every batch has its axes permuted at random, so that the encoder does not
 //! depend on the imaging plane.
 
+mod tokens;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +22,7 @@ use models::labels::DIAGNOSES;
 use models::nn::Compute;
 use models::nn::config::{MixerConfig, TokenizerConfig, VqVaeConfig};
 use models::nn::mixer::{MixerDecoder, MixerEncoder};
-use models::nn::parameters::{ParameterError, ParameterSource, Parameters};
+use models::nn::parameters::{ParameterError, Parameters};
 use models::nn::vqvae::{Decoder, EmaConfig, Encoder, Quantizer};
 use models::weights::mapped::WeightFile;
 use rand::Rng;
@@ -28,15 +30,14 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+pub use self::tokens::{TokenEncoder, TokensRun, encode, encoder, tokens};
 use super::clip::weighted_bce;
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
 use super::weights::{Fresh, Names, write};
 use crate::cohort::Cohort;
 use crate::cohort::record::{Split, StudyTruth, in_token};
-use crate::cohort::shard::{
-    ShardSeries, ShardStudy, Store, Values, pack_latents, unpack, write_shard,
-};
+use crate::cohort::shard::{Store, Values, unpack};
 use crate::picture::Picture;
 
 /// Configuration of `trainer tokenizer`.
@@ -487,123 +488,4 @@ fn reconstruction(coder: &Coder<Compute>, x: &Tensor<Compute, 2>) -> Picture {
         }
     }
     picture
-}
-
-/// Configuration of `trainer tokens`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokensRun {
-    /// Cohort folder with patch shards.
-    pub cohort: PathBuf,
-    /// Weights of the tokenizer.
-    pub tokenizer: PathBuf,
-    /// Its sizes.
-    #[serde(deserialize_with = "super::sizes::tokenizer")]
-    pub sizes: TokenizerConfig,
-    /// Device.
-    #[serde(default = "super::cpu")]
-    pub device: DeviceChoice,
-}
-
-/// Turns every patch of a cohort into its latent values, in shards below `out`; returns how many.
-///
-/// # Errors
-///
-/// When the cohort or the weights are refused, or the disk is full.
-pub fn tokens(
-    config: &TokensRun,
-    out: &Path,
-    progress: impl Fn(u64, u64),
-) -> anyhow::Result<usize> {
-    const STUDIES_PER_SHARD: usize = 64;
-    let store = Store::open(&config.cohort, Values::Patches)?;
-    let device = super::device(config.device)?;
-    let weights = WeightFile::open(&config.tokenizer)?;
-    let coder = encoder(&weights, &config.sizes, &device)?;
-    let ids: Vec<&str> = store.ids().collect();
-    let mut count = 0;
-    for (number, ids) in ids.chunks(STUDIES_PER_SHARD).enumerate() {
-        let studies: Vec<ShardStudy> = ids
-            .par_iter()
-            .map(|id| {
-                let (description, series) = store.study(id)?;
-                let series = series.iter().map(|series| {
-                    let patches: Vec<f32> = series.values.iter().map(|v| unpack(*v)).collect();
-                    let latents = encode(&coder, &patches, series.thin_axis, &device);
-                    ShardSeries {
-                        name: series.name.to_owned(),
-                        thin_axis: series.thin_axis,
-                        values: pack_latents(&latents),
-                        coordinates: series.coordinates.to_vec(),
-                        foreground: series.foreground.to_vec(),
-                        components: series.components.to_vec(),
-                        sequence: series.sequence.to_vec(),
-                    }
-                });
-                let (id, description) = ((*id).to_owned(), description.to_owned());
-                Ok(ShardStudy { id, description, series: series.collect() })
-            })
-            .collect::<anyhow::Result<_>>()?;
-        let series = studies.iter().flat_map(|study| &study.series);
-        count += series.map(|series| series.coordinates.len()).sum::<usize>();
-        let path = out.join(format!("tokens-{number:04}.safetensors"));
-        write_shard(&path, Values::Latents, &studies)?;
-        let done = (number * STUDIES_PER_SHARD + studies.len()) as u64;
-        progress(done, store.ids().count() as u64);
-    }
-    Ok(count)
-}
-
-/// Only the encoder of either architecture, from weights that need not hold a decoder.
-#[derive(Module, Debug)]
-pub struct TokenEncoder<B: Backend> {
-    conv: Option<Encoder<B>>,
-    mixer: Option<MixerEncoder<B>>,
-}
-
-/// Reads `encoder.*`.
-///
-/// # Errors
-///
-/// When a tensor is missing or has another shape.
-pub fn encoder(
-    source: &dyn ParameterSource,
-    sizes: &TokenizerConfig,
-    device: &DispatchDevice,
-) -> Result<TokenEncoder<Compute>, ParameterError> {
-    let at = Parameters::new(source, device, DType::F32);
-    Ok(match sizes {
-        TokenizerConfig::Conv3d(sizes) => {
-            TokenEncoder { conv: Some(Encoder::load(&at, sizes)?), mixer: None }
-        }
-        TokenizerConfig::Mixer(sizes) => {
-            TokenEncoder { conv: None, mixer: Some(MixerEncoder::load(&at, sizes)?) }
-        }
-    })
-}
-
-/// Latent values of patches that lie thin axis first: `[n, 4096]` to `[n, 256]`, C-ordered.
-#[must_use]
-pub fn encode(
-    encoder: &TokenEncoder<Compute>,
-    patches: &[f32],
-    thin_axis: usize,
-    device: &DispatchDevice,
-) -> Vec<f32> {
-    const BATCH: usize = 128;
-    let batches = patches.chunks(BATCH * PATCH_VOX).flat_map(|batch| {
-        let n = batch.len() / PATCH_VOX;
-        let x = TensorData::new(batch.to_vec(), [n, PATCH_VOX]);
-        let x = Tensor::<Compute, 2>::from_data(x, device);
-        let latents = match (&encoder.conv, &encoder.mixer) {
-            (Some(encoder), _) => {
-                let x = volume(x).swap_dims(2, 2 + thin_axis);
-                encoder.forward(x).swap_dims(2, 2 + thin_axis).reshape([n, LATENT])
-            }
-            (None, Some(encoder)) => encoder.forward(x),
-            (None, None) => unreachable!("built with one of the two"),
-        };
-        latents.into_data().iter::<f32>().collect::<Vec<_>>()
-    });
-    batches.collect()
 }
