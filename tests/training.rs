@@ -319,7 +319,7 @@ fn two_ranks_have_the_gradients_of_one() {
             sizes = "tiny"
             optimizer = {{ learning_rate = 1e-3, warmup_steps = 1 }}
             augmentation = {{ most_tokens = 20 }}
-            objective = {{ lesions = 1.0, labels = 1.0 }}
+            objective = {{ lesions = 1.0, series = 1.0, labels = 1.0 }}
         "#
         )
     };

@@ -12,7 +12,6 @@ use models::engine::{DeviceChoice, Engine, Precision, StudyScores};
 use models::labels::DIAGNOSES;
 use models::tokens::StudyPatches;
 use models::weights::bundle::Bundle;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::input::Inputs;
@@ -88,9 +87,6 @@ struct Line<'a> {
     scores: &'a StudyScores,
 }
 
-/// Studies between two reports of progress.
-const STUDIES_AT_A_TIME: usize = 16;
-
 /// Scores every study of a split and measures the scores against its labels.
 ///
 /// # Errors
@@ -110,13 +106,12 @@ pub fn score(
     let ids: Vec<&str> = cohort.split(split).map(|r| r.id.as_str()).collect();
     anyhow::ensure!(!ids.is_empty(), "{}: no {split:?} study", cohort.folder.display());
     let mut scored: Vec<(&str, StudyScores)> = Vec::new();
-    for part in ids.chunks(STUDIES_AT_A_TIME) {
-        let scores = part.par_iter().map(|id| {
-            let scores = inputs.study(id)?.map(|study| engine.score(&study)).transpose()?;
-            Ok(scores.map(|scores| (*id, scores)))
-        });
-        scored.extend(scores.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten());
-        progress(scored.len() as u64, ids.len() as u64);
+    // One after another: the engine has threads of its own.
+    for (i, id) in ids.iter().enumerate() {
+        if let Some(study) = inputs.study(id)? {
+            scored.push((id, engine.score(&study)?));
+        }
+        progress(i as u64 + 1, ids.len() as u64);
     }
     fs::create_dir_all(out)?;
     let lines: Vec<Line<'_>> = scored.iter().map(|(id, scores)| Line { id, scores }).collect();

@@ -21,7 +21,6 @@ use models::tokens::StudyPatches;
 use models::tokens::patchify::patchify;
 use models::volume::{Preprocessing, preprocess};
 use models::weights::bundle::Bundle;
-use rayon::prelude::*;
 use serde::Serialize;
 
 pub use self::acquisition::Acquisition;
@@ -97,7 +96,7 @@ pub fn measure(
     question: &Question,
     device: DeviceChoice,
     decoder: &Decoder,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &dyn Fn(u64),
 ) -> anyhow::Result<Robustness> {
     let engine = Engine::open(Bundle::open(bundle)?, device, Precision::Full)?;
     let mask = mask::read(&question.mask)?;
@@ -105,7 +104,7 @@ pub fn measure(
     for (number, folder) in std::iter::once(&question.tumour).chain(&question.normal).enumerate() {
         let study = Acquired::read(folder, decoder)?;
         let mask = (number == 0).then(|| study.matching(&mask, &question.mask)).transpose()?;
-        let each = (0..question.acquisitions).into_par_iter().map(|i| {
+        let each = (0..question.acquisitions).map(|i| {
             let mut rng = rng(question.seed, ((number as u64) << 32) + i as u64);
             let acquisition = Acquisition::draw(&mut rng);
             let scored = study.scored(&engine, acquisition, mask.as_ref(), question.lime_samples);

@@ -10,7 +10,6 @@ use models::nn::prima::Prima;
 use models::tokens::text::char_ids;
 use models::weights::bundle::Bundle;
 use models::weights::manifest::NETWORK;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::DistillRun;
@@ -81,7 +80,7 @@ pub(super) fn listen(
     let ids: Vec<&str> = inputs.patches().ids().collect();
     let mut taught = Vec::new();
     for (number, part) in ids.chunks(STUDIES_PER_SHARD).enumerate() {
-        let heard = part.par_iter().map(|id| {
+        let heard = part.iter().map(|id| {
             let Some(input) = inputs.study(id)? else { return Ok(None) };
             let width = sizes.sequence_vit.transformer.dim;
             let vectors = embed(&vision, &[&example_of(&input)], width, &device).vectors;
