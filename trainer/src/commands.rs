@@ -1,5 +1,6 @@
 //! The subcommands.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -158,8 +159,8 @@ pub(crate) enum Command {
         #[arg(long, required = true, num_args = 1..)]
         normal: Vec<PathBuf>,
         /// Disturbed acquisitions of each study.
-        #[arg(long, default_value_t = 20)]
-        acquisitions: usize,
+        #[arg(long, default_value = "20")]
+        acquisitions: NonZeroUsize,
         /// Perturbed inputs of each explanation.
         #[arg(long, default_value_t = 1000)]
         lime_samples: usize,
@@ -429,6 +430,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
             device,
             out,
         } => {
+            let acquisitions = acquisitions.get();
             let bar = bar("robustness {wide_bar} {pos}/{len} {elapsed} +{eta}");
             bar.set_length(((1 + normal.len()) * acquisitions) as u64);
             let question = Question { tumour, mask, normal, acquisitions, lime_samples, seed };

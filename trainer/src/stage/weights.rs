@@ -112,10 +112,12 @@ pub struct WhereItFits<'a> {
 
 impl ParameterSource for WhereItFits<'_> {
     fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ParameterError> {
-        let fits = self.first.contains(name).then(|| self.first.read(name, shape));
-        match fits {
-            Some(Ok(values)) => Ok(values),
-            _ => self.then.read(name, shape),
+        if !self.first.contains(name) {
+            return self.then.read(name, shape);
+        }
+        match self.first.read(name, shape) {
+            Err(ParameterError::Shape { .. }) => self.then.read(name, shape),
+            found => found,
         }
     }
 
