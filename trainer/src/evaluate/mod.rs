@@ -6,10 +6,12 @@
 //! 3. [`threshold`] a decision threshold by a stated operating point.
 //! 4. [`embedding`] agreement of embeddings: CKA, retrieval.
 //! 5. [`report`] a bundle scored on a cohort.
-//! 6. [`leak`] what labels can be told from without looking at the images.
+//! 6. [`groups`] the same in groups of patients and scanners.
+//! 7. [`leak`] what labels can be told from without looking at the images.
 
 pub mod calibration;
 pub mod embedding;
+pub mod groups;
 pub mod input;
 pub mod leak;
 pub mod metrics;

@@ -14,6 +14,7 @@ use models::tokens::StudyPatches;
 use models::weights::bundle::Bundle;
 use serde::{Deserialize, Serialize};
 
+use super::groups::{GroupMetrics, groups};
 use super::input::Inputs;
 use super::leak::features::{HEADERS_WIDTH, HISTOGRAMS_WIDTH, SeriesHeader, headers, histograms};
 use super::leak::{LeakReport, measure};
@@ -56,6 +57,8 @@ pub struct Metrics {
     pub by_size: Vec<BinMetrics>,
     /// The same by the largest contrast to noise of the lesion in any series.
     pub by_contrast: Vec<BinMetrics>,
+    /// Mean AUROC in groups of patients and scanners.
+    pub by_group: Vec<GroupMetrics>,
 }
 
 /// One output on a split.
@@ -191,6 +194,7 @@ fn measured(
         acuity_pearson: pearson(&expected, &classes),
         by_size: bins(&[0.0, 8.0, 15.0, 30.0, f64::INFINITY], |l| l.diameter_mm),
         by_contrast: bins(&[0.0, 2.0, 5.0, 10.0, f64::INFINITY], |l| l.contrast_to_noise),
+        by_group: groups(cohort, scored, &labels, &known),
         diagnoses,
     })
 }
@@ -300,6 +304,10 @@ impl fmt::Display for Metrics {
                 writeln!(f, "{what} {} {unit}: mean AUROC {mean}, n {}", bin.bin, bin.positives)?;
             }
         }
+        for group in &self.by_group {
+            let GroupMetrics { attribute, group, studies, mean_auroc } = group;
+            writeln!(f, "{attribute} {group}: mean AUROC {}, n {studies}", shown(*mean_auroc))?;
+        }
         write!(
             f,
             "\nmean AUROC {} sd {}, acuity Pearson {}",
@@ -367,15 +375,24 @@ pub fn card(words: &CardWords, metrics: &Path) -> anyhow::Result<ModelCard> {
         auroc: l.auroc.map(|a| a.value),
         interval: l.auroc.map(|a| [a.lower, a.upper]),
     };
-    let group = |attribute: &str, bin: &BinMetrics| card::SubgroupMetrics {
+    let bin = |attribute: &str, bin: &BinMetrics| card::SubgroupMetrics {
         attribute: attribute.to_owned(),
         group: bin.bin.clone(),
         studies: bin.positives,
         mean_auroc: bin.mean_auroc,
     };
-    let sizes = metrics.by_size.iter().map(|b| group("lesion diameter, mm", b));
-    let contrast = metrics.by_contrast.iter().map(|b| group("contrast to noise", b));
+    let sizes = metrics.by_size.iter().map(|b| bin("lesion diameter, mm", b));
+    let contrast = metrics.by_contrast.iter().map(|b| bin("contrast to noise", b));
+    let groups = metrics.by_group.iter().map(|g| card::SubgroupMetrics {
+        attribute: g.attribute.clone(),
+        group: g.group.clone(),
+        studies: g.studies,
+        mean_auroc: g.mean_auroc,
+    });
     let mut results = words.results.clone();
+    if let (Some(mean), Some(sd)) = (metrics.mean_auroc, metrics.sd_auroc) {
+        results.insert(0, ("mean AUROC".to_owned(), format!("{mean:.3} (sd {sd:.3})")));
+    }
     if let Some(acuity) = metrics.acuity_pearson {
         results.insert(0, ("acuity, Pearson".to_owned(), format!("{acuity:.3}")));
     }
@@ -386,7 +403,7 @@ pub fn card(words: &CardWords, metrics: &Path) -> anyhow::Result<ModelCard> {
         recipe: words.recipe.clone(),
         evaluated_on: words.evaluated_on.clone(),
         labels: rows.map(row).collect(),
-        subgroups: sizes.chain(contrast).collect(),
+        subgroups: sizes.chain(contrast).chain(groups).collect(),
         results,
         limits: words.limits.clone(),
     })

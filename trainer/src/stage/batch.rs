@@ -31,6 +31,10 @@ pub struct Augmentation {
     /// Most tokens of a series; a random subset beyond, in which tokens with a simulated lesion
     /// come first, so that the labels of the study stay true. 0 takes all.
     pub most_tokens: usize,
+    /// Where above 0, the limit of a step lies between this and `most_tokens`, small ones as often
+    /// as large ones: more steps in the same time, and attention that has seen short and long
+    /// series.
+    pub fewest_tokens: usize,
     /// Additional copies of abnormal studies in an epoch.
     pub abnormal_copies: usize,
 }
@@ -46,12 +50,29 @@ impl Default for Augmentation {
             shuffle_series: true,
             shuffle_report: true,
             most_tokens: 0,
+            fewest_tokens: 0,
             abnormal_copies: 3,
         }
     }
 }
 
 impl Augmentation {
+    /// With the limit of one step on the tokens of a series.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of tokens between two others"
+    )]
+    pub fn of_step(self, rng: &mut ChaCha8Rng) -> Self {
+        let Self { fewest_tokens: least, most_tokens: most, .. } = self;
+        if least == 0 || least >= most {
+            return self;
+        }
+        let range = (least as f64).ln()..(most as f64).ln();
+        Self { most_tokens: rng.random_range(range).exp().round() as usize, ..self }
+    }
+
     /// Leaves studies as they are.
     #[must_use]
     pub fn none() -> Self {
@@ -63,6 +84,7 @@ impl Augmentation {
             shuffle_series: false,
             shuffle_report: false,
             most_tokens: 0,
+            fewest_tokens: 0,
             abnormal_copies: 0,
         }
     }

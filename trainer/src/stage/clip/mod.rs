@@ -10,10 +10,10 @@
 //! On simulated cohorts two further objectives can be switched on, because the simulator knows
 //! more than a report says: which tokens a lesion is in, and the labels themselves.
 
-mod centred;
 mod data;
-mod retrieval;
+mod report_norm;
 mod supervision;
+mod validation;
 
 use std::path::{Path, PathBuf};
 
@@ -37,9 +37,9 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::data::Data;
 use self::data::Pair;
-use self::retrieval::retrieval;
 pub(super) use self::supervision::weighted_bce;
 use self::supervision::{Weights, lesion_targets, series_targets};
+use self::validation::validate;
 use super::batch::{Augmentation, Example};
 use super::group::Group;
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
@@ -74,7 +74,7 @@ pub struct ClipRun {
     /// Steps between checkpoints.
     #[serde(default = "checkpoint_steps")]
     pub checkpoint_steps: u64,
-    /// Steps between retrieval on the validation studies.
+    /// Steps between looks at the validation studies.
     #[serde(default = "checkpoint_steps")]
     pub validate_steps: u64,
     /// How weights change.
@@ -358,9 +358,8 @@ pub fn train(
         config.objective.labels,
         config.cohort.display()
     );
-    let mut norms = centred::norms(&data, &sizes, config.seed)?;
-    norms.extend(centred::report_norm(&data, &vocabulary, &source, &sizes, &device)?);
-    let source = Overlay { first: &InMemory::new(&norms), then: &source };
+    let norm = report_norm::centred(&data, &vocabulary, &source, &sizes, &device)?;
+    let source = Overlay { first: &InMemory::new(&norm), then: &source };
     let model = ClipModel::load(&Parameters::new(&source, &trained, DType::F32), &sizes)?;
     let mut learner = Learner::new(model, config.optimizer);
     learner.group = group;
@@ -410,6 +409,7 @@ impl Task<ClipModel<Compute>> for Pairs<'_> {
         step: u64,
     ) -> anyhow::Result<Metrics> {
         let ClipRun { seed, batch, augmentation, .. } = *self.config;
+        let augmentation = augmentation.of_step(&mut rng(seed, (3 << 40) + step));
         let copies = augmentation.abnormal_copies;
         let per_epoch = (self.data.epoch(seed, 0, copies).len() / batch).max(1) as u64;
         let order = self.data.epoch(seed, step / per_epoch, copies);
@@ -445,9 +445,7 @@ impl Task<ClipModel<Compute>> for Pairs<'_> {
         if !due || learner.group.rank() > 0 {
             return Ok(Vec::new());
         }
-        let (first, fifth) =
-            retrieval(&learner.model, &self.data, &self.vocabulary, &self.sizes, &self.device)?;
-        Ok(vec![("retrieval_top1", first), ("retrieval_top5", fifth)])
+        validate(&learner.model, self, &self.device)
     }
 }
 

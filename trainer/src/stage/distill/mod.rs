@@ -529,7 +529,8 @@ impl Task<Student<Compute>> for Lessons<'_> {
         order.shuffle(&mut rng(config.seed, (4 << 40) + step / per_epoch));
         let at = usize::try_from(step % per_epoch)? * batch;
         let seed = (5 << 40) + step * 65_536;
-        let lesson = self.school.lesson(&order[at..at + batch], &config.augmentation, seed)?;
+        let augmentation = config.augmentation.of_step(&mut rng(config.seed, (6 << 40) + step));
+        let lesson = self.school.lesson(&order[at..at + batch], &augmentation, seed)?;
         let (loss, values) = self.school.loss(&learner.model, &lesson, &self.device)?;
         learner.accumulate(&loss);
         Ok(["series", "embedding", "logits", "labels"].into_iter().zip(values).collect())

@@ -6,6 +6,7 @@
 //! depend on the imaging plane.
 
 mod tokens;
+mod unit;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use self::tokens::{TokenEncoder, TokensRun, encode, encoder, tokens};
+use self::unit::Unit;
 use super::clip::weighted_bce;
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
@@ -249,12 +251,19 @@ pub fn train(
         stop_after,
     };
     learner.train(&mut run, schedule, &mut patches)?;
+    let mixer = match &config.sizes {
+        TokenizerConfig::Conv3d(_) => None,
+        TokenizerConfig::Mixer(sizes) => Some((sizes, patches.unit(&learner.model.valid())?)),
+    };
     let Patches { quantizer, codebook, device, .. } = patches;
     let mut tensors =
         Names::of(&device, |at| Coder::load(at, &config.sizes))?.tensors(&learner.model.valid());
     tensors.retain(|t| !t.name.starts_with("probe."));
     let names = Names::of(&device, |at| Quantizer::load(at, &codebook))?;
     tensors.extend(quantizer.iter().flat_map(|quantizer| names.tensors(quantizer)));
+    if let Some((sizes, unit)) = mixer {
+        unit.fold(&mut tensors, sizes);
+    }
     let path = folder.join("tokenizer.safetensors");
     write(&path, &tensors, false)?;
     Ok(path)
@@ -296,7 +305,7 @@ impl Task<Coder<Compute>> for Patches<'_> {
         let mut rng = rng(self.config.seed, step);
         let TokenizerRun { batch, part, lesions, .. } = *self.config;
         let part = if part == 0 { batch } else { part };
-        let samples = self.sample(&mut rng)?;
+        let samples = self.sample(lesions > 0.0, &mut rng)?;
         let swap = rng.random_bool(0.5);
         let thin = rng.random_range(0..3);
         let Some(quantizer) = self.quantizer.take() else { return Ok(Vec::new()) };
@@ -426,8 +435,24 @@ struct Sample {
 }
 
 impl Patches<'_> {
-    /// Patches of random series of random studies.
-    fn sample(&self, rng: &mut ChaCha8Rng) -> anyhow::Result<Vec<Sample>> {
+    /// Scale and offset of the latent values of random patches.
+    fn unit(&self, coder: &Coder<Compute>) -> anyhow::Result<Unit> {
+        /// Batches that are looked at.
+        const BATCHES: u64 = 16;
+        let mut latents = Vec::new();
+        for batch in 0..BATCHES {
+            // Lesions are drawn no more often than they are found.
+            let samples = self.sample(false, &mut rng(self.config.seed, (1 << 40) + batch))?;
+            let patches: Vec<f32> = samples.into_iter().flat_map(|s| s.patch).collect();
+            let x = TensorData::new(patches, [self.config.batch, PATCH_VOX]);
+            let x = Tensor::<Compute, 2>::from_data(x, &self.device);
+            latents.extend(coder.encode(x, 0).into_data().iter::<f32>());
+        }
+        Ok(Unit::of(&latents))
+    }
+
+    /// Patches of random series of random studies; with `from_lesions`, half of them from lesions.
+    fn sample(&self, from_lesions: bool, rng: &mut ChaCha8Rng) -> anyhow::Result<Vec<Sample>> {
         /// Patches taken from one series.
         const EACH: usize = 8;
         let batch = self.config.batch;
@@ -442,7 +467,7 @@ impl Patches<'_> {
             let diagnoses = self.truth.get(id).map(StudyTruth::by_component).unwrap_or_default();
             let lesions: Vec<usize> = (0..n).filter(|p| series.components[*p] != 0).collect();
             for i in 0..EACH.min(batch - samples.len()) {
-                let at = if self.config.lesions > 0.0 && i % 2 == 0 && !lesions.is_empty() {
+                let at = if from_lesions && i % 2 == 0 && !lesions.is_empty() {
                     lesions[rng.random_range(0..lesions.len())]
                 } else {
                     rng.random_range(0..n)
