@@ -193,6 +193,7 @@ fn every_stage_learns_and_a_kill_costs_nothing() {
     for stage in &STAGES {
         learns_and_resumes(&work, stage);
     }
+    begins_with_the_weights_of_another_run(&work);
     work.done("init", &["--preset", "tiny", "--out", "untrained"]);
     fs::remove_file(work.path("cohort/labels.jsonl")).unwrap();
     learns_and_resumes(&work, &DISTILL);
@@ -234,6 +235,30 @@ fn learns_and_resumes(work: &Work, stage: &Stage) {
     let [whole, resumed] =
         [&once, &killed].map(|folder| fs::read(work.path(folder).join(result)).unwrap());
     assert!(whole == resumed, "{subcommand}: {result} differs after a kill");
+}
+
+/// A step of no length changes nothing, whatever the seed of fresh weights would be.
+fn begins_with_the_weights_of_another_run(work: &Work) {
+    let config = r#"
+        cohort = "cohort"
+        text = "text"
+        start = "clip-once"
+        seed = 7
+        steps = 1
+        batch = 6
+        part = 3
+        sizes = "tiny"
+        optimizer = { learning_rate = 0.0, weight_decay = 0.0 }
+        augmentation = { most_tokens = 20, fewest_tokens = 10 }
+        objective = { labels = 1.0 }
+    "#;
+    fs::write(work.path("clip-again.toml"), config).unwrap();
+    work.done("clip", &["clip-again.toml", "--run", "clip-again"]);
+    for file in ["network.safetensors", "probes.safetensors"] {
+        let [before, after] = ["clip-once", "clip-again"]
+            .map(|folder| fs::read(work.path(folder).join(file)).unwrap());
+        assert!(before == after, "{file} is not that of the run it began with");
+    }
 }
 
 fn holds_a_checkpoint(folder: &Path) -> bool {

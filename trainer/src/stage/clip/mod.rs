@@ -12,6 +12,7 @@
 
 mod data;
 mod report_norm;
+mod start;
 mod supervision;
 mod validation;
 
@@ -21,7 +22,7 @@ use burn::DispatchDevice;
 use burn::module::{AutodiffModule, Module, Param};
 use burn::nn::Linear;
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use models::dims::TOKEN_FEATURES;
 use models::engine::DeviceChoice;
 use models::labels::DIAGNOSES;
@@ -31,12 +32,12 @@ use models::nn::loss::{PatientDiscrimination, clip_loss, patient_discrimination_
 use models::nn::parameters::{ParameterError, Parameters};
 use models::nn::prima::Prima;
 use models::nn::report::ReportEncoder;
-use models::weights::mapped::WeightFile;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::data::Data;
 use self::data::Pair;
+use self::start::{NETWORK, PROBES};
 pub(super) use self::supervision::weighted_bce;
 use self::supervision::{Weights, lesion_targets, series_targets};
 use self::validation::validate;
@@ -45,7 +46,7 @@ use super::group::Group;
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
 use super::text::Vocabulary;
-use super::weights::{Fresh, InMemory, Names, Overlay, write};
+use super::weights::{Names, write};
 use crate::cohort::record::Split;
 
 /// Configuration of `trainer clip`.
@@ -59,6 +60,9 @@ pub struct ClipRun {
     /// Weights of `trainer series-names`, where that stage ran.
     #[serde(default)]
     pub series_names: Option<PathBuf>,
+    /// Run folder of an earlier `trainer clip` whose weights this one begins with.
+    #[serde(default)]
+    pub start: Option<PathBuf>,
     /// Device.
     #[serde(default = "super::cpu")]
     pub device: DeviceChoice,
@@ -134,11 +138,11 @@ pub struct ClipModel<B: Backend> {
     report: ReportEncoder<B>,
     temperature: Param<Tensor<B, 1>>,
     patient_temperature: Param<Tensor<B, 1>>,
-    /// Lesions from token states; thrown away after training.
+    /// Lesions from token states; no part of a bundle.
     lesions: Linear<B>,
-    /// Lesions from the registers of a series; thrown away after training.
+    /// Lesions from the registers of a series; no part of a bundle.
     series: Linear<B>,
-    /// Labels from study embeddings; thrown away after training.
+    /// Labels from study embeddings; no part of a bundle.
     labels: Linear<B>,
 }
 
@@ -336,14 +340,6 @@ pub fn train(
     };
     let device = super::device(config.device)?;
     let trained = DispatchDevice::autodiff(device.clone());
-    let fresh = Fresh { seed: config.seed, temperature: config.objective.temperature };
-    let text = WeightFile::open(&config.text.join("text.safetensors"))?;
-    let with_text = Overlay { first: &text, then: &fresh };
-    let names = config.series_names.as_deref().map(WeightFile::open).transpose()?;
-    let source: Overlay<'_> = match &names {
-        Some(names) => Overlay { first: names, then: &with_text },
-        None => Overlay { first: &text, then: &fresh },
-    };
     anyhow::ensure!(
         config.objective.lesions.max(config.objective.series) <= 0.0
             || !data.cohort.truth.is_empty(),
@@ -358,9 +354,7 @@ pub fn train(
         config.objective.labels,
         config.cohort.display()
     );
-    let norm = report_norm::centred(&data, &vocabulary, &source, &sizes, &device)?;
-    let source = Overlay { first: &InMemory::new(&norm), then: &source };
-    let model = ClipModel::load(&Parameters::new(&source, &trained, DType::F32), &sizes)?;
+    let model = start::model(config, &data, &vocabulary, &sizes, [&device, &trained])?;
     let mut learner = Learner::new(model, config.optimizer);
     learner.group = group;
     learner.record = gradients;
@@ -378,15 +372,17 @@ pub fn train(
     learner.train(&mut run, schedule, &mut pairs)?;
     let sizes = pairs.sizes;
     let names = Names::of(&device, |at| ClipModel::load(at, &sizes))?;
-    let path = folder.join("network.safetensors");
+    let path = folder.join(NETWORK);
     let rank = learner.group.rank();
     std::mem::replace(&mut learner.group, Group::alone()).finish();
     if rank > 0 {
         return Ok(path);
     }
-    let mut tensors = names.tensors(&learner.model.valid());
-    tensors.retain(|t| !t.name.starts_with("probe."));
-    write(&path, &tensors, false)?;
+    let tensors = names.tensors(&learner.model.valid());
+    let (probes, network): (Vec<_>, Vec<_>) =
+        tensors.into_iter().partition(|t| t.name.starts_with("probe."));
+    write(&folder.join(PROBES), &probes, false)?;
+    write(&path, &network, false)?;
     std::fs::write(folder.join("sizes.toml"), toml::to_string_pretty(&sizes)?)?;
     Ok(path)
 }

@@ -56,9 +56,6 @@ impl Weights {
     }
 }
 
-/// Weight of a token inside a lesion: lesions fill a few tokens in a thousand.
-const LESION_WEIGHT: f32 = 5.0;
-
 /// Targets and weights of token states, `[T, 52]`; registers and names weigh nothing.
 pub(super) fn lesion_targets(pairs: &[Pair], lengths: &[usize]) -> (Vec<f32>, Vec<f32>) {
     let labels = DIAGNOSES.len();
@@ -74,7 +71,6 @@ pub(super) fn lesion_targets(pairs: &[Pair], lengths: &[usize]) -> (Vec<f32>, Ve
             weights[row.clone()].fill(1.0);
             for diagnosis in in_token(*bits, &pair.components) {
                 targets[row.start + diagnosis] = 1.0;
-                weights[row.start + diagnosis] = LESION_WEIGHT;
             }
         }
     }
