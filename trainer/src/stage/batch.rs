@@ -2,6 +2,7 @@
 //! training (specification §11).
 
 use models::dims::{LATENT, TOKEN_FEATURES};
+use models::tokens::patchify::patch_size_vox;
 use models::tokens::position::assemble_thin_first;
 use models::tokens::text::char_ids;
 use rand::Rng;
@@ -28,13 +29,16 @@ pub struct Augmentation {
     pub shuffle_series: bool,
     /// Enumerated items of the report in random order.
     pub shuffle_report: bool,
-    /// Most tokens of a series; a random subset beyond, in which tokens with a simulated lesion
-    /// come first, so that the labels of the study stay true. 0 takes all.
+    /// Most tokens of a series; beyond, those nearest to a random place. 0 takes all.
     pub most_tokens: usize,
     /// Where above 0, the limit of a step lies between this and `most_tokens`, small ones as often
     /// as large ones: more steps in the same time, and attention that has seen short and long
     /// series.
     pub fewest_tokens: usize,
+    /// Simulated cohorts: share of series whose place is near a lesion, where they show one. The
+    /// tokens around it come with it: were lesions picked out one by one, a cluster among tokens
+    /// from all over the head would give them away.
+    pub lesion_places: f64,
     /// Additional copies of abnormal studies in an epoch.
     pub abnormal_copies: usize,
 }
@@ -51,6 +55,7 @@ impl Default for Augmentation {
             shuffle_report: true,
             most_tokens: 0,
             fewest_tokens: 0,
+            lesion_places: 0.0,
             abnormal_copies: 3,
         }
     }
@@ -85,6 +90,7 @@ impl Augmentation {
             shuffle_report: false,
             most_tokens: 0,
             fewest_tokens: 0,
+            lesion_places: 0.0,
             abnormal_copies: 0,
         }
     }
@@ -181,10 +187,7 @@ fn series(
     }
     let most = augmentation.most_tokens;
     if most > 0 && tokens.len() > most {
-        tokens.shuffle(rng);
-        tokens.sort_by_key(|t| view.components[usize::from(*t)] == 0);
-        tokens.truncate(most);
-        tokens.sort_unstable();
+        nearest(view, &mut tokens, most, augmentation.lesion_places, rng);
     }
     let mut features = vec![0.0; tokens.len() * TOKEN_FEATURES];
     let mut latent = [0.0; LATENT];
@@ -198,6 +201,36 @@ fn series(
     SeriesExample { index, name: char_ids(name).ids, features, components }
 }
 
+/// Keeps the `most` tokens that lie nearest to a random place, in their order.
+fn nearest(
+    view: &SeriesView<'_>,
+    tokens: &mut Vec<u16>,
+    most: usize,
+    lesion_places: f64,
+    rng: &mut ChaCha8Rng,
+) {
+    /// How far the place lies from the middle of a token, in patches.
+    const JITTER: f32 = 1.5;
+    let patch_vox = patch_size_vox(view.thin_axis);
+    let position = |token: u16| -> [f32; 3] {
+        let start = view.coordinates[usize::from(token)];
+        std::array::from_fn(|a| f32::from(start[a]) / patch_vox[a] as f32)
+    };
+    let ill = |token: &&u16| view.components[usize::from(**token)] != 0;
+    let lesions: Vec<u16> = tokens.iter().filter(ill).copied().collect();
+    let near =
+        if !lesions.is_empty() && rng.random_bool(lesion_places) { &lesions } else { &*tokens };
+    let place = position(near[rng.random_range(0..near.len())]);
+    let place = place.map(|v| v + rng.random_range(-JITTER..JITTER));
+    let distance = |token: u16| -> f32 {
+        let position = position(token);
+        (0..3).map(|a| (position[a] - place[a]).powi(2)).sum()
+    };
+    tokens.sort_by(|a, b| distance(*a).total_cmp(&distance(*b)));
+    tokens.truncate(most);
+    tokens.sort_unstable();
+}
+
 /// Items of an enumerated summary in random order, numbered again.
 #[must_use]
 pub fn shuffle_items(summary: &str, rng: &mut ChaCha8Rng) -> String {
@@ -209,4 +242,51 @@ pub fn shuffle_items(summary: &str, rng: &mut ChaCha8Rng) -> String {
     items.shuffle(rng);
     let numbered = items.iter().enumerate().map(|(i, item)| format!("{}. {item}", i + 1));
     numbered.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    /// A slab of 10 x 10 patches with a lesion in one corner.
+    fn slab() -> (Vec<[u16; 3]>, Vec<u16>) {
+        let at = |i: u16| [0, i / 10 * 32, i % 10 * 32];
+        let ill = |i: u16| u16::from(i / 10 < 2 && i % 10 < 2);
+        ((0..100).map(at).collect(), (0..100).map(ill).collect())
+    }
+
+    #[test]
+    fn a_subset_is_one_neighbourhood_with_or_without_the_lesion() {
+        let (coordinates, components) = slab();
+        let sequence: Vec<u16> = (0..100).collect();
+        let view = SeriesView {
+            name: "t1",
+            thin_axis: 0,
+            values: &[],
+            coordinates: &coordinates,
+            foreground: &[],
+            components: &components,
+            sequence: &sequence,
+        };
+        let shown = |lesion_places: f64| {
+            let shown = (0..200).filter(|seed| {
+                let mut rng = ChaCha8Rng::seed_from_u64(*seed);
+                let mut tokens = sequence.clone();
+                nearest(&view, &mut tokens, 9, lesion_places, &mut rng);
+                assert_eq!(tokens.len(), 9);
+                assert!(tokens.is_sorted(), "in the order of the series");
+                let span = |of: fn(u16) -> u16| {
+                    let of = tokens.iter().map(|t| of(*t));
+                    of.clone().max().unwrap() - of.min().unwrap()
+                };
+                assert!(span(|t| t / 10) < 6 && span(|t| t % 10) < 6, "{tokens:?}");
+                tokens.iter().any(|t| components[usize::from(*t)] != 0)
+            });
+            shown.count()
+        };
+        assert!(shown(1.0) > 180, "near the lesion: {}", shown(1.0));
+        assert!(shown(0.0) < 60, "anywhere: {}", shown(0.0));
+    }
 }
