@@ -62,6 +62,31 @@ impl Default for Augmentation {
 }
 
 impl Augmentation {
+    /// Refuses what cannot be done; `section` is where the keys stand.
+    ///
+    /// # Errors
+    ///
+    /// Says which key, and what it may be.
+    pub fn check(&self, section: &str) -> anyhow::Result<()> {
+        for (key, share) in [
+            ("token_dropout", self.token_dropout),
+            ("series_dropout", self.series_dropout),
+            ("unknown_name", self.unknown_name),
+            ("lesion_places", self.lesion_places),
+        ] {
+            anyhow::ensure!(
+                (0.0..=1.0).contains(&share),
+                "{section}.{key} is {share}: it is a share, give 0 to 1"
+            );
+        }
+        let Self { fewest_tokens, most_tokens, .. } = self;
+        anyhow::ensure!(
+            *fewest_tokens == 0 || fewest_tokens < most_tokens,
+            "{section}.fewest_tokens is {fewest_tokens}, but most_tokens is {most_tokens}: give less than that, or 0 for no draw"
+        );
+        Ok(())
+    }
+
     /// With the limit of one step on the tokens of a series.
     #[must_use]
     #[expect(
@@ -71,7 +96,7 @@ impl Augmentation {
     )]
     pub fn of_step(self, rng: &mut ChaCha8Rng) -> Self {
         let Self { fewest_tokens: least, most_tokens: most, .. } = self;
-        if least == 0 || least >= most {
+        if least == 0 {
             return self;
         }
         let range = (least as f64).ln()..(most as f64).ln();
@@ -249,6 +274,23 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
+
+    #[test]
+    fn what_cannot_be_done_is_said() {
+        let complaint = |augmentation: Augmentation| {
+            augmentation.check("augmentation").err().map_or_else(String::new, |e| e.to_string())
+        };
+        let none = Augmentation::none();
+        assert_eq!(complaint(none), "");
+        assert_eq!(
+            complaint(Augmentation { series_dropout: 1.5, ..none }),
+            "augmentation.series_dropout is 1.5: it is a share, give 0 to 1"
+        );
+        assert_eq!(
+            complaint(Augmentation { fewest_tokens: 50, most_tokens: 40, ..none }),
+            "augmentation.fewest_tokens is 50, but most_tokens is 40: give less than that, or 0 for no draw"
+        );
+    }
 
     /// A slab of 10 x 10 patches with a lesion in one corner.
     fn slab() -> (Vec<[u16; 3]>, Vec<u16>) {

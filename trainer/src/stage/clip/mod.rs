@@ -324,12 +324,15 @@ pub fn train(
     group: Group,
     gradients: Option<PathBuf>,
 ) -> anyhow::Result<PathBuf> {
+    config.augmentation.check("augmentation")?;
+    start::check(config.start.as_deref())?;
     let data = Data::open(&config.cohort)?;
     let vocabulary = Vocabulary::open(&config.text)?;
     let mut sizes = config.sizes.clone();
     sizes.report = Some(vocabulary.sizes());
     sizes.validate()?;
-    let inputs = [config.cohort.as_path(), config.text.as_path()];
+    let mut inputs = vec![config.cohort.as_path(), config.text.as_path()];
+    inputs.extend(config.series_names.as_deref().into_iter().chain(config.start.as_deref()));
     let mut run = if group.rank() == 0 {
         let run = Run::begin(folder, "clip", config, config.seed, &inputs, resume)?;
         group.wait();

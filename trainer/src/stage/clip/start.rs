@@ -1,5 +1,7 @@
 //! The weights a run begins with.
 
+use std::path::Path;
+
 use burn::DispatchDevice;
 use burn::tensor::DType;
 use models::nn::config::PrimaConfig;
@@ -14,6 +16,22 @@ use crate::stage::weights::{Fresh, InMemory, Overlay};
 pub(super) const NETWORK: &str = "network.safetensors";
 /// What only objectives read: wanted by a run that begins with these weights.
 pub(super) const PROBES: &str = "probes.safetensors";
+
+/// Refuses a run that did not end, before a new one is begun.
+///
+/// # Errors
+///
+/// When weights are missing.
+pub(super) fn check(start: Option<&Path>) -> anyhow::Result<()> {
+    for (run, file) in start.into_iter().flat_map(|run| [(run, NETWORK), (run, PROBES)]) {
+        anyhow::ensure!(
+            run.join(file).exists(),
+            "start is {}, which holds no {file}; name the folder of a finished run of `trainer clip`, or leave it out",
+            run.display()
+        );
+    }
+    Ok(())
+}
 
 /// The network before its first step: weights of an earlier run, else those of the language model
 /// and of the series names, else random ones.

@@ -33,6 +33,15 @@ impl Judged {
         self.targets.extend(targets);
     }
 
+    /// Only entries that weigh something: registers and names are no tokens.
+    fn add_weighed(&mut self, logits: Tensor<Compute, 2>, targets: &[f32], weights: &[f32]) {
+        let logits: Vec<f32> = logits.into_data().iter().collect();
+        for (i, _) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
+            self.logits.push(logits[i]);
+            self.targets.push(targets[i]);
+        }
+    }
+
     /// Mean AUROC over the labels that have both kinds of rows.
     fn auroc(&self) -> Option<f64> {
         let found: Vec<f64> = (0..DIAGNOSES.len())
@@ -77,8 +86,8 @@ pub(super) fn validate(
             series.add(out.series, series_targets(&pairs));
         }
         if config.objective.lesions > 0.0 {
-            // Registers and names are no tokens: they count as tokens without a lesion.
-            tokens.add(out.lesions, lesion_targets(&pairs, &out.lengths).0);
+            let (targets, weights) = lesion_targets(&pairs, &out.lengths);
+            tokens.add_weighed(out.lesions, &targets, &weights);
         }
     }
     let rows = |values| Rows::new(values, sizes.projection);

@@ -160,6 +160,7 @@ pub fn train(
         anyhow::bail!("sizes.tokenizer.architecture: the edge student's tokenizer is \"mixer\"");
     };
     config.sizes.validate()?;
+    config.augmentation.check("augmentation")?;
     let cohort = Cohort::open(&config.cohort)?;
     let patches = Store::open(&config.cohort, Values::Patches)?;
     let inputs = [config.cohort.as_path(), config.teacher.as_path()];

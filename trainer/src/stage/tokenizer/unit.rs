@@ -154,7 +154,7 @@ mod tests {
         close(&found.mean, &[0.0; 2], 1e-4);
         close(&found.deviation, &[1.0; 2], 1e-4);
         close(&decoded, &decoded_after, 1e-3);
-        // The codebook moved along with the values, and so did its running sums.
+        // The codebook moved along with the values.
         let moved = |i: usize| {
             let c = i / (models::dims::LATENT / CHANNELS) % CHANNELS;
             (codes[i] - unit.mean[c]) / unit.deviation[c]
