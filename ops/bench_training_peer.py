@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 
 WARM_UP = 2
-DIAGNOSES = 52
+DIAGNOSES, PEAKS = 52, 64
 TOKEN = 289
 PATCH, THIN, EDGE, CELL = 4096, 4, 8, 4
 CELLS, CELL_VOX, CELL_LATENT = 64, 64, 4
@@ -152,20 +152,25 @@ class NameEncoder(nn.Module):
 
 
 class RegisterVit(nn.Module):
-    """Registers, a name's vector, then the sequence: pooled registers, their output, all states."""
+    """Registers, a name's vector, then the sequence: registers with the largest feature of any
+    token, their output, and the features of all tokens."""
 
-    def __init__(self, dim, depth, registers, output):
+    def __init__(self, dim, depth, registers, output, hidden):
         super().__init__()
         self.registers = nn.Parameter(torch.randn(registers, dim))
         self.blocks = blocks(dim, depth, 4, 48, 512)
         self.norm = nn.LayerNorm(dim)
-        self.output = nn.Linear(registers * dim, output)
+        self.output = nn.Linear(registers * dim + PEAKS, output)
+        self.token, self.prefix = nn.Linear(dim, hidden), nn.Linear(dim, hidden)
+        self.judged, self.features = nn.Linear(hidden, dim), nn.Linear(dim, PEAKS)
 
     def forward(self, prefix, x):
+        x = x + self.judged(F.gelu(self.token(x) + self.prefix(prefix)[:, None]))
         registers = self.registers.expand(len(x), -1, -1)
         states = self.norm(self.blocks(torch.cat([registers, prefix[:, None], x], 1)))
-        pooled = states[:, : len(self.registers)].flatten(1)
-        return pooled, self.output(pooled), states
+        features = self.features(states[:, len(self.registers) + 1 :])
+        pooled = torch.cat([states[:, : len(self.registers)].flatten(1), features.amax(1)], 1)
+        return pooled, self.output(pooled), features
 
 
 class CausalBlock(nn.Module):
@@ -209,22 +214,20 @@ class Clip(nn.Module):
     def __init__(self):
         super().__init__()
         self.series_name, self.study_name = NameEncoder(TOKEN), NameEncoder(STUDY)
-        self.sequence_vit = RegisterVit(TOKEN, 3, 6, STUDY)
-        self.study_vit = RegisterVit(STUDY, 2, 4, PROJECTION)
-        self.patient = nn.Sequential(nn.Linear(6 * TOKEN, 128), nn.ReLU(), nn.Linear(128, 64))
+        self.sequence_vit = RegisterVit(TOKEN, 2, 6, STUDY, 512)
+        self.study_vit = RegisterVit(STUDY, 2, 4, PROJECTION, 256)
+        self.patient = nn.Sequential(nn.Linear(6 * TOKEN + PEAKS, 128), nn.ReLU(), nn.Linear(128, 64))
         self.report = ReportEncoder()
         self.temperature = nn.Parameter(torch.tensor([2.3]))
         self.patient_temperature = nn.Parameter(torch.tensor([1.0]))
-        self.lesions = nn.Linear(TOKEN, DIAGNOSES)
-        self.series = nn.Linear(6 * TOKEN, DIAGNOSES)
-        self.labels = nn.Linear(4 * STUDY, DIAGNOSES)
+        self.labels = nn.Linear(4 * STUDY + PEAKS, DIAGNOSES)
 
     def loss(self, data):
         studies = len(data["reports"])
         names = self.series_name(data["series_names"])
-        pooled_series, vectors, states = self.sequence_vit(names, data["tokens"])
+        pooled_series, vectors, tokens = self.sequence_vit(names, data["tokens"])
         names = self.study_name(data["study_names"])
-        pooled, projected, _ = self.study_vit(names, vectors.view(studies, -1, STUDY))
+        pooled, projected, series = self.study_vit(names, vectors.view(studies, -1, STUDY))
         image, text = F.normalize(projected), F.normalize(self.report(data["reports"]))
         logits = image @ text.T * self.temperature.exp()
         right = torch.arange(studies)
@@ -233,8 +236,8 @@ class Clip(nn.Module):
         return (
             clip
             + PATIENT_WEIGHT * patient
-            + weighted_bce(self.lesions(states), *data["lesions"])
-            + weighted_bce(self.series(pooled_series), *data["series"])
+            + weighted_bce(tokens[..., :DIAGNOSES], *data["lesions"])
+            + weighted_bce(series[..., :DIAGNOSES].flatten(0, 1), *data["series"])
             + weighted_bce(self.labels(pooled), *data["labels"])
         )
 
@@ -259,13 +262,13 @@ def targets(*shape):
 
 
 def random_studies(studies, series, tokens):
-    all_series, positions = studies * series, 6 + 1 + tokens
+    all_series = studies * series
     return {
         "tokens": torch.randn(all_series, tokens, TOKEN),
         "series_names": torch.randint(CHARACTERS, (all_series, SERIES_NAME)),
         "study_names": torch.randint(CHARACTERS, (studies, STUDY_NAME)),
         "reports": torch.randint(VOCABULARY, (studies, REPORT_TOKENS)),
-        "lesions": targets(all_series, positions, DIAGNOSES),
+        "lesions": targets(all_series, tokens, DIAGNOSES),
         "series": targets(all_series, DIAGNOSES),
         "labels": targets(studies, DIAGNOSES),
     }

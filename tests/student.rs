@@ -9,7 +9,8 @@ use models::engine::{
     DeviceChoice, Engine, Precision, StudyInput, StudyScores, StudyTokens, Target, device,
 };
 use models::nn::config::{
-    MixerConfig, NameEncoderConfig, PrimaConfig, TokenizerConfig, TransformerConfig, VitConfig,
+    MixerConfig, NameEncoderConfig, PeaksConfig, PrimaConfig, TokenizerConfig, TransformerConfig,
+    VitConfig,
 };
 use models::tokens::{SeriesPatches, StudyPatches};
 use models::weights::bundle::Bundle;
@@ -79,11 +80,13 @@ fn student(width: usize, depth: usize, wider: usize) -> PrimaConfig {
             transformer: blocks(dim, depth, 48, 8 * width),
             registers: 6,
             output: 3 * width,
+            peaks: Some(PeaksConfig { hidden: 2 * width, features: 52 }),
         },
         study_vit: VitConfig {
             transformer: blocks(3 * width, 2, 48, 8 * width),
             registers: 4,
             output: 128,
+            peaks: Some(PeaksConfig { hidden: width, features: 60 }),
         },
         patient_discrimination: None,
         report: None,

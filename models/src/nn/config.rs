@@ -92,6 +92,27 @@ pub struct VitConfig {
     pub registers: usize,
     /// Width of the linear output over the concatenated registers.
     pub output: usize,
+    /// What this network does with tokens before and after its blocks; the published one nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peaks: Option<PeaksConfig>,
+}
+
+/// Tokens judged one by one ([`super::peaks`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeaksConfig {
+    /// Hidden width of the MLP that every token passes before the blocks.
+    pub hidden: usize,
+    /// Features whose largest value over all tokens stands beside the registers.
+    pub features: usize,
+}
+
+impl VitConfig {
+    /// Width of what is read from a sequence: the registers, joined, and the peaks.
+    #[must_use]
+    pub fn pooled(&self) -> usize {
+        self.registers * self.transformer.dim + self.peaks.map_or(0, |peaks| peaks.features)
+    }
 }
 
 /// Character transformer for series and study names (specification §6).
@@ -240,6 +261,7 @@ impl PrimaConfig {
                 },
                 registers: 20,
                 output: 1024,
+                peaks: None,
             },
             study_vit: VitConfig {
                 transformer: TransformerConfig {
@@ -251,6 +273,7 @@ impl PrimaConfig {
                 },
                 registers: 10,
                 output: 128,
+                peaks: None,
             },
             patient_discrimination: Some(PatientDiscriminationConfig { hidden: 500, output: 128 }),
             report: Some(ReportEncoderConfig {
@@ -294,11 +317,17 @@ impl PrimaConfig {
             series_name: name(64, Some(TOKEN_FEATURES)),
             study_name: name(192, None),
             sequence_vit: VitConfig {
-                transformer: transformer(TOKEN_FEATURES, 3),
+                transformer: transformer(TOKEN_FEATURES, 2),
                 registers: 6,
                 output: 192,
+                peaks: Some(PeaksConfig { hidden: 512, features: 64 }),
             },
-            study_vit: VitConfig { transformer: transformer(192, 2), registers: 4, output: 64 },
+            study_vit: VitConfig {
+                transformer: transformer(192, 2),
+                registers: 4,
+                output: 64,
+                peaks: Some(PeaksConfig { hidden: 256, features: 64 }),
+            },
             patient_discrimination: None,
             report: None,
         }
@@ -330,17 +359,23 @@ impl PrimaConfig {
                 transformer: transformer(TOKEN_FEATURES),
                 registers: 4,
                 output: 64,
+                peaks: None,
             },
-            study_vit: VitConfig { transformer: transformer(64), registers: 4, output: 16 },
+            study_vit: VitConfig {
+                transformer: transformer(64),
+                registers: 4,
+                output: 16,
+                peaks: None,
+            },
             patient_discrimination: None,
             report: None,
         }
     }
 
-    /// Width of the study embedding that every head reads: registers of the study ViT, joined.
+    /// Width of the study embedding that every head reads: what the study ViT pools.
     #[must_use]
     pub fn embedding(&self) -> usize {
-        self.study_vit.registers * self.study_vit.transformer.dim
+        self.study_vit.pooled()
     }
 
     /// Checks that the parts fit one another.
@@ -378,8 +413,13 @@ impl PrimaConfig {
     /// Every size but a padding is at least 1.
     fn refuse_zeros(&self) -> Result<(), ConfigError> {
         let transformer = |t: &TransformerConfig| [t.dim, t.depth, t.heads, t.dim_head, t.mlp_dim];
-        let vit =
-            |v: &VitConfig| [&transformer(&v.transformer)[..], &[v.registers, v.output]].concat();
+        let vit = |v: &VitConfig| {
+            let peaks = v.peaks.unwrap_or(PeaksConfig { hidden: 1, features: 1 });
+            // Tokens that are judged one by one need no block.
+            let depth = v.transformer.depth + usize::from(v.peaks.is_some());
+            let own = [v.registers, v.output, peaks.hidden, peaks.features];
+            [&transformer(&TransformerConfig { depth, ..v.transformer })[..], &own].concat()
+        };
         let name = |n: &NameEncoderConfig| {
             let own = [n.embedding, n.output, n.adapter.unwrap_or(1)];
             [&transformer(&n.transformer)[..], &own].concat()

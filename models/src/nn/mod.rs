@@ -9,6 +9,7 @@
 //! | [`name`] | series-name and study-name encoders | §6 |
 //! | [`transformer`] | pre-norm blocks over packed sequences | §7 |
 //! | [`register_vit`] | sequence ViT and study ViT | §8, §9 |
+//! | [`peaks`] | tokens judged one by one, at the edge | none: ours |
 //! | [`head`] | diagnosis, referral and priority heads | §10 |
 //! | [`report`] | GPT-2 report encoder (training only) | §11 |
 //! | [`loss`] | CLIP and patient-discrimination losses | §11 |
@@ -20,6 +21,7 @@ pub mod loss;
 pub mod mixer;
 pub mod name;
 pub mod parameters;
+pub mod peaks;
 pub mod prima;
 pub mod register_vit;
 pub mod report;

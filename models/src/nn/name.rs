@@ -1,5 +1,7 @@
 //! Character transformer for series and study names (paper: `E_sn`; specification §6).
 
+use std::collections::HashMap;
+
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::backend::Backend;
@@ -67,8 +69,18 @@ impl NameEncoder<Compute> {
     #[must_use]
     pub fn forward(&self, names: &[Vec<u8>]) -> Tensor<Compute, 2> {
         let device = self.embedding.device();
-        let lengths: Vec<usize> = names.iter().map(Vec::len).collect();
-        let ids: Vec<i64> = names.iter().flatten().map(|&id| i64::from(id)).collect();
+        // Series of a study and studies of a batch share names: each is read once.
+        let mut unique: Vec<&Vec<u8>> = Vec::new();
+        let mut index: HashMap<&Vec<u8>, usize> = HashMap::new();
+        let number = |name| {
+            *index.entry(name).or_insert_with(|| {
+                unique.push(name);
+                unique.len() - 1
+            })
+        };
+        let numbers: Vec<usize> = names.iter().map(number).collect();
+        let lengths: Vec<usize> = unique.iter().map(|name| name.len()).collect();
+        let ids: Vec<i64> = unique.iter().copied().flatten().map(|&id| i64::from(id)).collect();
         let ids = TensorData::new(ids, [lengths.iter().sum::<usize>()]);
         let ids = Tensor::<Compute, 1, Int>::from_data(ids, &device);
         let embedded = self.embedding.val().select(0, ids); // [T, embedding]
@@ -80,6 +92,6 @@ impl NameEncoder<Compute> {
             *end += length;
             Some(*end - 1)
         });
-        self.output.forward(rows(x, last)) // [S, output]
+        rows(self.output.forward(rows(x, last)), numbers) // [S, output]
     }
 }

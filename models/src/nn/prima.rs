@@ -39,7 +39,7 @@ impl Prima<Compute> {
     /// When a tensor is missing or has another shape.
     pub fn load(at: &Parameters<'_>, config: &PrimaConfig) -> Result<Self, ParameterError> {
         let at = at.at("visual_model");
-        let pooled = config.sequence_vit.registers * config.sequence_vit.transformer.dim;
+        let pooled = config.sequence_vit.pooled();
         let patient_discrimination = config
             .patient_discrimination
             .map(|c| PatientDiscrimination::load(&at.at("patdisnet"), pooled, c))
@@ -59,7 +59,7 @@ impl Prima<Compute> {
     ///
     /// - `names`: `[S, D]`, see [`Self::series_names`]
     /// - `tokens`: `S` tensors `[t, D]`
-    /// - output: pooled `[S, R * D]`, vectors `[S, study width]`
+    /// - output: pooled `[S, R * D + P]`, vectors `[S, study width]`
     #[must_use]
     pub fn series(
         &self,
@@ -75,7 +75,7 @@ impl Prima<Compute> {
     ///
     /// - `descriptions`: `[B, D]`, see [`Self::study_names`]
     /// - `series`: `B` tensors `[s, D]`
-    /// - output: pooled `[B, R * D]` (what heads read), CLIP projection `[B, projection]`
+    /// - output: pooled `[B, R * D + P]` (what heads read), CLIP projection `[B, projection]`
     #[must_use]
     pub fn studies(
         &self,
@@ -97,10 +97,23 @@ impl Prima<Compute> {
         self.study_name.forward(ids)
     }
 
-    /// The sequence ViT, for comparison stage by stage.
+    /// The sequence ViT, for what needs the states of tokens.
     #[must_use]
     pub fn sequence_vit(&self) -> &RegisterVit<Compute> {
         &self.sequence_vit
+    }
+
+    /// The study ViT, for what needs the states of series.
+    #[must_use]
+    pub fn study_vit(&self) -> &RegisterVit<Compute> {
+        &self.study_vit
+    }
+
+    /// This network, its reader of series names no longer trained.
+    #[must_use]
+    pub fn with_fixed_names(mut self) -> Self {
+        self.series_name = self.series_name.no_grad();
+        self
     }
 
     /// Patient-discrimination features of pooled registers: `[S, R * D]` to `[S, output]`, before

@@ -9,6 +9,7 @@ use burn::tensor::backend::Backend;
 use super::Compute;
 use super::config::VitConfig;
 use super::parameters::{ParameterError, Parameters};
+use super::peaks::Peaks;
 use super::transformer::{Transformer, rows};
 
 /// Transformer over `[registers][prefix][tokens]` whose output is read from the registers.
@@ -25,15 +26,19 @@ pub struct RegisterVit<B: Backend> {
     transformer: Transformer<B>,
     norm: LayerNorm<B>,
     output: Linear<B>,
+    peaks: Option<Peaks<B>>,
 }
 
-/// What the registers hold after the last block.
+/// What is read after the last block.
 #[derive(Clone, Debug)]
 pub struct RegisterOutput {
-    /// Registers after layer norm, joined: `[S, R * D]`.
+    /// Registers after layer norm, joined, and the peaks where there are any: `[S, R * D + P]`.
     pub pooled: Tensor<Compute, 2>,
     /// The linear output over them: `[S, output]`.
     pub output: Tensor<Compute, 2>,
+    /// Features of every token, registers and prefixes left out: `[T, P]`; where the sizes have
+    /// peaks.
+    pub tokens: Option<Tensor<Compute, 2>>,
 }
 
 /// Packed input sequences.
@@ -46,20 +51,21 @@ pub struct Packed {
 }
 
 impl RegisterVit<Compute> {
-    /// Reads `cls_token`, `transformer.*`, `layernorm.*` and `mlp_head.0.*`.
+    /// Reads `cls_token`, `transformer.*`, `layernorm.*`, `mlp_head.0.*` and `peaks.*`.
     ///
     /// # Errors
     ///
     /// When a tensor is missing or has another shape.
     pub fn load(at: &Parameters<'_>, config: &VitConfig) -> Result<Self, ParameterError> {
-        let VitConfig { transformer, registers, output } = config;
+        let VitConfig { transformer, registers, output, peaks } = config;
         let dim = transformer.dim;
         let cls_token = at.tensor("cls_token", [1, *registers, dim])?;
         Ok(Self {
             registers: Param::from_tensor(cls_token.reshape([*registers, dim])),
             transformer: Transformer::load(&at.at("transformer"), transformer)?,
             norm: at.at("layernorm").layer_norm(dim)?,
-            output: at.at("mlp_head.0").linear(registers * dim, *output, true)?,
+            output: at.at("mlp_head.0").linear(config.pooled(), *output, true)?,
+            peaks: peaks.map(|peaks| Peaks::load(&at.at("peaks"), dim, peaks)).transpose()?,
         })
     }
 
@@ -76,36 +82,55 @@ impl RegisterVit<Compute> {
     #[must_use]
     pub fn pack(&self, prefixes: &Tensor<Compute, 2>, tokens: Vec<Tensor<Compute, 2>>) -> Packed {
         assert_eq!(prefixes.dims()[0], tokens.len(), "one prefix per sequence");
-        let registers = self.registers.val();
-        let lengths = tokens.iter().map(|t| registers.dims()[0] + 1 + t.dims()[0]).collect();
-        let parts = tokens
-            .into_iter()
-            .enumerate()
-            .flat_map(|(i, tokens)| [registers.clone(), prefixes.clone().narrow(0, i, 1), tokens])
-            .collect();
-        Packed { x: Tensor::cat(parts, 0), lengths }
+        let registers = self.registers();
+        let counts: Vec<usize> = tokens.iter().map(|t| t.dims()[0]).collect();
+        let mut tokens = Tensor::cat(tokens, 0);
+        if let Some(peaks) = &self.peaks {
+            tokens = peaks.judge(prefixes.clone(), tokens, &counts);
+        }
+        let first_token = registers + counts.len();
+        let parts = Tensor::cat(vec![self.registers.val(), prefixes.clone(), tokens], 0);
+        let starts = counts.iter().scan(first_token, |next, count| {
+            *next += count;
+            Some(*next - count..*next)
+        });
+        let order = starts.enumerate().flat_map(|(i, tokens)| {
+            (0..registers).chain(std::iter::once(registers + i)).chain(tokens)
+        });
+        let lengths = counts.iter().map(|count| registers + 1 + count).collect();
+        Packed { x: rows(parts, order), lengths }
     }
 
-    /// Runs the blocks and reads the registers of every sequence.
+    /// Runs the blocks and reads every sequence.
     #[must_use]
     pub fn forward(&self, input: Packed) -> RegisterOutput {
-        self.forward_states(input).0
-    }
-
-    /// As [`Self::forward`], with the normalised states of all positions after the last block,
-    /// `[T, D]`: registers, prefix and tokens of one sequence after another.
-    #[must_use]
-    pub fn forward_states(&self, input: Packed) -> (RegisterOutput, Tensor<Compute, 2>) {
         let Packed { x, lengths } = input;
         let [n_registers, dim] = self.registers.dims();
         let states = self.norm.forward(self.transformer.forward(x, &lengths));
-        let starts = lengths.iter().scan(0, |next, length| {
-            *next += length;
-            Some(*next - length)
-        });
-        let registers = starts.flat_map(|start| start..start + n_registers);
+        let starts: Vec<usize> = lengths
+            .iter()
+            .scan(0, |next, length| {
+                *next += length;
+                Some(*next - length)
+            })
+            .collect();
+        let registers = starts.iter().flat_map(|start| *start..start + n_registers);
         let pooled = rows(states.clone(), registers).reshape([lengths.len(), n_registers * dim]); // [S, R * D]
-        (RegisterOutput { output: self.output.forward(pooled.clone()), pooled }, states)
+        let Some(peaks) = &self.peaks else {
+            return RegisterOutput {
+                output: self.output.forward(pooled.clone()),
+                pooled,
+                tokens: None,
+            };
+        };
+        let tokens = starts
+            .iter()
+            .zip(&lengths)
+            .flat_map(|(&start, &length)| start + n_registers + 1..start + length);
+        let tokens = peaks.features(rows(states, tokens)); // [T, P]
+        let counts: Vec<usize> = lengths.iter().map(|length| length - n_registers - 1).collect();
+        let pooled = Tensor::cat(vec![pooled, Peaks::largest(&tokens, &counts)], 1);
+        RegisterOutput { output: self.output.forward(pooled.clone()), pooled, tokens: Some(tokens) }
     }
 
     /// Number of registers, `R`.

@@ -22,6 +22,8 @@ pub struct Augmentation {
     pub series_dropout: f64,
     /// Share of series whose name becomes `unk`.
     pub unknown_name: f64,
+    /// Share of studies whose description becomes `unk`.
+    pub unknown_description: f64,
     /// The foreground threshold, 5 % of a patch, moves by up to so many points. Stored patches
     /// passed 5 %, so only the upward half has an effect.
     pub foreground_jitter: u8,
@@ -50,6 +52,7 @@ impl Default for Augmentation {
             token_dropout: 0.03,
             series_dropout: 0.08,
             unknown_name: 0.07,
+            unknown_description: 0.0,
             foreground_jitter: 2,
             shuffle_series: true,
             shuffle_report: true,
@@ -72,6 +75,7 @@ impl Augmentation {
             ("token_dropout", self.token_dropout),
             ("series_dropout", self.series_dropout),
             ("unknown_name", self.unknown_name),
+            ("unknown_description", self.unknown_description),
             ("lesion_places", self.lesion_places),
         ] {
             anyhow::ensure!(
@@ -110,6 +114,7 @@ impl Augmentation {
             token_dropout: 0.0,
             series_dropout: 0.0,
             unknown_name: 0.0,
+            unknown_description: 0.0,
             foreground_jitter: 0,
             shuffle_series: false,
             shuffle_report: false,
@@ -182,8 +187,11 @@ pub fn example(
         kept.extend(order.first());
     }
     let series = kept.into_iter().map(|index| series(index, &views[index], augmentation, rng));
-    let series = series.filter(|s| s.tokens() > 0).collect();
-    Ok(Example { series, description: char_ids(description).ids })
+    let series: Vec<SeriesExample> = series.filter(|s| s.tokens() > 0).collect();
+    let unknown = augmentation.unknown_description;
+    let unknown = unknown > 0.0 && rng.random_bool(unknown);
+    let description = char_ids(if unknown { UNKNOWN } else { description }).ids;
+    Ok(Example { series, description })
 }
 
 fn series(

@@ -1,6 +1,7 @@
 //! `series-names`: the character transformer that reads series names, by CLIP against the
 //! sequence ViT (paper, Methods: `E_sn` was "pre-trained with CLIP objective" between names and
-//! sequences).
+//! sequences), or, for cohorts that are too small for that, by the kind of sequence that a name
+//! speaks of.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use burn::DispatchDevice;
 use burn::module::{AutodiffModule, Module, Param};
 use burn::nn::Linear;
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData, activation};
 use models::dims::TOKEN_FEATURES;
 use models::engine::DeviceChoice;
 use models::nn::Compute;
@@ -17,7 +18,9 @@ use models::nn::loss::clip_loss;
 use models::nn::name::NameEncoder;
 use models::nn::parameters::{ParameterError, Parameters};
 use models::nn::register_vit::RegisterVit;
+use models::tokens::text::char_ids;
 use rand::Rng;
+use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Augmentation, SeriesExample, example};
@@ -25,6 +28,7 @@ use super::clip::{Data, normalised};
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
 use super::weights::{Fresh, Names, write};
+use crate::cohort::kind::{self, KINDS};
 use crate::cohort::record::Split;
 
 /// Configuration of `trainer series-names`.
@@ -48,11 +52,26 @@ pub struct SeriesNamesRun {
     pub checkpoint_steps: u64,
     /// How weights change.
     pub optimizer: OptimizerConfig,
+    /// What names are compared with.
+    #[serde(default)]
+    pub pretext: Pretext,
     /// Most tokens of a series.
     pub most_tokens: usize,
     /// Sizes; the series-name encoder with its adapter and the sequence ViT are used.
     #[serde(deserialize_with = "super::sizes::read")]
     pub sizes: PrimaConfig,
+}
+
+/// What names are compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pretext {
+    /// The images of their series, as published.
+    #[default]
+    Images,
+    /// Their kinds of sequence ([`kind`]): names of one kind become alike, and cease to be the
+    /// fingerprint of the study they come from.
+    Kinds,
 }
 
 fn checkpoint_steps() -> u64 {
@@ -68,6 +87,7 @@ pub struct NameModel<B: Backend> {
     blank: Param<Tensor<B, 2>>,
     project_names: Linear<B>,
     project_series: Linear<B>,
+    kinds: Linear<B>,
     temperature: Param<Tensor<B, 1>>,
 }
 
@@ -87,8 +107,26 @@ impl NameModel<Compute> {
                 sizes.projection,
                 true,
             )?,
+            kinds: at.at("pretext.kinds").linear(output, KINDS.len(), true)?,
             temperature: Param::from_tensor(at.tensor("temperature", [1])?),
         })
+    }
+
+    /// Cross entropy of the kinds of names, and the share that is right.
+    fn kinds(&self, names: &[&str], device: &DispatchDevice) -> (Tensor<Compute, 1>, f64) {
+        let ids: Vec<Vec<u8>> = names.iter().map(|name| char_ids(name).ids).collect();
+        let said = activation::log_softmax(self.kinds.forward(self.names.forward(&ids)), 1);
+        let truth: Vec<usize> = names.iter().map(|name| kind::of_name(name)).collect();
+        let values: Vec<f32> = said.clone().into_data().iter().collect();
+        let rows = values.chunks_exact(KINDS.len()).zip(&truth);
+        let right = rows.filter(|(row, truth)| row.iter().all(|value| *value <= row[**truth]));
+        let right = right.count() as f64 / names.len() as f64;
+        let hot = truth
+            .iter()
+            .flat_map(|truth| (0..KINDS.len()).map(move |k| f32::from(u8::from(k == *truth))));
+        let hot = TensorData::new(hot.collect::<Vec<f32>>(), [names.len(), KINDS.len()]);
+        let hot = Tensor::<Compute, 2>::from_data(hot, device);
+        ((said * hot).sum().neg() / names.len() as f64, right)
     }
 
     fn loss(&self, series: &[SeriesExample], device: &DispatchDevice) -> Tensor<Compute, 1> {
@@ -153,6 +191,26 @@ struct Batches<'a> {
     device: DispatchDevice,
 }
 
+impl Batches<'_> {
+    fn kinds(
+        &self,
+        learner: &mut Learner<NameModel<Compute>>,
+        step: u64,
+    ) -> anyhow::Result<Metrics> {
+        let ids = self.data.split(Split::Train);
+        let mut rng = rng(self.config.seed, step);
+        let mut names: Vec<&str> = Vec::new();
+        while names.len() < self.config.batch {
+            let (_, views) = self.data.store.study(&ids[rng.random_range(0..ids.len())])?;
+            names.extend(views.choose(&mut rng).map(|view| view.name));
+        }
+        let (loss, right) = learner.model.kinds(&names, &self.device);
+        let value = super::scalar(&loss);
+        learner.accumulate(&loss);
+        Ok(vec![("kinds", value), ("right", right)])
+    }
+}
+
 impl Task<NameModel<Compute>> for Batches<'_> {
     fn step(
         &mut self,
@@ -160,6 +218,9 @@ impl Task<NameModel<Compute>> for Batches<'_> {
         step: u64,
     ) -> anyhow::Result<Metrics> {
         let ids = self.data.split(Split::Train);
+        if self.config.pretext == Pretext::Kinds {
+            return self.kinds(learner, step);
+        }
         let augmentation =
             Augmentation { most_tokens: self.config.most_tokens, ..Augmentation::none() };
         let mut rng = rng(self.config.seed, step);

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use models::labels::DIAGNOSES;
 use models::nn::config::{
-    MixerConfig, PatientDiscriminationConfig, PrimaConfig, TokenizerConfig, VitConfig,
+    MixerConfig, PatientDiscriminationConfig, PeaksConfig, PrimaConfig, TokenizerConfig, VitConfig,
 };
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
@@ -27,7 +28,11 @@ pub fn reduced() -> PrimaConfig {
 
 /// Sizes of the smoke configurations.
 fn tiny() -> PrimaConfig {
+    let tiny = PrimaConfig::tiny();
+    let peaks = Some(PeaksConfig { hidden: 32, features: DIAGNOSES.len() });
     PrimaConfig {
+        sequence_vit: VitConfig { peaks, ..tiny.sequence_vit },
+        study_vit: VitConfig { peaks, ..tiny.study_vit },
         tokenizer: TokenizerConfig::Mixer(MixerConfig {
             width: 16,
             depth: 1,
@@ -37,7 +42,7 @@ fn tiny() -> PrimaConfig {
             codebook_dim: 2,
         }),
         patient_discrimination: Some(PatientDiscriminationConfig { hidden: 16, output: 8 }),
-        ..PrimaConfig::tiny()
+        ..tiny
     }
 }
 

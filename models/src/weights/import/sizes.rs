@@ -95,7 +95,7 @@ fn vit(
     let [_, registers, dim] = shapes.of(&format!("{VISUAL}{name}.cls_token"))?;
     let [output, _] = shapes.of(&format!("{VISUAL}{name}.mlp_head.0.weight"))?;
     let transformer = transformer(model, shapes, name, dim, published_heads)?;
-    Ok(VitConfig { transformer, registers, output })
+    Ok(VitConfig { transformer, registers, output, peaks: None })
 }
 
 fn transformer(

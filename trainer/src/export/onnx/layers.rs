@@ -2,7 +2,7 @@
 
 use models::dims::MAX_NAME_CHARS;
 use models::nn::config::{
-    MixerConfig, NAME_POSITION, NameEncoderConfig, TransformerConfig, VitConfig,
+    MixerConfig, NAME_POSITION, NameEncoderConfig, PeaksConfig, TransformerConfig, VitConfig,
 };
 use models::nn::head::LAYERS;
 use models::nn::parameters::ParameterError;
@@ -131,7 +131,7 @@ pub(super) fn name_encoder(
     linear(graph, &output, &last, [config.transformer.dim, width])
 }
 
-/// `[1, D]` and `[T, D]` to the pooled registers `[1, R * D]`.
+/// `[1, D]` and `[T, D]` to what is pooled: registers and peaks, `[1, R * D + P]`.
 pub(super) fn register_vit(
     graph: &mut Graph,
     at: &Place<'_>,
@@ -140,13 +140,30 @@ pub(super) fn register_vit(
     config: &VitConfig,
 ) -> Layer {
     let VitConfig { transformer: blocks, registers, .. } = config;
-    let cls_token = graph.tensor(at, "cls_token", &[1, *registers, blocks.dim])?;
-    let cls_token = graph.reshape(&cls_token, &[as_i64(*registers), as_i64(blocks.dim)]);
-    let x = graph.concat(&[&cls_token, prefix, tokens], 0);
+    let dim = blocks.dim;
+    let mut tokens = tokens.clone();
+    if let Some(PeaksConfig { hidden, .. }) = config.peaks {
+        let at = at.at("peaks");
+        let own = linear(graph, &at.at("token"), &tokens, [dim, hidden])?;
+        let told = linear(graph, &at.at("prefix"), prefix, [dim, hidden])?;
+        let sum = graph.add(&own, &told);
+        let sum = gelu(graph, &sum);
+        let said = linear(graph, &at.at("output"), &sum, [hidden, dim])?;
+        tokens = graph.add(&tokens, &said);
+    }
+    let cls_token = graph.tensor(at, "cls_token", &[1, *registers, dim])?;
+    let cls_token = graph.reshape(&cls_token, &[as_i64(*registers), as_i64(dim)]);
+    let x = graph.concat(&[&cls_token, prefix, &tokens], 0);
     let x = transformer(graph, &at.at("transformer"), x, blocks)?;
-    let x = graph.slice(&x, 0, 0, as_i64(*registers));
-    let x = layer_norm(graph, &at.at("layernorm"), &x, blocks.dim)?;
-    Ok(graph.reshape(&x, &[1, as_i64(registers * blocks.dim)]))
+    let x = layer_norm(graph, &at.at("layernorm"), &x, dim)?;
+    let pooled = graph.slice(&x, 0, 0, as_i64(*registers));
+    let pooled = graph.reshape(&pooled, &[1, as_i64(registers * dim)]);
+    let Some(PeaksConfig { features, .. }) = config.peaks else { return Ok(pooled) };
+    let tokens = graph.slice(&x, 0, as_i64(registers + 1), i64::MAX);
+    let found = linear(graph, &at.at("peaks.features"), &tokens, [dim, features])?;
+    let axes = graph.integers(&[0]);
+    let largest = graph.node("ReduceMax", &[&found, &axes], vec![integer("keepdims", 1)]);
+    Ok(graph.concat(&[&pooled, &largest], 1))
 }
 
 /// `[1, input]` to `[1, outputs]`.

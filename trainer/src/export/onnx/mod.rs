@@ -142,7 +142,7 @@ fn sequence(file: &WeightFile, sizes: &PrimaConfig) -> Result<Vec<u8>, Parameter
     let name = layers::name_encoder(&mut graph, &at.at("serieencoder"), &ids, &sizes.series_name)?;
     let inner = at.at("innerViT");
     let pooled = layers::register_vit(&mut graph, &inner, &name, &tokens, vit)?;
-    let widths = [vit.registers * dim, vit.output];
+    let widths = [vit.pooled(), vit.output];
     let series = layers::linear(&mut graph, &inner.at("mlp_head.0"), &pooled, widths)?;
     let series = graph.reshape(&series, &[as_i64(vit.output)]);
     graph.output("series", &series, &[Axis::Fixed(vit.output)]);

@@ -11,6 +11,7 @@
 //! more than a report says: which tokens a lesion is in, and the labels themselves.
 
 mod data;
+mod gradients;
 mod report_norm;
 mod start;
 mod supervision;
@@ -28,7 +29,6 @@ use models::engine::DeviceChoice;
 use models::labels::DIAGNOSES;
 use models::nn::Compute;
 use models::nn::config::PrimaConfig;
-use models::nn::loss::{PatientDiscrimination, clip_loss, patient_discrimination_loss};
 use models::nn::parameters::{ParameterError, Parameters};
 use models::nn::prima::Prima;
 use models::nn::report::ReportEncoder;
@@ -37,9 +37,10 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::data::Data;
 use self::data::Pair;
+use self::gradients::gradients;
 use self::start::{NETWORK, PROBES};
+use self::supervision::Weights;
 pub(super) use self::supervision::weighted_bce;
-use self::supervision::{Weights, lesion_targets, series_targets};
 use self::validation::validate;
 use super::batch::{Augmentation, Example};
 use super::group::Group;
@@ -60,6 +61,10 @@ pub struct ClipRun {
     /// Weights of `trainer series-names`, where that stage ran.
     #[serde(default)]
     pub series_names: Option<PathBuf>,
+    /// Leaves the reader of series names as it is: names of few studies are their fingerprints,
+    /// and a network that may read them learns these by heart.
+    #[serde(default)]
+    pub fixed_names: bool,
     /// Run folder of an earlier `trainer clip` whose weights this one begins with.
     #[serde(default)]
     pub start: Option<PathBuf>,
@@ -90,6 +95,10 @@ pub struct ClipRun {
     /// Weights of the objectives.
     #[serde(default)]
     pub objective: Objective,
+    /// Blocks of both ViTs, where they are not as many as the sizes say. With 0 every token is
+    /// judged by itself: a run to begin a longer one with, for a tenth of its time.
+    #[serde(default)]
+    pub depth: Option<usize>,
     /// Sizes; the report encoder's stand in the text run.
     #[serde(deserialize_with = "super::sizes::read")]
     pub sizes: PrimaConfig,
@@ -105,12 +114,19 @@ pub struct Objective {
     pub patient_discrimination: f64,
     /// Initial temperature; similarities are multiplied by its exponential.
     pub temperature: f32,
-    /// Simulated cohorts: which lesion each token is in.
+    /// Simulated cohorts: which lesion each token is in, by the sequence ViT's peaks.
     pub lesions: f64,
-    /// Simulated cohorts: which lesions each series shows, from its registers.
+    /// Simulated cohorts: which lesions each series shows, by the study ViT's peaks.
     pub series: f64,
     /// Labels from the study embedding by one linear layer.
     pub labels: f64,
+}
+
+impl Objective {
+    /// True when studies of a batch are compared with one another.
+    fn contrastive(&self) -> bool {
+        self.clip > 0.0 || self.patient_discrimination > 0.0
+    }
 }
 
 impl Default for Objective {
@@ -138,33 +154,25 @@ pub struct ClipModel<B: Backend> {
     report: ReportEncoder<B>,
     temperature: Param<Tensor<B, 1>>,
     patient_temperature: Param<Tensor<B, 1>>,
-    /// Lesions from token states; no part of a bundle.
-    lesions: Linear<B>,
-    /// Lesions from the registers of a series; no part of a bundle.
-    series: Linear<B>,
     /// Labels from study embeddings; no part of a bundle.
     labels: Linear<B>,
 }
 
 impl ClipModel<Compute> {
-    /// Reads the published names, and `probe.*`.
+    /// Reads the published names, and `probe.labels`.
     ///
     /// # Errors
     ///
     /// When a tensor is missing or has another shape.
     pub fn load(at: &Parameters<'_>, sizes: &PrimaConfig) -> Result<Self, ParameterError> {
         let report = sizes.report.unwrap_or_else(|| unreachable!("resolved before"));
-        let width = sizes.sequence_vit.transformer.dim;
-        let probe =
-            |name: &str, input| at.at("probe").at(name).linear(input, DIAGNOSES.len(), true);
+        let labels = at.at("probe.labels");
         Ok(Self {
             vision: Prima::load(at, sizes)?,
             report: ReportEncoder::load(at, &report, sizes.projection)?,
             temperature: Param::from_tensor(at.tensor("temperature", [1])?),
             patient_temperature: Param::from_tensor(at.tensor("patdistemperature", [1])?),
-            lesions: probe("lesions", width)?,
-            series: probe("series", sizes.sequence_vit.registers * width)?,
-            labels: probe("labels", sizes.embedding())?,
+            labels: labels.linear(sizes.embedding(), DIAGNOSES.len(), true)?,
         })
     }
 
@@ -179,18 +187,16 @@ impl ClipModel<Compute> {
 struct Forward {
     /// `[b, projection]`, unit length.
     image: Tensor<Compute, 2>,
-    /// `[b, projection]`, unit length.
-    text: Tensor<Compute, 2>,
+    /// `[b, projection]`, unit length, where reports are an objective.
+    text: Option<Tensor<Compute, 2>>,
     /// `[s, output]`, unit length, where the sizes have the network.
     patient: Option<Tensor<Compute, 2>>,
     /// `[b, 52]`.
     labels: Tensor<Compute, 2>,
-    /// `[s, 52]`.
-    series: Tensor<Compute, 2>,
-    /// `[t, 52]` with registers and names, which weigh nothing.
-    lesions: Tensor<Compute, 2>,
-    /// Positions of registers and name, then tokens, of each series.
-    lengths: Vec<usize>,
+    /// `[s, 52]`, where the study ViT has peaks.
+    series: Option<Tensor<Compute, 2>>,
+    /// `[t, 52]`, where the sequence ViT has peaks.
+    lesions: Option<Tensor<Compute, 2>>,
 }
 
 impl Forward {
@@ -199,12 +205,11 @@ impl Forward {
         let plain = |x: &Tensor<Compute, 2>| x.clone().inner();
         Self {
             image: plain(&self.image),
-            text: plain(&self.text),
+            text: self.text.as_ref().map(plain),
             patient: self.patient.as_ref().map(plain),
             labels: plain(&self.labels),
-            series: plain(&self.series),
-            lesions: plain(&self.lesions),
-            lengths: self.lengths.clone(),
+            series: self.series.as_ref().map(plain),
+            lesions: self.lesions.as_ref().map(plain),
         }
     }
 }
@@ -228,8 +233,7 @@ pub(super) fn embed(
     let tokens = series().map(|s| tokens(&s.features, width, device)).collect();
     let vit = vision.sequence_vit();
     let packed = vit.pack(&names, tokens);
-    let lengths = packed.lengths.clone();
-    let (output, states) = vit.forward_states(packed);
+    let output = vit.forward(packed);
     let mut first = 0;
     let of_study = examples.iter().map(|e| {
         let vectors = output.output.clone().narrow(0, first, e.series.len());
@@ -240,11 +244,15 @@ pub(super) fn embed(
     let descriptions: Vec<Vec<u8>> = examples.iter().map(|e| e.description.clone()).collect();
     let descriptions = vision.study_names(&descriptions);
     let studies = vision.studies(&descriptions, of_study);
+    let labels = |features: Tensor<Compute, 2>| {
+        let known = DIAGNOSES.len().min(features.dims()[1]);
+        features.narrow(1, 0, known)
+    };
     Embedded {
         vectors: output.output,
         pooled_series: output.pooled,
-        states,
-        lengths,
+        series: studies.tokens.map(labels),
+        lesions: output.tokens.map(labels),
         pooled: studies.pooled,
         projected: studies.output,
     }
@@ -254,16 +262,16 @@ pub(super) fn embed(
 pub(super) struct Embedded {
     /// `[S, study width]`.
     pub(super) vectors: Tensor<Compute, 2>,
-    /// `[S, R * D]`.
-    pub(super) pooled_series: Tensor<Compute, 2>,
-    /// `[T, D]`.
-    pub(super) states: Tensor<Compute, 2>,
-    /// Positions of each series.
-    pub(super) lengths: Vec<usize>,
-    /// `[B, R * D]`.
+    /// `[S, R * D + P]`.
+    pooled_series: Tensor<Compute, 2>,
+    /// What each series shows, `[S, 52]`: the first features of the study ViT's peaks.
+    series: Option<Tensor<Compute, 2>>,
+    /// What each token shows, `[T, 52]`: the first features of the sequence ViT's peaks.
+    lesions: Option<Tensor<Compute, 2>>,
+    /// `[B, R * D + P]`.
     pub(super) pooled: Tensor<Compute, 2>,
     /// `[B, projection]`.
-    pub(super) projected: Tensor<Compute, 2>,
+    projected: Tensor<Compute, 2>,
 }
 
 /// Features on the device, zero-padded to the width of the sequence ViT.
@@ -282,11 +290,25 @@ fn tokens(features: &[f32], width: usize, device: &DispatchDevice) -> Tensor<Com
 fn forward(
     model: &ClipModel<Compute>,
     pairs: &[Pair],
+    with_reports: bool,
     width: usize,
     device: &DispatchDevice,
 ) -> Forward {
     let examples: Vec<&Example> = pairs.iter().map(|p| &p.example).collect();
     let embedded = embed(&model.vision, &examples, width, device);
+    let patient = model.vision.patient_features(embedded.pooled_series).map(normalised);
+    Forward {
+        image: normalised(embedded.projected),
+        text: with_reports.then(|| normalised(text(&model.report, pairs))),
+        patient,
+        labels: model.labels.forward(embedded.pooled),
+        series: embedded.series,
+        lesions: embedded.lesions,
+    }
+}
+
+/// Reports to the space they share with images, `[b, projection]`.
+fn text(encoder: &ReportEncoder<Compute>, pairs: &[Pair]) -> Tensor<Compute, 2> {
     let longest = pairs.iter().map(|p| p.report.len()).max().unwrap_or(1);
     let padded: Vec<Vec<i64>> = pairs
         .iter()
@@ -297,18 +319,7 @@ fn forward(
         })
         .collect();
     let lengths: Vec<usize> = pairs.iter().map(|p| p.report.len()).collect();
-    let text = model.report.project(&model.report.hidden(&padded), &lengths);
-    let series = model.series.forward(embedded.pooled_series.clone());
-    let patient = model.vision.patient_features(embedded.pooled_series).map(normalised);
-    Forward {
-        image: normalised(embedded.projected),
-        text: normalised(text),
-        patient,
-        labels: model.labels.forward(embedded.pooled),
-        series,
-        lesions: model.lesions.forward(embedded.states),
-        lengths: embedded.lengths,
-    }
+    encoder.project(&encoder.hidden(&padded), &lengths)
 }
 
 /// Trains; returns the path of the weights.
@@ -330,6 +341,9 @@ pub fn train(
     let vocabulary = Vocabulary::open(&config.text)?;
     let mut sizes = config.sizes.clone();
     sizes.report = Some(vocabulary.sizes());
+    for vit in [&mut sizes.sequence_vit, &mut sizes.study_vit] {
+        vit.transformer.depth = config.depth.unwrap_or(vit.transformer.depth);
+    }
     sizes.validate()?;
     let mut inputs = vec![config.cohort.as_path(), config.text.as_path()];
     inputs.extend(config.series_names.as_deref().into_iter().chain(config.start.as_deref()));
@@ -357,6 +371,17 @@ pub fn train(
         config.objective.labels,
         config.cohort.display()
     );
+    for (key, weight, vit) in [
+        ("lesions", config.objective.lesions, sizes.sequence_vit),
+        ("series", config.objective.series, sizes.study_vit),
+    ] {
+        let features = vit.peaks.map_or(0, |peaks| peaks.features);
+        anyhow::ensure!(
+            weight <= 0.0 || features >= DIAGNOSES.len(),
+            "objective.{key} is {weight}, but the sizes have {features} peaks and the labels are {}: take sizes = \"edge\" or \"reduced\", or set it to 0",
+            DIAGNOSES.len()
+        );
+    }
     let model = start::model(config, &data, &vocabulary, &sizes, [&device, &trained])?;
     let mut learner = Learner::new(model, config.optimizer);
     learner.group = group;
@@ -423,9 +448,7 @@ impl Task<ClipModel<Compute>> for Pairs<'_> {
                 self.data.pair(id, &self.vocabulary, &augmentation, &mut rng)
             })
             .collect::<anyhow::Result<_>>()?;
-        let devices = (&self.device, &self.trained);
-        let losses =
-            gradients(learner, &pairs, first, self.config, &self.sizes, &self.weights, devices);
+        let losses = gradients(learner, &pairs, first, self);
         Ok(vec![
             ("clip", losses.clip),
             ("patient", losses.patient),
@@ -444,147 +467,6 @@ impl Task<ClipModel<Compute>> for Pairs<'_> {
         if !due || learner.group.rank() > 0 {
             return Ok(Vec::new());
         }
-        validate(&learner.model, self, &self.device)
+        validate(&learner.model, self)
     }
-}
-
-/// Values of the objectives.
-#[derive(Default)]
-struct Losses {
-    clip: f64,
-    patient: f64,
-    lesions: f64,
-    series: f64,
-    labels: f64,
-}
-
-/// Gradients of this rank's share of the batch into the learner, part by part; `first` is the
-/// batch's index of the share's first study.
-#[expect(clippy::too_many_lines, reason = "two passes over the same parts, told in order")]
-fn gradients(
-    learner: &mut Learner<ClipModel<Compute>>,
-    pairs: &[Pair],
-    first: usize,
-    config: &ClipRun,
-    sizes: &PrimaConfig,
-    weights: &Weights,
-    (plain, device): (&DispatchDevice, &DispatchDevice),
-) -> Losses {
-    let width = sizes.sequence_vit.transformer.dim;
-    let parts: Vec<&[Pair]> = pairs.chunks(config.part).collect();
-    let objective = config.objective;
-    // First pass: embeddings only. The graph of a part that is the whole share is kept.
-    let fixed = (parts.len() > 1).then(|| learner.model.valid());
-    let mut kept = None;
-    let (mut images, mut texts, mut patients, mut studies) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut next = first;
-    for part in &parts {
-        let out = match &fixed {
-            Some(fixed) => forward(fixed, part, width, plain),
-            None => {
-                let out = forward(&learner.model, part, width, device);
-                let plain = out.plain();
-                kept = Some(out);
-                plain
-            }
-        };
-        images.push(out.image);
-        texts.push(out.text);
-        patients.extend(out.patient);
-        for pair in *part {
-            #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^24")]
-            studies.extend(std::iter::repeat_n(next as f32, pair.example.series.len()));
-            next += 1;
-        }
-    }
-    drop(fixed);
-    // Embeddings of all ranks, which the loss is differentiated by.
-    let group = &learner.group;
-    let gathered = |parts: Vec<Tensor<Compute, 2>>| {
-        let (all, first) = group.gather_rows(Tensor::cat(parts, 0));
-        (Tensor::<Compute, 2>::from_inner(all).require_grad(), first)
-    };
-    let ((image, first), (text, _)) = (gathered(images), gathered(texts));
-    let temperature = learner.model.temperature.val();
-    let mut loss = clip_loss(image.clone(), text.clone(), temperature) * objective.clip;
-    let mut losses = Losses { clip: super::scalar(&loss), ..Losses::default() };
-    let mut patient = None;
-    if objective.patient_discrimination > 0.0 && !patients.is_empty() {
-        let (leaf, first) = gathered(patients);
-        #[expect(clippy::cast_possible_truncation, reason = "written from small whole numbers")]
-        let studies: Vec<i64> = group.gather(&studies).0.into_iter().map(|id| id as i64).collect();
-        let term = patient_discrimination_loss(
-            leaf.clone(),
-            &studies,
-            learner.model.patient_temperature.val(),
-            PatientDiscrimination::Code,
-        );
-        losses.patient = super::scalar(&term);
-        loss = loss + term * objective.patient_discrimination;
-        patient = Some((leaf, first));
-    }
-    let labels = DIAGNOSES.len() as f32;
-    let total = |count: f32| group.gather(&[count]).0.iter().sum::<f32>() * labels;
-    let entries = config.batch as f32 * labels;
-    let (token_entries, series_entries) = (total(tokens_of(pairs)), total(series_of(pairs)));
-    let derivatives = loss.backward();
-    let derivative = |leaf: &Tensor<Compute, 2>| {
-        leaf.grad(&derivatives).unwrap_or_else(|| leaf.clone().inner().zeros_like())
-    };
-    let (image, text) = (derivative(&image), derivative(&text));
-    let patient = patient.as_ref().map(|(leaf, first)| (derivative(leaf), *first));
-    // What is left are the temperatures' own gradients, which every rank has whole.
-    if group.rank() == 0 {
-        learner.accumulate_gradients(derivatives);
-    }
-    // Second pass: the same part again, with a graph.
-    let (mut row, mut series_row) = (first, patient.as_ref().map_or(0, |(_, first)| *first));
-    for part in parts {
-        let out = kept.take().unwrap_or_else(|| forward(&learner.model, part, width, device));
-        let series = out.lengths.len();
-        let pull = |found: Tensor<Compute, 2>, derivative: &Tensor<Compute, 2>, at: usize, n| {
-            (found * Tensor::from_inner(derivative.clone().narrow(0, at, n))).sum()
-        };
-        let mut surrogate =
-            pull(out.image, &image, row, part.len()) + pull(out.text, &text, row, part.len());
-        if let (Some(found), Some((derivative, _))) = (out.patient, &patient) {
-            surrogate = surrogate + pull(found, derivative, series_row, series);
-        }
-        if objective.labels > 0.0 {
-            let targets: Vec<f32> = part.iter().flat_map(|p| p.labels.iter().copied()).collect();
-            let of = weights.of_targets(&targets);
-            let term = weighted_bce(out.labels, targets, of, entries);
-            losses.labels += super::scalar(&term);
-            surrogate = surrogate + term * objective.labels;
-        }
-        if objective.series > 0.0 {
-            let targets = series_targets(part);
-            let of = weights.of_targets(&targets);
-            let term = weighted_bce(out.series, targets, of, series_entries);
-            losses.series += super::scalar(&term);
-            surrogate = surrogate + term * objective.series;
-        }
-        if objective.lesions > 0.0 {
-            let (targets, of) = lesion_targets(part, &out.lengths);
-            let term = weighted_bce(out.lesions, targets, of, token_entries);
-            losses.lesions += super::scalar(&term);
-            surrogate = surrogate + term * objective.lesions;
-        }
-        learner.accumulate(&surrogate);
-        row += part.len();
-        series_row += series;
-    }
-    losses
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a batch has fewer than 2^24 series")]
-fn series_of(pairs: &[Pair]) -> f32 {
-    pairs.iter().map(|p| p.example.series.len() as f32).sum()
-}
-
-/// Tokens of studies, registers and names not counted.
-#[expect(clippy::cast_precision_loss, reason = "a batch has fewer than 2^24 tokens")]
-fn tokens_of(pairs: &[Pair]) -> f32 {
-    pairs.iter().flat_map(|p| &p.example.series).map(|s| s.tokens() as f32).sum()
 }

@@ -3,14 +3,16 @@
 use std::path::Path;
 
 use burn::DispatchDevice;
+use burn::module::Module;
 use burn::tensor::DType;
+use models::labels::DIAGNOSES;
 use models::nn::config::PrimaConfig;
-use models::nn::parameters::{ParameterSource, Parameters};
+use models::nn::parameters::{ParameterError, ParameterSource, Parameters};
 use models::weights::mapped::WeightFile;
 
 use super::{ClipModel, ClipRun, Compute, Data, report_norm};
 use crate::stage::text::Vocabulary;
-use crate::stage::weights::{Fresh, InMemory, Overlay};
+use crate::stage::weights::{Fresh, InMemory, NamedTensor, Overlay};
 
 /// Weights of a finished run.
 pub(super) const NETWORK: &str = "network.safetensors";
@@ -33,13 +35,32 @@ pub(super) fn check(start: Option<&Path>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The network before its first step: weights of an earlier run, else those of the language model
-/// and of the series names, else random ones.
+/// The network before its first step; what no objective reads is not trained.
 ///
 /// # Errors
 ///
 /// When a file is missing or does not fit the sizes.
 pub(super) fn model(
+    config: &ClipRun,
+    data: &Data,
+    vocabulary: &Vocabulary,
+    sizes: &PrimaConfig,
+    devices: [&DispatchDevice; 2],
+) -> anyhow::Result<ClipModel<Compute>> {
+    let mut model = load(config, data, vocabulary, sizes, devices)?;
+    if config.fixed_names {
+        model.vision = model.vision.with_fixed_names();
+    }
+    if config.objective.clip <= 0.0 {
+        model.report = model.report.no_grad();
+        model.temperature = model.temperature.no_grad();
+    }
+    Ok(model)
+}
+
+/// Weights of an earlier run, else those of the language model
+/// and of the series names, else random ones.
+fn load(
     config: &ClipRun,
     data: &Data,
     vocabulary: &Vocabulary,
@@ -57,13 +78,72 @@ pub(super) fn model(
         let [network, probes] = [NETWORK, PROBES].map(|file| WeightFile::open(&run.join(file)));
         let (network, probes) = (network?, probes?);
         let earlier = Overlay { first: &network, then: &probes };
-        let source = Overlay { first: &earlier, then: &source };
+        let added = Added(&source);
+        let source = Overlay { first: &earlier, then: &added };
         return Ok(ClipModel::load(&Parameters::new(&source, trained, DType::F32), sizes)?);
     }
-    let norm = report_norm::centred(data, vocabulary, &source, sizes, plain)?;
-    let norm = InMemory::new(&norm);
-    let source = Overlay { first: &norm, then: &source };
+    let mut begun = report_norm::centred(data, vocabulary, &source, sizes, plain)?;
+    begun.extend(passed_on(&source, sizes)?);
+    let begun = InMemory::new(&begun);
+    let source = Overlay { first: &begun, then: &source };
     Ok(ClipModel::load(&Parameters::new(&source, trained, DType::F32), sizes)?)
+}
+
+/// Weights with which peaks are handed on as they are: the first features of a token are those of
+/// its series and of its study, where nothing larger is found. So the network begins as the
+/// largest of what its tokens say, and what tokens learn is at once what studies know.
+fn passed_on(
+    source: &dyn ParameterSource,
+    sizes: &PrimaConfig,
+) -> Result<Vec<NamedTensor>, ParameterError> {
+    let (inner, outer) = (sizes.sequence_vit, sizes.study_vit);
+    let Some((tokens, series)) = inner.peaks.zip(outer.peaks) else { return Ok(Vec::new()) };
+    let (width, labels) = (outer.transformer.dim, DIAGNOSES.len());
+    let shared = tokens.features.min(series.features).min(width);
+    let tensor = |name: &str, shape: [usize; 2]| {
+        let values = source.read(name, &shape)?;
+        Ok::<_, ParameterError>(NamedTensor {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            values,
+        })
+    };
+    let mut vector = tensor("visual_model.innerViT.mlp_head.0.weight", [width, inner.pooled()])?;
+    let mut found =
+        tensor("visual_model.outerViT.peaks.features.weight", [series.features, width])?;
+    let mut said = tensor("visual_model.outerViT.peaks.output.weight", [width, series.hidden])?;
+    let mut probe = tensor("probe.labels.weight", [labels, outer.pooled()])?;
+    said.values.fill(0.0);
+    for (tensor, rows, first) in [
+        (&mut vector, shared, inner.pooled() - tokens.features),
+        (&mut found, shared, 0),
+        (&mut probe, shared.min(labels), outer.pooled() - series.features),
+    ] {
+        let columns = tensor.shape[1];
+        for (i, row) in tensor.values.chunks_exact_mut(columns).take(rows).enumerate() {
+            row.fill(0.0);
+            row[first + i] = 1.0;
+        }
+    }
+    Ok(vec![vector, found, said, probe])
+}
+
+/// Weights of what the earlier network did not have. Blocks begin as the identity, so that the
+/// network says at first what the earlier one said.
+struct Added<'a>(&'a dyn ParameterSource);
+
+impl ParameterSource for Added<'_> {
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ParameterError> {
+        let last_of_a_residual = [".0.fn.to_out.0.weight", ".1.fn.net.3.weight"];
+        if last_of_a_residual.iter().any(|end| name.ends_with(end)) {
+            return Ok(vec![0.0; shape.iter().product()]);
+        }
+        self.0.read(name, shape)
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
 }
 
 fn or_else<'a>(file: Option<&'a WeightFile>, nothing: &'a InMemory<'a>) -> &'a dyn ParameterSource {

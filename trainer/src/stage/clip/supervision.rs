@@ -56,35 +56,26 @@ impl Weights {
     }
 }
 
-/// Targets and weights of token states, `[T, 52]`; registers and names weigh nothing.
-pub(super) fn lesion_targets(pairs: &[Pair], lengths: &[usize]) -> (Vec<f32>, Vec<f32>) {
-    let labels = DIAGNOSES.len();
-    let rows: usize = lengths.iter().sum();
-    let (mut targets, mut weights) = (vec![0.0; rows * labels], vec![0.0; rows * labels]);
+/// Lesions that each token shows, `[T, 52]`.
+pub(super) fn lesion_targets(pairs: &[Pair]) -> Vec<f32> {
     let series = pairs.iter().flat_map(|p| p.example.series.iter().map(move |s| (p, s)));
-    let mut end = 0;
-    for ((pair, series), length) in series.zip(lengths) {
-        end += length;
-        let first = end - series.tokens();
-        for (i, bits) in series.components.iter().enumerate() {
-            let row = (first + i) * labels..(first + i + 1) * labels;
-            weights[row.clone()].fill(1.0);
-            for diagnosis in in_token(*bits, &pair.components) {
-                targets[row.start + diagnosis] = 1.0;
-            }
-        }
-    }
-    (targets, weights)
+    let tokens =
+        series.flat_map(|(pair, series)| series.components.iter().map(move |bits| (pair, bits)));
+    tokens.flat_map(|(pair, bits)| row(pair, *bits)).collect()
 }
 
 /// Lesions that the tokens of each series show, `[S, 52]`.
 pub(super) fn series_targets(pairs: &[Pair]) -> Vec<f32> {
     let series = pairs.iter().flat_map(|p| p.example.series.iter().map(move |s| (p, s)));
     let rows = series.flat_map(|(pair, series)| {
-        let mut row = [0.0; DIAGNOSES.len()];
-        let bits = series.components.iter().fold(0, |all, bits| all | bits);
-        in_token(bits, &pair.components).for_each(|diagnosis| row[diagnosis] = 1.0);
-        row
+        row(pair, series.components.iter().fold(0, |all, bits| all | bits))
     });
     rows.collect()
+}
+
+/// Diagnoses of components, each a bit.
+fn row(pair: &Pair, bits: u16) -> [f32; DIAGNOSES.len()] {
+    let mut row = [0.0; DIAGNOSES.len()];
+    in_token(bits, &pair.components).for_each(|diagnosis| row[diagnosis] = 1.0);
+    row
 }

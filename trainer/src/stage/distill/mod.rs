@@ -69,6 +69,9 @@ pub struct DistillRun {
     pub tokenizer: Phase,
     /// The student's transformers and head.
     pub network: Phase,
+    /// Leaves the reader of series names as the teacher's, as in `trainer clip`.
+    #[serde(default)]
+    pub fixed_names: bool,
     /// Steps between checkpoints.
     #[serde(default = "checkpoint_steps")]
     pub checkpoint_steps: u64,
@@ -339,7 +342,10 @@ impl School<'_> {
         let teacher = Bundle::open(&config.teacher)?.open_file(NETWORK)?;
         let start = WhereItFits { first: &teacher, then: &fresh };
         let at = Parameters::new(&start, &trained, DType::F32);
-        let student = Student::load(&at, &config.sizes, self.outputs())?;
+        let mut student = Student::load(&at, &config.sizes, self.outputs())?;
+        if config.fixed_names {
+            student.vision = student.vision.with_fixed_names();
+        }
         let mut learner = Learner::new(student, config.network.optimizer);
         let ids = self.split(Split::Train);
         let Phase { steps, batch, .. } = config.network;
