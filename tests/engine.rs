@@ -196,7 +196,7 @@ fn probabilities_appear_only_with_a_calibration() {
     assert!(plain.priority.iter().all(|p| p.probability.is_none()));
 
     edit(&bundle, |manifest| {
-        manifest.diagnosis[0].calibration = Some(Calibration { scale: 2.0, offset: 0.5 });
+        manifest.diagnosis[0].calibration = Some(Calibration::Sigmoid { scale: 2.0, offset: 0.5 });
         manifest.diagnosis[0].threshold = 0.25;
         manifest.priority.as_mut().unwrap().temperature = Some(1.5);
     });

@@ -15,12 +15,14 @@ use models::nn::config::{
 use models::tokens::{SeriesPatches, StudyPatches};
 use models::weights::bundle::Bundle;
 use models::weights::init::{InitOptions, write_untrained};
-use models::weights::manifest::{MANIFEST, Manifest, OnnxParts};
+use models::weights::manifest::{MANIFEST, Manifest, OnnxParts, ProvenanceKind};
 use tempfile::TempDir;
 use trainer::export::card::{self, LabelMetrics, ModelCard, SubgroupMetrics};
 use trainer::export::check::{CheckStudy, Peer, check};
 use trainer::export::onnx::add_parts;
 use trainer::export::sign::{SignError, generate_keys, sign, verify};
+
+use tests::repository;
 
 use crate::programs::{run, triage};
 
@@ -438,6 +440,24 @@ fn cpu_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
+/// The bundle in the repository: whole, small, honest, and the same on both engines as where it
+/// was exported.
+#[test]
+fn the_model_that_ships_keeps_its_word() {
+    let folder = repository().join("models/bundles/edge-simulated-1");
+    let manifest = Bundle::open(&folder).unwrap().manifest().clone();
+    assert_eq!(manifest.provenance.kind, ProvenanceKind::TrainedOnSimulatedData);
+    assert_eq!(manifest.diagnosis.len(), 52);
+    let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
+    assert!(bytes <= 24 << 20, "{bytes} bytes");
+    let card = fs::read_to_string(folder.join("MODEL_CARD.md")).unwrap();
+    assert!(card.contains("simulated") && card.contains("not a medical device"), "{card}");
+    for engine in engines(&folder) {
+        let found = engine.self_test().unwrap();
+        assert!(found.passed, "{found:?}");
+    }
 }
 
 /// Run by hand: `cargo test --workspace -- --ignored student_speed --nocapture`.

@@ -328,11 +328,12 @@ fn a_killed_rank_ends_the_others_and_all_go_on() {
     assert!(whole == killed, "the weights differ after a rank was killed");
 }
 
-/// Two ranks have the gradients of one, and so have the parts of a batch.
+/// Two ranks have the gradients of one, and so have the parts of a batch, with activations that
+/// are computed twice.
 #[test]
 fn two_ranks_have_the_gradients_of_one() {
     let work = Work::prepared();
-    let config = |part: usize| {
+    let config = |part: usize, checkpointing: bool| {
         format!(
             r#"
             cohort = "cohort"
@@ -340,6 +341,7 @@ fn two_ranks_have_the_gradients_of_one() {
             steps = 2
             batch = 8
             part = {part}
+            checkpointing = {checkpointing}
             checkpoint_steps = 1
             sizes = "tiny"
             optimizer = {{ learning_rate = 1e-3, warmup_steps = 1 }}
@@ -348,8 +350,8 @@ fn two_ranks_have_the_gradients_of_one() {
         "#
         )
     };
-    fs::write(work.path("whole.toml"), config(8)).unwrap();
-    fs::write(work.path("parts.toml"), config(2)).unwrap();
+    fs::write(work.path("whole.toml"), config(8, false)).unwrap();
+    fs::write(work.path("parts.toml"), config(2, true)).unwrap();
     let gradients = |name: &str| format!("{name}.safetensors");
     for name in ["whole", "parts"] {
         let (toml, file) = (format!("{name}.toml"), gradients(name));

@@ -145,6 +145,23 @@ pub(crate) enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Ask which report belongs to which study.
+    Retrieve {
+        /// Run folder of `trainer clip`.
+        run: PathBuf,
+        /// Run folder of `trainer text`.
+        #[arg(long)]
+        text: PathBuf,
+        /// Folder of the cohort, with tokens of the same tokenizer.
+        #[arg(long)]
+        cohort: PathBuf,
+        /// train, validation or test.
+        #[arg(long, default_value = "test")]
+        split: SplitArgument,
+        /// Studies that one is to be told from, itself included.
+        #[arg(long, default_value_t = 100)]
+        group: usize,
+    },
     /// Ask whether a real tumour ranks above real normal studies, however they were acquired.
     Robustness {
         /// Folder of the bundle.
@@ -440,6 +457,18 @@ pub(crate) fn run(command: Command) -> Result<()> {
             bar.finish_and_clear();
             write(&out, &serde_json::to_vec_pretty(&found)?)?;
             println!("{found}");
+        }
+        Command::Retrieve { run, text, cohort, split, group } => {
+            let found = clip::retrieve(&run, &text, &cohort, split.into(), group)?;
+            println!("{} groups of {} studies", found.groups, found.group);
+            for (what, shares) in [
+                ("image to report", &found.image_to_text),
+                ("report to image", &found.text_to_image),
+            ] {
+                for (k, share) in shares {
+                    println!("{what}, among the first {k}: {:.1} %", 100.0 * share);
+                }
+            }
         }
         Command::Leaks { cohort } => {
             let cohort = Cohort::open(&cohort)?;

@@ -192,7 +192,7 @@ impl<'a> HeadReader<'a> {
             name: head.name.clone(),
             logit,
             margin: logit - head.threshold,
-            probability: head.calibration.map(|c| c.probability(logit)),
+            probability: head.calibration.as_ref().map(|c| c.probability(logit)),
         })
     }
 

@@ -102,21 +102,62 @@ pub struct HeadEntry {
     pub calibration: Option<Calibration>,
 }
 
-/// Platt scaling: probability = sigmoid(`scale` * logit + `offset`).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Calibration {
-    /// Factor.
-    pub scale: f32,
-    /// Summand.
-    pub offset: f32,
+/// From a logit to a probability.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum Calibration {
+    /// Platt scaling, or with `offset` 0 a temperature: sigmoid(`scale` * logit + `offset`).
+    Sigmoid {
+        /// Factor.
+        scale: f32,
+        /// Summand.
+        offset: f32,
+    },
+    /// Isotonic regression: a rising polyline, constant before its first and after its last knot.
+    Isotonic {
+        /// Logit and probability, logits ascending.
+        knots: Vec<[f32; 2]>,
+    },
 }
 
 impl Calibration {
     /// Calibrated probability of a logit.
     #[must_use]
-    pub fn probability(self, logit: f32) -> f32 {
-        1.0 / (1.0 + (-(self.scale * logit + self.offset)).exp())
+    pub fn probability(&self, logit: f32) -> f32 {
+        match self {
+            Self::Sigmoid { scale, offset } => 1.0 / (1.0 + (-(scale * logit + offset)).exp()),
+            Self::Isotonic { knots } => {
+                let after = knots.partition_point(|knot| knot[0] < logit);
+                let before = after.checked_sub(1).and_then(|before| knots.get(before));
+                match (before, knots.get(after)) {
+                    (Some(&[x0, y0]), Some(&[x1, y1])) => y0 + (y1 - y0) * (logit - x0) / (x1 - x0),
+                    (Some(&[_, y]), None) | (None, Some(&[_, y])) => y,
+                    (None, None) => f32::NAN,
+                }
+            }
+        }
+    }
+
+    /// The first value that makes no sense; `at` is where the calibration stands.
+    fn validate(&self, at: &str) -> Result<(), ManifestFault> {
+        let knots = match self {
+            Self::Sigmoid { scale, offset } => {
+                check_finite(|| format!("{at}.scale"), *scale)?;
+                return check_finite(|| format!("{at}.offset"), *offset);
+            }
+            Self::Isotonic { knots } => knots,
+        };
+        let rising =
+            knots.windows(2).all(|pair| pair[0][0] < pair[1][0] && pair[0][1] <= pair[1][1]);
+        let finite = knots.iter().all(|[x, p]| x.is_finite() && (0.0..=1.0).contains(p));
+        if rising && finite && !knots.is_empty() {
+            return Ok(());
+        }
+        Err(ManifestFault {
+            field: format!("{at}.knots"),
+            found: format!("{knots:?}"),
+            expected: "logits that rise, with probabilities that do not fall",
+        })
     }
 }
 
@@ -256,9 +297,9 @@ impl Manifest {
             check_unique(set, heads.iter().map(|head| head.name.as_str()))?;
             for (i, head) in heads.iter().enumerate() {
                 check_finite(|| format!("{set}[{i}].threshold"), head.threshold)?;
-                let Some(Calibration { scale, offset }) = head.calibration else { continue };
-                check_finite(|| format!("{set}[{i}].calibration.scale"), scale)?;
-                check_finite(|| format!("{set}[{i}].calibration.offset"), offset)?;
+                if let Some(calibration) = &head.calibration {
+                    calibration.validate(&format!("{set}[{i}].calibration"))?;
+                }
             }
         }
         self.validate_golden()?;

@@ -10,8 +10,8 @@ use models::tokens::context;
 use models::volume::Preprocessing;
 use models::weights::bundle::hex;
 use models::weights::manifest::{
-    Calibration, ContextHeads, FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST,
-    Manifest, NETWORK, PriorityEntry, Provenance, ProvenanceKind, SharedHead, TOKENIZER,
+    ContextHeads, FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST, Manifest, NETWORK,
+    PriorityEntry, Provenance, ProvenanceKind, SharedHead, TOKENIZER,
 };
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -166,7 +166,7 @@ fn student(config: &ExportRun, out: &Path, run: &Path) -> anyhow::Result<Manifes
         output_index: i,
         threshold: output.threshold,
         file: file.clone(),
-        calibration: output.calibration.map(|(scale, offset)| Calibration { scale, offset }),
+        calibration: output.calibration.clone(),
     });
     let mut diagnosis: Vec<HeadEntry> = entries.collect();
     let referral = diagnosis.split_off(heads.diagnoses);
@@ -190,7 +190,7 @@ fn entry(name: &str, output_index: usize, file: &str, head: &HeadSummary) -> Hea
         output_index,
         threshold: head.threshold,
         file: file.to_owned(),
-        calibration: head.calibration.map(|(scale, offset)| Calibration { scale, offset }),
+        calibration: head.calibration.clone(),
     }
 }
 

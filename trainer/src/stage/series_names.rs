@@ -161,7 +161,7 @@ pub fn train(
     stop_after: Option<u64>,
 ) -> anyhow::Result<PathBuf> {
     config.sizes.validate()?;
-    let data = Data::open(&config.cohort)?;
+    let data = Data::to_learn_from(&config.cohort)?;
     let mut run =
         Run::begin(folder, "series-names", config, config.seed, &[&config.cohort], resume)?;
     let device = super::device(config.device)?;

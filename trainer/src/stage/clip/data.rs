@@ -45,11 +45,6 @@ impl Data {
                 ids.entry(record.split).or_default().push(record.id.clone());
             }
         }
-        anyhow::ensure!(
-            ids.get(&Split::Train).is_some_and(|ids| ids.len() > 1),
-            "{}: fewer than two training studies have tokens; run `trainer tokens`",
-            folder.display()
-        );
         // A study without a label is not a negative one.
         ids.iter_mut().for_each(|(_, ids)| {
             ids.retain(|id| cohort.labels.is_empty() || cohort.labels.contains_key(id));
@@ -67,6 +62,17 @@ impl Data {
         let labels = labels.collect();
         let components = cohort.truth.values().map(|t| (t.id.clone(), t.by_component())).collect();
         Ok(Self { store, ids, reports, labels, components, cohort })
+    }
+
+    /// A cohort to learn from.
+    pub(in crate::stage) fn to_learn_from(folder: &Path) -> anyhow::Result<Self> {
+        let data = Self::open(folder)?;
+        anyhow::ensure!(
+            data.split(Split::Train).len() > 1,
+            "{}: fewer than two training studies have tokens; run `trainer tokens`",
+            folder.display()
+        );
+        Ok(data)
     }
 
     pub(in crate::stage) fn pair(

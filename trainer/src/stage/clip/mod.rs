@@ -13,17 +13,18 @@
 mod data;
 mod gradients;
 mod report_norm;
+mod retrieval;
 mod start;
 mod supervision;
 mod validation;
 
 use std::path::{Path, PathBuf};
 
-use burn::DispatchDevice;
 use burn::module::{AutodiffModule, Module, Param};
 use burn::nn::Linear;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use burn::{CheckpointingStrategy, DispatchDevice};
 use models::dims::TOKEN_FEATURES;
 use models::engine::DeviceChoice;
 use models::labels::DIAGNOSES;
@@ -38,6 +39,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::data::Data;
 use self::data::Pair;
 use self::gradients::gradients;
+pub use self::retrieval::retrieve;
 use self::start::{NETWORK, PROBES};
 use self::supervision::Weights;
 pub(super) use self::supervision::weighted_bce;
@@ -80,6 +82,10 @@ pub struct ClipRun {
     pub batch: usize,
     /// Studies computed at a time.
     pub part: usize,
+    /// Gradient checkpointing: what is cheap to compute is computed again on the way back instead
+    /// of being held, for less memory and the same gradients.
+    #[serde(default)]
+    pub checkpointing: bool,
     /// Steps between checkpoints.
     #[serde(default = "checkpoint_steps")]
     pub checkpoint_steps: u64,
@@ -337,7 +343,7 @@ pub fn train(
 ) -> anyhow::Result<PathBuf> {
     config.augmentation.check("augmentation")?;
     start::check(config.start.as_deref())?;
-    let data = Data::open(&config.cohort)?;
+    let data = Data::to_learn_from(&config.cohort)?;
     let vocabulary = Vocabulary::open(&config.text)?;
     let mut sizes = config.sizes.clone();
     sizes.report = Some(vocabulary.sizes());
@@ -356,7 +362,12 @@ pub fn train(
         Run::follow(folder, "clip", config.seed)
     };
     let device = super::device(config.device)?;
-    let trained = DispatchDevice::autodiff(device.clone());
+    let strategy = if config.checkpointing {
+        CheckpointingStrategy::Balanced
+    } else {
+        CheckpointingStrategy::None
+    };
+    let trained = DispatchDevice::autodiff_checkpointed(device.clone(), strategy);
     anyhow::ensure!(
         config.objective.lesions.max(config.objective.series) <= 0.0
             || !data.cohort.truth.is_empty(),

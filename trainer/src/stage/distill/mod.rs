@@ -11,6 +11,7 @@
 //! 4. agreement with the teacher is measured on the validation and test studies.
 
 mod agreement;
+mod answers;
 mod teacher;
 
 use std::collections::HashMap;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use burn::DispatchDevice;
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Tensor, TensorData, activation};
+use burn::tensor::{DType, Tensor, TensorData};
 use models::dims::{LATENT, PATCH_VOX};
 use models::engine::DeviceChoice;
 use models::labels::DIAGNOSES;
@@ -30,7 +31,7 @@ use models::nn::mixer::MixerEncoder;
 use models::nn::parameters::{ParameterError, Parameters};
 use models::nn::prima::Prima;
 use models::weights::bundle::Bundle;
-use models::weights::manifest::{Manifest, NETWORK, TOKENIZER};
+use models::weights::manifest::{Calibration, Manifest, NETWORK, TOKENIZER};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
@@ -40,7 +41,7 @@ pub use self::agreement::{Agreement, OutputAgreement};
 use self::teacher::{Taught, listen, teacher_tokens};
 use super::batch::{Augmentation, Example, example};
 use super::clip::{embed, normalised};
-use super::heads::decision;
+use super::heads::{CalibrationMethod, decision};
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
 use super::tasks::Tasks;
@@ -69,6 +70,9 @@ pub struct DistillRun {
     pub tokenizer: Phase,
     /// The student's transformers and head.
     pub network: Phase,
+    /// The head by itself, on the finished transformers' embeddings.
+    #[serde(default)]
+    pub head: Option<Phase>,
     /// Leaves the reader of series names as the teacher's, as in `trainer clip`.
     #[serde(default)]
     pub fixed_names: bool,
@@ -83,6 +87,9 @@ pub struct DistillRun {
     pub objective: Objective,
     /// Rule that picks thresholds on the validation split, where labels are known.
     pub operating_point: OperatingPoint,
+    /// How logits become probabilities.
+    #[serde(default)]
+    pub calibration: CalibrationMethod,
     /// Sizes of the student; its tokenizer is a mixer.
     #[serde(deserialize_with = "super::sizes::read")]
     pub sizes: PrimaConfig,
@@ -200,7 +207,10 @@ pub fn train(
     let store = Store::open(tokens, Values::Latents)?;
     let services = Tasks::of(&cohort).services;
     let school = School { config, cohort, store, taught, manifest, services };
-    let student = school.imitate_network(&mut run, &device, stop_after)?;
+    let mut student = school.imitate_network(&mut run, &device, stop_after)?;
+    if let Some(phase) = config.head {
+        student.head = school.imitate_answers(&student, phase, &mut run, &device)?;
+    }
     school.graduate(&student, folder, &device)?;
     Ok(folder.to_owned())
 }
@@ -388,37 +398,10 @@ impl School<'_> {
         let series = relational(out.vectors, matrix(vectors.collect()));
         let embedding =
             relational(out.pooled, matrix(taught.iter().map(|t| t.embedding.as_slice()).collect()));
-        let target = matrix(taught.iter().map(|t| t.logits.as_slice()).collect());
-        let binary = self.binary();
-        let classes = self.classes();
-        // What the teacher believes is the target, not its logit: far from the threshold a
-        // difference of logits means nothing.
-        let belief = activation::sigmoid(target.clone().narrow(1, 0, binary));
-        let own = found.clone().narrow(1, 0, binary);
-        let all = belief.clone().ones_like();
-        let mut logits = masked_cross_entropy(own.clone(), belief, all);
-        if classes > 0 {
-            let belief = activation::softmax(target.narrow(1, binary, classes), 1);
-            let own = activation::log_softmax(found.clone().narrow(1, binary, classes), 1);
-            logits = logits + (own * belief).sum().neg() / lesson.ids.len() as f64;
-        }
-        let mut values =
-            [super::scalar(&series), super::scalar(&embedding), super::scalar(&logits), 0.0];
-        let mut loss =
-            series * objective.series + embedding * objective.embedding + logits * objective.logits;
-        if objective.labels > 0.0 {
-            let targets = lesson.ids.iter().map(|id| self.targets(id));
-            let targets = targets.collect::<Result<Vec<_>, _>>()?.concat();
-            let known = targets.iter().map(|t| f32::from(u8::from(t.is_some()))).collect();
-            let values_of = targets.iter().map(|t| f32::from(u8::from(*t == Some(true)))).collect();
-            let tensor = |values: Vec<f32>| {
-                let data = TensorData::new(values, [lesson.ids.len(), binary]);
-                Tensor::<Compute, 2>::from_data(data, device)
-            };
-            let term = masked_cross_entropy(own, tensor(values_of), tensor(known));
-            values[3] = super::scalar(&term);
-            loss = loss + term * objective.labels;
-        }
+        let mut values = [super::scalar(&series), super::scalar(&embedding), 0.0, 0.0];
+        let (answers, [logits, labels]) = self.answers_loss(found, &lesson.ids, device)?;
+        (values[2], values[3]) = (logits, labels);
+        let loss = series * objective.series + embedding * objective.embedding + answers;
         Ok((loss, values))
     }
 
@@ -489,7 +472,8 @@ impl School<'_> {
                     validation.iter().map(logit).collect()
                 }
             };
-            let (threshold, calibration) = decision(&scores, &labels, self.config.operating_point);
+            let (threshold, calibration) =
+                decision(&scores, &labels, self.config.operating_point, self.config.calibration);
             outputs.push(Output { name: head.name.clone(), threshold, calibration });
         }
         let classes = self.manifest.priority.as_ref().map(|p| p.classes.clone());
@@ -555,17 +539,6 @@ fn relational(own: Tensor<Compute, 2>, teacher: Tensor<Compute, 2>) -> Tensor<Co
     (similarity(own) - similarity(teacher)).powi_scalar(2).mean()
 }
 
-/// Binary cross entropy against probabilities, summed over the outputs whose mask is 1, averaged
-/// over studies.
-fn masked_cross_entropy(
-    logits: Tensor<Compute, 2>,
-    targets: Tensor<Compute, 2>,
-    mask: Tensor<Compute, 2>,
-) -> Tensor<Compute, 1> {
-    let n = logits.dims()[0] as f64;
-    ((activation::softplus(logits.clone(), 1.0) - logits * targets) * mask).sum() / n
-}
-
 /// `outputs.toml`: the shared head's outputs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -586,6 +559,6 @@ pub struct Output {
     pub name: String,
     /// Logit from which it is positive.
     pub threshold: f32,
-    /// Slope and intercept from logit to probability.
-    pub calibration: Option<(f32, f32)>,
+    /// From logit to probability.
+    pub calibration: Option<Calibration>,
 }

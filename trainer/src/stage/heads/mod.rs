@@ -6,7 +6,8 @@
 //! with the best validation result is kept. Thresholds and calibrations are fitted on the
 //! validation split.
 
-mod unit;
+mod decision;
+pub(super) mod unit;
 
 use std::path::{Path, PathBuf};
 
@@ -22,11 +23,14 @@ use models::nn::head::Head;
 use models::nn::parameters::Parameters;
 use models::nn::prima::Prima;
 use models::tokens::context;
+use models::weights::manifest::Calibration;
 use models::weights::mapped::WeightFile;
 use rand::Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
+pub use self::decision::CalibrationMethod;
+pub(super) use self::decision::decision;
 use self::unit::Unit;
 use super::batch::{Augmentation, Example, example};
 use super::clip::{Data, embed, weighted_bce};
@@ -35,7 +39,7 @@ use super::run::{Run, rng};
 use super::tasks::{CLASSES, Targets, Tasks};
 use super::weights::{Fresh, InMemory, NamedTensor, Names, write};
 use crate::cohort::record::Split;
-use crate::evaluate::calibration::{Calibration, softmax_temperature};
+use crate::evaluate::calibration::softmax_temperature;
 use crate::evaluate::metrics::{auroc, pearson};
 use crate::evaluate::threshold::OperatingPoint;
 
@@ -70,6 +74,9 @@ pub struct HeadsRun {
     pub acuity: AcuityObjective,
     /// Rule that picks each threshold on the validation split.
     pub operating_point: OperatingPoint,
+    /// How logits become probabilities, fitted on the validation split.
+    #[serde(default)]
+    pub calibration: CalibrationMethod,
     /// Values of the clinical context's embedding; 0 trains no heads with context.
     #[serde(default)]
     pub context: usize,
@@ -117,8 +124,8 @@ pub struct Fitted {
     pub validation: Option<f64>,
     /// Logit from which the output is positive.
     pub threshold: f32,
-    /// Slope and intercept from logit to probability.
-    pub calibration: Option<(f32, f32)>,
+    /// From logit to probability.
+    pub calibration: Option<Calibration>,
 }
 
 /// Kind of a head.
@@ -153,7 +160,7 @@ impl Kind {
 ///
 /// When inputs are refused, the disk is full, or training diverges.
 pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<PathBuf> {
-    let data = Data::open(&config.cohort)?;
+    let data = Data::to_learn_from(&config.cohort)?;
     let tasks = Tasks::of(&data.cohort);
     let inputs = [config.cohort.as_path(), config.clip.as_path()];
     let mut run = Run::begin(folder, "heads", config, config.seed, &inputs, resume)?;
@@ -193,7 +200,7 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
                 file,
                 validation: head.validation,
                 threshold: head.threshold,
-                calibration: head.calibration,
+                calibration: head.calibration.clone(),
             });
         }
         if let (Kind::Acuity(_), Some(head)) = (kind, fitted.first()) {
@@ -215,7 +222,7 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
                 file,
                 validation: head.validation,
                 threshold: head.threshold,
-                calibration: head.calibration,
+                calibration: head.calibration.clone(),
             });
         }
     }
@@ -261,8 +268,8 @@ pub struct HeadSummary {
     pub validation: Option<f64>,
     /// Logit from which the output is positive.
     pub threshold: f32,
-    /// Slope and intercept from logit to probability.
-    pub calibration: Option<(f32, f32)>,
+    /// From logit to probability.
+    pub calibration: Option<Calibration>,
 }
 
 /// Embeddings and targets of a split.
@@ -338,7 +345,7 @@ fn fit(
     let rows = train.targets.len();
     anyhow::ensure!(rows > 0, "{}: no training study to fit heads on", config.cohort.display());
     let positive = positive_weights(kind, train);
-    let unit = Unit::of(train);
+    let unit = Unit::of(&train.features, train.width);
     let steps = (rows / config.batch).max(1) as u64;
     let mut best: Vec<Option<Fitted>> =
         vec![None; if matches!(kind, Kind::Binary { .. }) { outputs } else { 1 }];
@@ -516,26 +523,11 @@ fn fitted(
     };
     let scores: Vec<f64> = logits.iter().map(|row| row[output]).collect();
     let labels: Vec<bool> = table.targets.iter().map(|t| t.binary[first + output] > 0.5).collect();
-    let (threshold, calibration) = decision(&scores, &labels, config.operating_point);
+    let (threshold, calibration) =
+        decision(&scores, &labels, config.operating_point, config.calibration);
     let rows =
         tensors.iter().map(|t| if t.name.starts_with("4.") { row(t, output) } else { t.clone() });
     Fitted { tensors: rows.collect(), validation, threshold, calibration }
-}
-
-/// Threshold and Platt calibration of scores; a label without positives keeps 0 and none.
-#[expect(clippy::cast_possible_truncation, reason = "bundles hold f32")]
-pub(super) fn decision(
-    scores: &[f64],
-    labels: &[bool],
-    point: OperatingPoint,
-) -> (f32, Option<(f32, f32)>) {
-    let threshold = point.threshold(scores, labels).unwrap_or(0.0) as f32;
-    let both = labels.iter().any(|l| *l) && labels.iter().any(|l| !*l);
-    let calibration = match Calibration::platt(scores, labels) {
-        Calibration::Platt { slope, intercept } if both => Some((slope as f32, intercept as f32)),
-        _ => None,
-    };
-    (threshold, calibration)
 }
 
 /// One row of a last layer.
