@@ -20,11 +20,11 @@ mod validation;
 
 use std::path::{Path, PathBuf};
 
+use burn::DispatchDevice;
 use burn::module::{AutodiffModule, Module, Param};
 use burn::nn::Linear;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use burn::{CheckpointingStrategy, DispatchDevice};
 use models::dims::TOKEN_FEATURES;
 use models::engine::DeviceChoice;
 use models::labels::DIAGNOSES;
@@ -82,10 +82,6 @@ pub struct ClipRun {
     pub batch: usize,
     /// Studies computed at a time.
     pub part: usize,
-    /// Gradient checkpointing: what is cheap to compute is computed again on the way back instead
-    /// of being held, for less memory and the same gradients.
-    #[serde(default)]
-    pub checkpointing: bool,
     /// Steps between checkpoints.
     #[serde(default = "checkpoint_steps")]
     pub checkpoint_steps: u64,
@@ -101,7 +97,7 @@ pub struct ClipRun {
     /// Weights of the objectives.
     #[serde(default)]
     pub objective: Objective,
-    /// Blocks of both ViTs, where they are not as many as the sizes say. With 0 every token is
+    /// Blocks of both transformers, where they are not as many as the sizes say. With 0 every token is
     /// judged by itself: a run to begin a longer one with, for a tenth of its time.
     #[serde(default)]
     pub depth: Option<usize>,
@@ -362,37 +358,8 @@ pub fn train(
         Run::follow(folder, "clip", config.seed)
     };
     let device = super::device(config.device)?;
-    let strategy = if config.checkpointing {
-        CheckpointingStrategy::Balanced
-    } else {
-        CheckpointingStrategy::None
-    };
-    let trained = DispatchDevice::autodiff_checkpointed(device.clone(), strategy);
-    anyhow::ensure!(
-        config.objective.lesions.max(config.objective.series) <= 0.0
-            || !data.cohort.truth.is_empty(),
-        "objective.lesions is {} and objective.series {}, but {} has no truth.jsonl: only a simulated cohort knows where a lesion is; set both to 0",
-        config.objective.lesions,
-        config.objective.series,
-        config.cohort.display()
-    );
-    anyhow::ensure!(
-        config.objective.labels <= 0.0 || !data.labels.is_empty(),
-        "objective.labels is {}, but {} has no labels.jsonl; run `trainer label`, or set it to 0",
-        config.objective.labels,
-        config.cohort.display()
-    );
-    for (key, weight, vit) in [
-        ("lesions", config.objective.lesions, sizes.sequence_vit),
-        ("series", config.objective.series, sizes.study_vit),
-    ] {
-        let features = vit.peaks.map_or(0, |peaks| peaks.features);
-        anyhow::ensure!(
-            weight <= 0.0 || features >= DIAGNOSES.len(),
-            "objective.{key} is {weight}, but the sizes have {features} peaks and the labels are {}: take sizes = \"edge\" or \"reduced\", or set it to 0",
-            DIAGNOSES.len()
-        );
-    }
+    let trained = DispatchDevice::autodiff(device.clone());
+    check(config, &data, &sizes)?;
     let model = start::model(config, &data, &vocabulary, &sizes, [&device, &trained])?;
     let mut learner = Learner::new(model, config.optimizer);
     learner.group = group;
@@ -424,6 +391,36 @@ pub fn train(
     write(&path, &network, false)?;
     std::fs::write(folder.join("sizes.toml"), toml::to_string_pretty(&sizes)?)?;
     Ok(path)
+}
+
+/// Refuses objectives for which the cohort or the sizes lack something.
+fn check(config: &ClipRun, data: &Data, sizes: &PrimaConfig) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        config.objective.lesions.max(config.objective.series) <= 0.0
+            || !data.cohort.truth.is_empty(),
+        "objective.lesions is {} and objective.series {}, but {} has no truth.jsonl: only a simulated cohort knows where a lesion is; set both to 0",
+        config.objective.lesions,
+        config.objective.series,
+        config.cohort.display()
+    );
+    anyhow::ensure!(
+        config.objective.labels <= 0.0 || !data.labels.is_empty(),
+        "objective.labels is {}, but {} has no labels.jsonl; run `trainer label`, or set it to 0",
+        config.objective.labels,
+        config.cohort.display()
+    );
+    for (key, weight, vit) in [
+        ("lesions", config.objective.lesions, sizes.sequence_vit),
+        ("series", config.objective.series, sizes.study_vit),
+    ] {
+        let features = vit.peaks.map_or(0, |peaks| peaks.features);
+        anyhow::ensure!(
+            weight <= 0.0 || features >= DIAGNOSES.len(),
+            "objective.{key} is {weight}, but the sizes have {features} peaks and the labels are {}: take sizes = \"edge\" or \"reduced\", or set it to 0",
+            DIAGNOSES.len()
+        );
+    }
+    Ok(())
 }
 
 /// Batches of studies with their reports.
