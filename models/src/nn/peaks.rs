@@ -99,10 +99,11 @@ mod tests {
     use burn::tensor::TensorData;
 
     use super::*;
+    use crate::engine::{DeviceChoice, device};
 
     #[test]
     fn sequences_of_different_length_do_not_mix() {
-        let device = burn::DispatchDevice::default();
+        let device = device(DeviceChoice::Cpu).unwrap();
         let values: Vec<f32> = vec![1.0, -9.0, 2.0, -8.0, -3.0, -1.0, 0.5, -7.0];
         let features = Tensor::from_data(TensorData::new(values, [4, 2]), &device);
         let largest = Peaks::largest(&features, &[1, 2, 1]);
