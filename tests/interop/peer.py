@@ -7,10 +7,12 @@ LISTEN is the port for a report on an association of its own; 0 waits on that of
 Prints one JSON object: what was answered.
 """
 
+import faulthandler
 import json
 import queue
 import ssl
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -26,6 +28,15 @@ COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
 # A file given as a path goes out as it is, in pieces, and is not encoded again.
 _config.STORE_SEND_CHUNKED_DATASET = True
 warnings.simplefilter("ignore")
+# The thread of an association outlives an error in the main one.
+faulthandler.dump_traceback_later(120, exit=True)
+
+
+def park(association):
+    """Stops pynetdicom's reader of requests before one is sent: it may otherwise pass its
+    checkpoint in the moment in which that closes, and take the answer away."""
+    association._reactor_checkpoint.clear()
+    time.sleep(0.02)
 
 
 def test_files():
@@ -48,6 +59,7 @@ def store(associate):
     association = associate(list(contexts.values()))
     answers = {}
     for path, _ in files:
+        park(association)
         answer = association.send_c_store(path)
         answers[path.name] = [answer.get("Status"), answer.get("ErrorComment", "")]
     association.release()
@@ -83,6 +95,7 @@ def commit(ae, associate, listen, uids):
         ae.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
         server = ae.start_server(("127.0.0.1", listen), block=False, evt_handlers=handlers)
     association = associate([build_context(StorageCommitmentPushModel)], handlers)
+    park(association)
     status, _ = association.send_n_action(
         request, 1, StorageCommitmentPushModel, COMMITMENT_INSTANCE
     )
