@@ -31,7 +31,6 @@ const DOORS: &[(&str, &[&str])] = &[
         &[
             "models/src/dicom/",
             "appliance/src/scp/",
-            "appliance/src/scu/",
             "appliance/src/archive/",
             "appliance/src/import/",
             "appliance/src/results/",
@@ -84,6 +83,7 @@ const MODULE_ORDER: &[(&str, &[&str])] = &[
             "scp",
             "assembly",
             "inference",
+            "results",
             "console",
             "model_install",
             "health",

@@ -86,6 +86,7 @@ pub struct Settings {
     pub assembly: Assembly,
     pub analysis: Analysis,
     pub worklist: Worklist,
+    pub results: Results,
     pub web: Web,
     pub disk: Disk,
     pub import: Import,
@@ -142,7 +143,7 @@ pub struct Tls {
     pub client_fingerprints: Vec<String>,
 }
 
-/// `[[dicom.peers]]`.
+/// `[[dicom.peers]]` and `[[results.archives]]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
@@ -190,6 +191,16 @@ pub struct Worklist {
     pub max_wait_low_min: u64,
     pub max_wait_none_min: u64,
     pub max_wait_not_analysed_min: u64,
+}
+
+/// `[results]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Results {
+    pub refusals: u32,
+    #[serde(default)]
+    pub archives: Vec<Peer>,
 }
 
 /// `[web]`.
@@ -292,8 +303,8 @@ impl Config {
 fn overlay(all: &mut Table, own: Table, table: &str, file: &str) -> Result<(), ConfigError> {
     for (key, value) in own {
         let name = if table.is_empty() { key.clone() } else { format!("{table}.{key}") };
-        // The one list of tables, which the built-in file shows as a comment.
-        if name == "dicom.peers" && value.is_array() {
+        // The lists of tables, which the built-in file shows as comments.
+        if ["dicom.peers", "results.archives"].contains(&name.as_str()) && value.is_array() {
             all.insert(key, value);
             continue;
         }
@@ -375,6 +386,7 @@ impl Settings {
         within("analysis.start_limit_s", self.analysis.start_limit_s, 5, 3600)?;
         within("analysis.study_limit_s", self.analysis.study_limit_s, 5, 24 * 3600)?;
         within("analysis.deaths", u64::from(self.analysis.deaths), 1, 20)?;
+        within("results.refusals", u64::from(self.results.refusals), 1, 100)?;
         within("import.poll_s", self.import.poll_s, 1, 3600)?;
         within("backup.every_h", self.backup.every_h, 1, 24 * 30)?;
         if self.analysis.gpu_slow_c >= self.analysis.gpu_pause_c {
@@ -424,7 +436,8 @@ impl Settings {
         Ok(Config { settings: self, networks, device, age_caps, web_listen })
     }
 
-    /// `[dicom]`, and what of it would otherwise show only when the daemon starts.
+    /// `[dicom]` and the archives, and what of it would otherwise show only when the daemon
+    /// starts.
     fn check_dicom(
         &self,
         refuse: &impl Fn(&str, &dyn std::fmt::Display, &str) -> ConfigError,
@@ -445,7 +458,13 @@ impl Settings {
         ] {
             titles.iter().filter(|t| *t != "*").try_for_each(|title| ae(key, title))?;
         }
-        dicom.peers.iter().try_for_each(|peer| ae("dicom.peers.ae_title", &peer.ae_title))?;
+        let peers = || {
+            let archives = self.results.archives.iter().map(|peer| ("results.archives", peer));
+            dicom.peers.iter().map(|peer| ("dicom.peers", peer)).chain(archives)
+        };
+        for (list, peer) in peers() {
+            ae(&format!("{list}.ae_title"), &peer.ae_title)?;
+        }
         within("dicom.max_associations", dicom.max_associations as u64, 1, 1000)?;
         let per_peer = dicom.max_associations_per_peer as u64;
         within("dicom.max_associations_per_peer", per_peer, 1, 1000)?;
@@ -466,111 +485,25 @@ impl Settings {
             let expected = "a port that is not dicom.port; 0 in only one of them";
             return Err(refuse("dicom.tls.port", &tls.port, expected));
         }
-        for peer in &dicom.peers {
+        for (list, peer) in peers() {
             if peer.host.is_empty() || peer.port == 0 {
                 let found = format!("{:?}, port {}", peer.host, peer.port);
-                return Err(refuse("dicom.peers.host", &found, "a host and its port"));
+                return Err(refuse(&format!("{list}.host"), &found, "a host and its port"));
             }
             if peer.tls && tls.client_ca_file.as_os_str().is_empty() {
                 let expected = "false, or an authority in dicom.tls.client_ca_file";
-                return Err(refuse("dicom.peers.tls", &true, expected));
+                return Err(refuse(&format!("{list}.tls"), &true, expected));
             }
+        }
+        let mut titles: Vec<_> = self.results.archives.iter().map(|a| &a.ae_title).collect();
+        titles.sort_unstable();
+        if let Some([twice, _]) = titles.array_windows().find(|[a, b]| a == b) {
+            let expected = "an AE title for each archive, none twice";
+            return Err(refuse("results.archives.ae_title", &format!("{twice:?}"), expected));
         }
         Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(text: &str, expected: &str) {
-        match Config::parse(text, "site.toml") {
-            Ok(_) => assert_eq!("accepted", expected),
-            Err(error) => assert_eq!(error.to_string(), expected),
-        }
-    }
-
-    #[test]
-    fn the_built_in_settings_are_accepted_and_render_to_themselves() {
-        let config = Config::load(None).unwrap();
-        let again = Config::parse(&config.render(), "rendered").unwrap();
-        assert_eq!(config.render(), again.render());
-        check("", "accepted");
-        check("[dicom]\nae_title = 'MR BOX'\nnetworks = ['10.0.0.0/8', '::1']", "accepted");
-        check("[[dicom.peers]]\nae_title='MR1'\nhost='h'\nport=104", "accepted");
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused_with_the_key() {
-        check(
-            "[dicom]\nprot = 1",
-            "site.toml: dicom.prot is no setting, did you mean port; `appliance check-config` \
-             without a file prints all",
-        );
-        check(
-            "[nothing]\n",
-            "site.toml: nothing is no setting; `appliance check-config` without a file prints all",
-        );
-        check(
-            "[dicom]\nport = '11112'",
-            "site.toml: dicom.port is a text (\"11112\"), expected a whole number, such as 11112",
-        );
-        check(
-            "[dicom]\nae_title = 'A NAME THAT IS TOO LONG'",
-            "site.toml: dicom.ae_title is \"A NAME THAT IS TOO LONG\", expected 1 to 16 ASCII \
-             characters without a backslash",
-        );
-        check(
-            "[dicom]\nnetworks = ['scanner']",
-            "site.toml: dicom.networks is \"scanner\", expected a network such as \
-             192.168.10.0/24, or an address",
-        );
-        check(
-            "[analysis]\ndevice = 'gpu'",
-            "site.toml: analysis.device is \"gpu\", expected auto, cpu, wgpu or cuda",
-        );
-        check(
-            "[assembly]\nquiet_s = 0",
-            "site.toml: assembly.quiet_s is 0, expected a number from 1 to 3600",
-        );
-        check(
-            "[disk]\nevict_percent = 96",
-            "site.toml: disk.*_percent is [80, 96, 95], expected rising marks from 10 to 99: \
-             tight, evict, full",
-        );
-        check(
-            "dicom.tls.port = 2762",
-            "site.toml: dicom.tls.certificate_file is \"\", expected a PEM file, because \
-             dicom.tls.port is set",
-        );
-        check(
-            "dicom.port = 0",
-            "site.toml: dicom.tls.port is 0, expected a port that is not dicom.port; 0 in only \
-             one of them",
-        );
-        check(
-            "[[dicom.peers]]\nae_title='MR1'\nhost=''\nport=104",
-            "site.toml: dicom.peers.host is \"\", port 104, expected a host and its port",
-        );
-        check(
-            "[[dicom.peers]]\nae_title='MR1'\nhost='h'\nport=104\ntls=true",
-            "site.toml: dicom.peers.tls is true, expected false, or an authority in \
-             dicom.tls.client_ca_file",
-        );
-        check(
-            "analysis.gpu_slow_c = 95",
-            "site.toml: analysis.gpu_slow_c is 95, expected less than analysis.gpu_pause_c",
-        );
-        check("data.folder = ''", "site.toml: data.folder is \"\", expected the name of a folder");
-        check(
-            "worklist.max_wait_high_min = 500",
-            "site.toml: worklist.max_wait_*_min contradict each other",
-        );
-        check(
-            "[web]\nlisten = 'everywhere'",
-            "site.toml: web.listen is \"everywhere\", expected an address and a port, such as \
-             127.0.0.1:8042 or [::]:8042",
-        );
-    }
-}
+mod tests;

@@ -6,7 +6,8 @@
 //! 4. [`inference`] analyses it: a folder of DICOM files to scores, in a process of its own;
 //! 5. [`triage`] turns scores into acuity, findings and referrals by the site's rules;
 //! 6. [`worklist`] orders studies for reading;
-//! 7. [`web`] shows them.
+//! 7. [`results`] sends what was found to the PACS;
+//! 8. [`web`] shows them.
 //!
 //! Under them lies [`store`], which holds all state. Around them: [`health`] looks at the box,
 //! [`retention`] makes room on its disk, [`audit`] and [`doctor`] explain it to others,
@@ -29,6 +30,7 @@ pub mod hex;
 pub mod import;
 pub mod inference;
 pub mod model_install;
+pub mod results;
 pub mod retention;
 pub mod scp;
 pub mod store;

@@ -10,14 +10,14 @@ use tempfile::TempDir;
 use super::{AE, Clinic, available, eventually, files_below, free_port, get, post, real_studies};
 
 /// A running Orthanc that knows the daemon as `prima`.
-struct Orthanc {
+pub(super) struct Orthanc {
     child: Child,
     _folder: TempDir,
-    url: String,
+    pub(super) url: String,
 }
 
 impl Orthanc {
-    fn start(clinic: &Clinic, dicom: u16) -> Self {
+    pub(super) fn start(clinic: &Clinic, dicom: u16) -> Self {
         let folder = TempDir::new().expect("a folder");
         let http = free_port();
         let prima = json!({
@@ -39,7 +39,7 @@ impl Orthanc {
         orthanc
     }
 
-    fn post(&self, path: &str, body: impl ureq::AsSendBody) -> Value {
+    pub(super) fn post(&self, path: &str, body: impl ureq::AsSendBody) -> Value {
         post(&format!("{}/{path}", self.url), body)
     }
 

@@ -22,8 +22,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::archive::{self, Archive, ArchiveError};
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, Peer};
 use crate::inference::task::{self, Analysis};
+use crate::results::delivery::Outages;
+use crate::results::{Objects, delivery};
 use crate::scp::{self, Scp, ScpError};
 use crate::store::audit::Entry;
 use crate::store::backup::{self, BackupError};
@@ -164,6 +166,7 @@ pub struct App {
     analysis: Analysis,
     analysis_status: watch::Receiver<task::Status>,
     hot: Arc<AtomicBool>,
+    outages: Outages,
     unclean: bool,
     _lock: Lock,
 }
@@ -194,6 +197,8 @@ impl App {
         });
         let archive = Arc::new(open_archive(&config, Arc::clone(&store))?);
         retention::recover(&store, archive.root())?;
+        let archives = config.settings.results.archives.iter();
+        store.set_destinations(&archives.map(|a| a.ae_title.clone()).collect::<Vec<_>>())?;
         let scp = scp_config(&config)?;
         let scp = Scp::bind(scp, Arc::clone(&archive), Arc::clone(&store))?;
         let address = config.web_listen;
@@ -217,6 +222,7 @@ impl App {
             analysis,
             analysis_status,
             hot,
+            outages: Outages::default(),
             unclean,
             _lock: lock,
         })
@@ -275,6 +281,9 @@ impl App {
         let (config, store) = (self.config.assembly(), Arc::clone(&self.store));
         let (wake, until) = (Arc::clone(&poke), shutdown.clone());
         tasks.spawn(async move { assembly::run(&config, store, wake, until).await });
+        for task in self.deliveries() {
+            tasks.spawn(task.run(shutdown.clone()));
+        }
         tasks.spawn(self.analysis.run(Arc::clone(&poke), shutdown.clone()));
         let rounds = rounds::Rounds {
             config: self.config.clone(),
@@ -283,6 +292,7 @@ impl App {
             scp: Arc::clone(&self.scp),
             analysis: self.analysis_status,
             hot: self.hot,
+            outages: self.outages,
             unclean: self.unclean,
         };
         let status = rounds.start(&tasks, &shutdown);
@@ -324,6 +334,27 @@ impl App {
         Ok(())
     }
 
+    /// One task for each archive.
+    fn deliveries(&self) -> Vec<delivery::Task> {
+        let settings = &self.config.settings;
+        let objects = Objects {
+            folder: settings.data.folder.join("results"),
+            archive: self.archive.root().to_owned(),
+        };
+        let task = |archive: &Peer| delivery::Task {
+            calling: settings.dicom.ae_title.clone(),
+            called: archive.ae_title.clone(),
+            destination: destination(archive),
+            refusals: settings.results.refusals,
+            pace: delivery::Pace::default(),
+            objects: objects.clone(),
+            store: Arc::clone(&self.store),
+            scp: Arc::clone(&self.scp),
+            outages: self.outages.clone(),
+        };
+        settings.results.archives.iter().map(task).collect()
+    }
+
     fn note_start(&self) -> Result<(), AppError> {
         tracing::info!(settings = %self.config.render(), "settings in force");
         self.store.audit(&Entry {
@@ -361,10 +392,7 @@ fn scp_config(config: &Config) -> Result<scp::Config, AppError> {
         authorities: some(&tls.client_ca_file),
         fingerprints: fingerprints.collect::<Result<_, _>>()?,
     });
-    let peers = settings.peers.iter().map(|peer| {
-        let (host, port, tls) = (peer.host.clone(), peer.port, peer.tls);
-        (peer.ae_title.clone(), scp::Destination { host, port, tls })
-    });
+    let peers = settings.peers.iter().map(|peer| (peer.ae_title.clone(), destination(peer)));
     Ok(scp::Config {
         address: None,
         port: (settings.port != 0).then_some(settings.port),
@@ -385,6 +413,10 @@ fn scp_config(config: &Config) -> Result<scp::Config, AppError> {
             ..scp::Limits::default()
         },
     })
+}
+
+fn destination(peer: &Peer) -> scp::Destination {
+    scp::Destination { host: peer.host.clone(), port: peer.port, tls: peer.tls }
 }
 
 fn fingerprint(text: &str) -> Result<[u8; 32], AppError> {

@@ -19,7 +19,9 @@ use crate::health::disk::{self, DiskLevel};
 use crate::health::{self, Decision, Health, words};
 use crate::import::watch::{WatchConfig, WatchState, scan_once};
 use crate::inference::task;
+use crate::results::delivery::Outages;
 use crate::scp::{self, Scp};
+use crate::store::deliveries::Queue;
 use crate::store::events::Level;
 use crate::store::models::Mode;
 use crate::store::{Store, backup};
@@ -45,6 +47,7 @@ pub(super) struct Rounds {
     pub(super) scp: Arc<Scp>,
     pub(super) analysis: watch::Receiver<task::Status>,
     pub(super) hot: Arc<AtomicBool>,
+    pub(super) outages: Outages,
     pub(super) unclean: bool,
 }
 
@@ -232,6 +235,7 @@ impl Rounds {
                 snapshot.refused
             ),
         });
+        checks.extend(self.archive_checks());
         let devices = &health.readings.devices;
         let hottest = devices.sensors.iter().map(|s| s.celsius).fold(f64::NAN, f64::max);
         if hottest.is_finite() || !devices.nvidia.gpus.is_empty() {
@@ -296,6 +300,28 @@ impl Rounds {
             }
         };
         Check { name: "analysis".to_owned(), verdict, said }
+    }
+
+    /// One line for each archive that results go to.
+    fn archive_checks(&self) -> Vec<Check> {
+        let queues = self.store.delivery_queues().unwrap_or_default();
+        let (outages, now) = (self.outages.now(), self.store.clock().now());
+        let check = |queue: Queue| {
+            let results = |n: i64| words::count(u64::try_from(n).unwrap_or(0), "result", "results");
+            let mut said = format!("{} sent, {} waiting", results(queue.sent), queue.waiting);
+            let mut verdict = Verdict::Good;
+            if let Some(outage) = outages.get(&queue.destination) {
+                let age = words::span(words::between(outage.since, now));
+                said = format!("{said}; it does not answer since {age}: {}", outage.said);
+                verdict = Verdict::Notice;
+            }
+            if queue.dead > 0 {
+                said = format!("{said}; {} given up, see below", results(queue.dead));
+                verdict = Verdict::Problem;
+            }
+            Check { name: format!("archive {}", queue.destination), verdict, said }
+        };
+        queues.into_iter().map(check).collect()
     }
 
     fn model_now(&self) -> Option<ModelNow> {

@@ -6,6 +6,8 @@
 //! |---|---|---|
 //! | `appliance.start`, `appliance.stop` | 110100 Application Activity | its very meaning |
 //! | `study.*`, `decision.*` | 110103 DICOM Instances Accessed | a reader worked on a study |
+//! | `result.sent` | 110104 DICOM Instances Transferred | a result went to an archive |
+//! | `result.retry` | 110103 DICOM Instances Accessed | a person has it sent again |
 //! | `commitment.*` | 110104 DICOM Instances Transferred | the scanner hands images over for good |
 //! | `retention.*` | 110105 DICOM Study Deleted | the images are gone from here |
 //! | `import` | 110107 Import | from a folder or a medium |
@@ -103,6 +105,15 @@ fn kind(action: &str) -> Kind {
         ("appliance", "stop") => activity(APPLICATION_STOP),
         ("study", "done" | "view") => accessed('R'),
         ("study" | "decision", _) => accessed('U'),
+        ("result", "sent") => Kind {
+            event: INSTANCES_TRANSFERRED,
+            detail: None,
+            verb: 'R',
+            roles: [Some(DESTINATION), Some(SOURCE)],
+            entity: true,
+            ..plain
+        },
+        ("result", _) => accessed('U'),
         ("commitment", _) => Kind {
             event: INSTANCES_TRANSFERRED,
             detail: None,

@@ -51,6 +51,8 @@ pub enum Keep {
     Unread,
     /// The scanner asked whether its images are safe and has no answer yet.
     Uncommitted,
+    /// An archive does not have its result yet.
+    Unsent,
     /// The hub does not have it yet.
     Unsynced,
     /// A reader was done with it a moment ago.
@@ -65,6 +67,7 @@ pub fn keep(standing: &Standing, synced: bool, now: i64, config: &Config) -> Opt
         _ if !standing.settled => Some(Keep::Unsettled),
         None => Some(Keep::Unread),
         _ if standing.committing => Some(Keep::Uncommitted),
+        _ if standing.sending => Some(Keep::Unsent),
         _ if !synced => Some(Keep::Unsynced),
         Some(done_at) if now.saturating_sub(done_at) < grace => Some(Keep::Recent),
         Some(_) => None,
@@ -239,6 +242,7 @@ impl fmt::Display for Held {
                 Keep::Unsettled => "still arriving or not analysed yet",
                 Keep::Unread => "unread",
                 Keep::Uncommitted => "waiting for a storage commitment to be answered",
+                Keep::Unsent => "with a result that an archive does not have yet",
                 Keep::Unsynced => "not yet sent to the hub",
                 Keep::Recent => "read only just now",
             };

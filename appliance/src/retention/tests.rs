@@ -84,7 +84,7 @@ impl Box {
 #[test]
 fn why_a_study_is_kept() {
     let config = Config { grace: HOUR };
-    let read = Standing { study_id: 1, settled: true, done_at: Some(0), committing: false };
+    let read = Standing { study_id: 1, settled: true, done_at: Some(0), ..Standing::default() };
     let check = |standing: Standing, synced, now, expected| {
         assert_eq!(keep(&standing, synced, now, &config), expected, "{standing:?} {now}");
     };
@@ -92,6 +92,7 @@ fn why_a_study_is_kept() {
     check(read.clone(), true, 3_599_999, Some(Keep::Recent));
     check(read.clone(), false, 3_600_000, Some(Keep::Unsynced));
     check(Standing { committing: true, ..read.clone() }, true, 3_600_000, Some(Keep::Uncommitted));
+    check(Standing { sending: true, ..read.clone() }, true, 3_600_000, Some(Keep::Unsent));
     check(Standing { done_at: None, ..read.clone() }, true, 3_600_000, Some(Keep::Unread));
     check(Standing { settled: false, ..read.clone() }, true, 3_600_000, Some(Keep::Unsettled));
     check(Standing::default(), false, i64::MAX, Some(Keep::Unsettled));

@@ -6,30 +6,22 @@
 //! association if that stays open, else on one of ours to the address configured for its AE title.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
-use dicom_ul::pdu::{
-    AssociationAC, AssociationRQ, Pdu, PresentationContextProposed,
-    PresentationContextResultReason, RequestorRoles, UserVariableItem, read_pdu, write_pdu,
-};
+use dicom_ul::pdu::{RequestorRoles, UserVariableItem};
 use models::dicom::parse::parse_bytes;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio::task::block_in_place;
-use tokio::time::timeout;
 
-use super::access::APPLICATION_CONTEXT;
 use super::dimse::{self, Command, Value, WITH_DATA_SET, element, field};
-use super::negotiation::{Context, peer_max_pdu};
-use super::pdu::{self, Duplex, Ended, MAX_ASSOCIATE, MAX_PDU, Socket, Wire, p_data, split_pdv};
+use super::negotiation::Context;
+use super::pdu::{Ended, p_data};
+use super::requestor::{OpenError, Proposal, Requestor};
 use super::status::{self, Refusal};
-use super::{Destination, Shared, lock};
-use crate::archive::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
+use super::{Shared, lock};
 use crate::fault::chain;
 use crate::store::commitments::{Commitment, Held};
 use crate::store::events::Level;
@@ -51,8 +43,6 @@ const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 const ITEM: Tag = Tag(0xFFFE, 0xE000);
 /// Held while a request is parsed, because 2 MiB of empty elements take 40 MiB in memory.
 static PARSING: Mutex<()> = Mutex::new(());
-/// The presentation context we propose.
-const CONTEXT: u8 = 1;
 
 /// A request for commitment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,19 +208,8 @@ enum Undelivered {
          its host and port"
     )]
     Unknown(String),
-    #[error("cannot connect to {host}:{port}")]
-    Connect {
-        host: String,
-        port: u16,
-        #[source]
-        source: io::Error,
-    },
-    #[error("encryption is asked for, but no authorities are set")]
-    NoTls,
-    #[error("no answer in time")]
-    TimedOut,
-    #[error("the association was rejected ({0})")]
-    Rejected(String),
+    #[error(transparent)]
+    Open(#[from] OpenError),
     #[error("the peer does not offer storage commitment as SCU")]
     NotOffered,
     #[error("the association failed")]
@@ -307,125 +286,28 @@ async fn deliver(shared: &Shared, asked: &Commitment) -> Result<u16, Undelivered
         .destinations
         .get(&asked.requester)
         .ok_or_else(|| Undelivered::Unknown(asked.requester.clone()))?;
-    let limits = &shared.config.limits;
-    let opening = async {
-        let stream = connect(shared, destination).await?;
-        let mut wire = Wire::new(stream, limits.pdu);
-        let (transfer_syntax, max_pdu) = associate(&mut wire, asked, limits.handshake).await?;
-        Ok((wire, transfer_syntax, max_pdu))
+    let class = uids::STORAGE_COMMITMENT_PUSH_MODEL;
+    // The peer is SCU although we ask (PS3.4 J.3.3: roles are negotiated).
+    let role = RequestorRoles { scu: false, scp: true };
+    let proposal = Proposal {
+        calling: &asked.called,
+        called: &asked.requester,
+        classes: &[class],
+        roles: vec![UserVariableItem::ScuScpRoleSelectionSubItem(class.to_owned(), role)],
     };
-    let (mut wire, transfer_syntax, max_pdu) =
-        timeout(limits.handshake, opening).await.map_err(|_| Undelivered::TimedOut)??;
-    let report = block_in_place(|| Report::of(&shared.store, asked.id, &transfer_syntax))
+    let mut association = Requestor::open(shared, destination, proposal).await?;
+    let Some(Some(context)) = association.contexts.first().cloned() else {
+        association.release().await;
+        return Err(Undelivered::NotOffered);
+    };
+    let report = block_in_place(|| Report::of(&shared.store, asked.id, &context.transfer_syntax))
         .map_err(Undelivered::Store)?;
     // None: the requester's own association was faster.
     let Some(report) = report else { return Ok(status::SUCCESS) };
-    let exchange = async {
-        wire.send(&report.message(CONTEXT, max_pdu)).await?;
-        let status = event_response(&mut wire, limits.idle).await?;
-        wire.send(&pdu::release(pdu::RELEASE_RQ)).await?;
-        Ok(status)
-    };
-    let status = exchange.await.map_err(Undelivered::Failed)?;
-    // The release is answered or not; the report has arrived.
-    drop(wire.read(Duration::from_secs(5)).await);
+    let message = report.message(context.id, association.max_pdu);
+    let idle = shared.config.limits.idle;
+    let answer = association.exchange(&message, field::N_EVENT_REPORT_RSP, idle).await;
+    let status = answer.map_err(Undelivered::Failed)?.status;
+    association.release().await;
     Ok(status)
-}
-
-async fn connect(
-    shared: &Shared,
-    destination: &Destination,
-) -> Result<Box<dyn Duplex>, Undelivered> {
-    let Destination { host, port, tls } = destination;
-    let fails = |source| Undelivered::Connect { host: host.clone(), port: *port, source };
-    let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(fails)?;
-    let socket = Socket::new(stream);
-    if !tls {
-        return Ok(Box::new(socket));
-    }
-    let connector = shared.connector.as_ref().ok_or(Undelivered::NoTls)?;
-    let name = ServerName::try_from(host.clone())
-        .map_err(|error| fails(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-    Ok(Box::new(connector.connect(name, socket).await.map_err(fails)?))
-}
-
-/// Opens the association, in which the peer is SCU although we ask (PS3.4 J.3.3: roles are
-/// negotiated): the transfer syntax agreed and the longest P-DATA the peer takes.
-async fn associate(
-    wire: &mut Wire,
-    asked: &Commitment,
-    within: Duration,
-) -> Result<(String, usize), Undelivered> {
-    let class = uids::STORAGE_COMMITMENT_PUSH_MODEL.to_owned();
-    let request = Pdu::AssociationRQ(AssociationRQ {
-        protocol_version: 1,
-        calling_ae_title: asked.called.clone(),
-        called_ae_title: asked.requester.clone(),
-        application_context_name: APPLICATION_CONTEXT.to_owned(),
-        presentation_contexts: vec![PresentationContextProposed {
-            id: CONTEXT,
-            abstract_syntax: class.clone(),
-            transfer_syntaxes: vec![
-                uids::EXPLICIT_VR_LITTLE_ENDIAN.to_owned(),
-                uids::IMPLICIT_VR_LITTLE_ENDIAN.to_owned(),
-            ],
-        }],
-        user_variables: vec![
-            UserVariableItem::MaxLength(MAX_PDU),
-            UserVariableItem::ImplementationClassUID(IMPLEMENTATION_CLASS_UID.to_owned()),
-            UserVariableItem::ScuScpRoleSelectionSubItem(
-                class,
-                RequestorRoles { scu: false, scp: true },
-            ),
-            UserVariableItem::ImplementationVersionName(IMPLEMENTATION_VERSION_NAME.to_owned()),
-        ],
-    });
-    let mut bytes = Vec::new();
-    write_pdu(&mut bytes, &request).map_err(|e| Undelivered::Rejected(e.to_string()))?;
-    wire.send(&bytes).await.map_err(Undelivered::Failed)?;
-    let (kind, payload) = wire.read(within).await.map_err(Undelivered::Failed)?;
-    let answer = match read_pdu(&payload.pdu(kind)[..], MAX_ASSOCIATE, true) {
-        Ok(Some(Pdu::AssociationAC(answer))) => answer,
-        Ok(Some(Pdu::AssociationRJ(rejection))) => {
-            return Err(Undelivered::Rejected(rejection.source.to_string()));
-        }
-        _ => return Err(Undelivered::Rejected(format!("PDU of type {kind}"))),
-    };
-    let AssociationAC { presentation_contexts, user_variables, .. } = answer;
-    let accepted = presentation_contexts
-        .into_iter()
-        .find(|c| c.id == CONTEXT && c.reason == PresentationContextResultReason::Acceptance)
-        .ok_or(Undelivered::NotOffered)?;
-    let transfer_syntax = accepted.transfer_syntax.trim_matches(['\0', ' ']).to_owned();
-    Ok((transfer_syntax, peer_max_pdu(&user_variables)))
-}
-
-/// Waits for the N-EVENT-REPORT-RSP: its status.
-async fn event_response(wire: &mut Wire, idle: Duration) -> Result<u16, Ended> {
-    let mut bytes = Vec::new();
-    loop {
-        let (kind, payload) = wire.read(idle).await?;
-        if kind != pdu::P_DATA {
-            return Err(Ended::Aborted);
-        }
-        let mut rest = payload.bytes();
-        while !rest.is_empty() {
-            let (pdv, after) = split_pdv(rest)?;
-            rest = after;
-            if !pdv.command || bytes.len() > usize::from(u16::MAX) {
-                continue;
-            }
-            bytes.extend_from_slice(pdv.data);
-            if !pdv.last {
-                continue;
-            }
-            let command = dimse::parse(&std::mem::take(&mut bytes)).map_err(|error| {
-                Ended::protocol(pdu::AbortReason::InvalidParameter, error.to_string())
-            })?;
-            if command.field == field::N_EVENT_REPORT_RSP {
-                return Ok(command.status);
-            }
-        }
-        wire.recycle(payload);
-    }
 }

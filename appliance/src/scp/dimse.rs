@@ -6,6 +6,7 @@
 /// Command Field values (PS3.7 E.1-1). A response has the highest bit set.
 pub(super) mod field {
     pub(in crate::scp) const C_STORE_RQ: u16 = 0x0001;
+    pub(in crate::scp) const C_STORE_RSP: u16 = 0x8001;
     pub(in crate::scp) const C_ECHO_RQ: u16 = 0x0030;
     pub(in crate::scp) const C_CANCEL_RQ: u16 = 0x0FFF;
     pub(in crate::scp) const N_EVENT_REPORT_RQ: u16 = 0x0100;
@@ -21,6 +22,7 @@ pub(super) mod element {
     pub(in crate::scp) const FIELD: u16 = 0x0100;
     pub(in crate::scp) const MESSAGE_ID: u16 = 0x0110;
     pub(in crate::scp) const RESPONDED_TO: u16 = 0x0120;
+    pub(in crate::scp) const PRIORITY: u16 = 0x0700;
     pub(in crate::scp) const DATA_SET_TYPE: u16 = 0x0800;
     pub(in crate::scp) const STATUS: u16 = 0x0900;
     pub(in crate::scp) const ERROR_COMMENT: u16 = 0x0902;
@@ -54,6 +56,8 @@ pub(super) struct Command {
     pub(super) action_type: u16,
     /// Status (0000,0900) of a response.
     pub(super) status: u16,
+    /// Error Comment (0000,0902) of a response.
+    pub(super) comment: String,
 }
 
 /// Why bytes are no command.
@@ -87,6 +91,9 @@ pub(super) fn parse(mut bytes: &[u8]) -> Result<Command, CommandError> {
             }
             element::DATA_SET_TYPE => data_set_type = Some(number_of(number, value)?),
             element::STATUS => command.status = number_of(number, value)?,
+            element::ERROR_COMMENT => {
+                command.comment = printable(&String::from_utf8_lossy(value)).trim().to_owned();
+            }
             element::ACTION_TYPE => command.action_type = number_of(number, value)?,
             element::AFFECTED_CLASS | element::REQUESTED_CLASS => {
                 command.sop_class = uid_of(number, value)?;

@@ -1,4 +1,5 @@
-//! Receives: C-ECHO, C-STORE and Storage Commitment Push Model as SCP (PS3.4 A, B, J).
+//! Receives: C-ECHO, C-STORE and Storage Commitment Push Model as SCP (PS3.4 A, B, J); and sends
+//! results, C-STORE as SCU, over the same wire.
 //!
 //! The way of an image: `listener` admits a connection, `negotiation` agrees on what it may
 //! send, `association` takes its PDUs apart into messages, `storage` hands a data set's
@@ -15,6 +16,8 @@ mod dimse;
 mod listener;
 mod negotiation;
 mod pdu;
+mod requestor;
+mod send;
 mod status;
 mod storage;
 mod tls;
@@ -31,6 +34,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use access::Access;
+pub use requestor::OpenError;
+pub use send::{Outgoing, SendError, Sender};
 pub use tls::{Tls, TlsError};
 
 use crate::archive::Archive;

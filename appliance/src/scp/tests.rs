@@ -3,6 +3,7 @@
 mod admission;
 mod commitment;
 mod messages;
+mod send;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::audit::{self, Entry};
 use super::worklist::acuity_of;
-use super::{Store, StoreError};
+use super::{Store, StoreError, deliveries};
 use crate::triage::Acuity;
 use crate::worklist::Queue;
 
@@ -316,6 +316,8 @@ fn shows(db: &Connection, inference: Option<i64>, finding: &str) -> Result<bool,
 /// - A reader's acuity replaces the model's, but one given before the last image came cannot hide
 ///   a higher one that the model found since.
 /// - An analysis that failed takes no study out of URGENT that an earlier one put there.
+///
+/// What is shown is also queued for the archives.
 pub(in crate::store) fn recompute(tx: &Transaction<'_>, study_id: i64) -> Result<(), StoreError> {
     let last_at: i64 = tx
         .prepare_cached("SELECT last_at FROM study WHERE id = ?")?
@@ -343,7 +345,7 @@ pub(in crate::store) fn recompute(tx: &Transaction<'_>, study_id: i64) -> Result
         "UPDATE study SET queue = ?, acuity = ?, shown_inference = ?, done_at = ? WHERE id = ?",
     )?
     .execute((queue.word(), acuity.map(Acuity::word), shown, done_at, study_id))?;
-    Ok(())
+    deliveries::queue(tx, study_id)
 }
 
 /// [`recompute`] for every study that is not done: after a switch of models.

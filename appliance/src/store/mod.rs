@@ -9,6 +9,7 @@ pub mod audit;
 pub mod backup;
 pub mod commitments;
 pub mod decisions;
+pub mod deliveries;
 pub mod events;
 pub mod files;
 pub mod instances;
@@ -35,7 +36,10 @@ pub const OLDEST_SQLITE: i32 = 3_051_003;
 const READERS: usize = 4;
 
 /// The schema's history, oldest first; a step that was released is never changed.
-const STEPS: &[M<'_>] = &[M::up(include_str!("migrations/0001_init.sql"))];
+const STEPS: &[M<'_>] = &[
+    M::up(include_str!("migrations/0001_init.sql")),
+    M::up(include_str!("migrations/0002_deliveries.sql")),
+];
 
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]

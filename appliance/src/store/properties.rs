@@ -75,6 +75,15 @@ impl Store {
         Ok(())
     }
 
+    /// Identity of this database, random; empty before the first run.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn epoch(&self) -> Result<String, StoreError> {
+        self.read(|db| Ok(property(db, EPOCH)?.unwrap_or_default()))
+    }
+
     /// Everything SQLite can find wrong with the file; empty when it is in order.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub struct Standing {
     pub done_at: Option<i64>,
     /// A storage commitment that names one of its instances is not answered yet.
     pub committing: bool,
+    /// Its result is not with every archive yet, which needs the header of an image.
+    pub sending: bool,
 }
 
 /// What an eviction took from the disk.
@@ -75,7 +77,9 @@ const STANDINGS: &str = "
       WHERE c.state = 'pending')
     SELECT id, state = 'settled',
            CASE queue WHEN 'done' THEN coalesce(done_at, last_at) END AS read_at,
-           id IN (SELECT study_id FROM committing)
+           id IN (SELECT study_id FROM committing),
+           EXISTS (SELECT 1 FROM delivery d WHERE d.study_id = study.id
+                   AND d.state IN ('waiting', 'sending'))
     FROM study WHERE evicted_at IS NULL AND (?1 IS NULL OR id = ?1)
     ORDER BY read_at IS NULL, read_at, id";
 
@@ -263,6 +267,7 @@ fn standings(db: &Connection, study_id: Option<i64>) -> Result<Vec<Standing>, St
             settled: row.get(1)?,
             done_at: row.get(2)?,
             committing: row.get(3)?,
+            sending: row.get(4)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -93,6 +93,17 @@ pub(super) async fn undo(
     web.store(move |web| Ok(Json(json!({"study": web.store.undo(id, &who.actor())?})))).await
 }
 
+/// `POST /deliveries/{id}/retry`.
+pub(super) async fn retry(
+    State(web): State<Web>,
+    who: Who,
+    id: Result<Path<i64>, PathRejection>,
+) -> Result<Json<Value>, Error> {
+    let Path(id) = id?;
+    web.store(move |web| system::retry_delivery(web, id, &who)).await?;
+    Ok(Json(json!({})))
+}
+
 /// A clinical context; `null` goes back to the scanner's.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -30,6 +30,9 @@ pub enum Error {
     /// No row has this id.
     #[error("there is no study {0}")]
     NoStudy(i64),
+    /// No result that was given up has this id.
+    #[error("no delivery {0} was given up; it may have been sent again already")]
+    NoDelivery(i64),
     /// No result of this study has this id, or its model is switched off.
     #[error("study {study_id} has no result {inference_id} that can be shown")]
     NoResult {
@@ -82,6 +85,7 @@ impl Error {
         match self {
             Self::NoPage(_)
             | Self::NoStudy(_)
+            | Self::NoDelivery(_)
             | Self::NoResult { .. }
             | Self::Decision(DecisionError::NoStudy(_) | DecisionError::NoDecision(_))
             | Self::Model(ModelSwitchError::Unknown { .. }) => (StatusCode::NOT_FOUND, "not_found"),

@@ -87,6 +87,7 @@ pub fn router(web: Web) -> Router {
         .route("/studies/{id}/results/{inference}", get(api::result))
         .route("/studies/{id}/decisions", post(api::decide))
         .route("/decisions/{id}/undo", post(api::undo))
+        .route("/deliveries/{id}/retry", post(api::retry))
         .route("/studies/{id}/context", post(api::context))
         .route("/system", get(api::system))
         .route("/models/{digest}/mode", post(api::model_mode));
@@ -98,6 +99,7 @@ pub fn router(web: Web) -> Router {
         .route("/study/{id}/context", post(study::context))
         .route("/system", get(system::page))
         .route("/system/models/{digest}", post(system::model))
+        .route("/system/deliveries/{id}", post(system::retry))
         .route("/who", get(actor::page).post(actor::set))
         .route("/healthz", get(system::healthz))
         .route("/assets/{name}", get(assets::file))

@@ -1,7 +1,7 @@
 //! The state of the box: one page that a technologist can read to support over the telephone.
 
 use askama::Template;
-use axum::extract::rejection::FormRejection;
+use axum::extract::rejection::{FormRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -13,12 +13,15 @@ use super::actor::Who;
 use super::words;
 use super::worklist::{self, Moment};
 use super::{Check, Error, Frame, Status, Verdict, Web, html};
+use crate::store::deliveries::{DeliveryView, Queue as Deliveries};
 use crate::store::models::Model;
 use crate::store::views::BoxView;
 use crate::worklist::Queue;
 
 /// Rows of the lists.
 const ROWS: usize = 20;
+/// Results that were given up; each waits for a person, so that more are shown of them.
+const DEAD: i64 = 100;
 /// A snapshot older than this means that the daemon's tasks hang. It is published every few
 /// seconds.
 const STALE_MS: i64 = 60_000;
@@ -37,6 +40,8 @@ struct Page {
     models: Vec<ModelView>,
     quarantine: Vec<Line>,
     commitments: Vec<Line>,
+    archives: Vec<Archive>,
+    undelivered: Vec<Undelivered>,
     events: Vec<Line>,
     now: String,
     running: String,
@@ -45,6 +50,18 @@ struct Page {
 struct Receive {
     now: super::Receive,
     associations: Vec<Line>,
+}
+
+/// An archive that results are sent to.
+struct Archive {
+    queue: Deliveries,
+    oldest: Option<Moment>,
+}
+
+/// A result that was given up.
+struct Undelivered {
+    view: DeliveryView,
+    at: Moment,
 }
 
 /// Something that happened.
@@ -124,6 +141,18 @@ fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
                 }
                 line(c.at, "", c.requester.clone(), text)
             })
+            .collect(),
+        archives: web
+            .store
+            .delivery_queues()?
+            .into_iter()
+            .map(|queue| Archive { oldest: queue.oldest_at.map(|at| Moment::new(at, now)), queue })
+            .collect(),
+        undelivered: web
+            .store
+            .dead_deliveries(DEAD)?
+            .into_iter()
+            .map(|view| Undelivered { at: Moment::new(view.at, now), view })
             .collect(),
         events: web
             .store
@@ -207,6 +236,22 @@ pub(super) async fn model(
     Ok(Redirect::to("/system#models"))
 }
 
+/// Has a result sent again that was given up.
+pub(super) async fn retry(
+    State(web): State<Web>,
+    who: Who,
+    id: Result<Path<i64>, PathRejection>,
+) -> Result<Redirect, Error> {
+    let Path(id) = id?;
+    web.store(move |web| retry_delivery(web, id, &who)).await?;
+    Ok(Redirect::to("/system#archives"))
+}
+
+pub(super) fn retry_delivery(web: &Web, id: i64, who: &Who) -> Result<(), Error> {
+    let found = web.store.retry_delivery(id, &who.actor())?;
+    found.then_some(()).ok_or(Error::NoDelivery(id))
+}
+
 /// For supervision. 503 says what a restart may repair: the database does not answer, or the tasks
 /// hang. A full disk or a hot card is no such thing; it is listed and answered with 200.
 pub(super) async fn healthz(State(web): State<Web>) -> Response {
@@ -237,6 +282,8 @@ pub(super) fn data(web: &Web) -> Result<Value, Error> {
         "queues": web.store.queue_counts("")?,
         "store": web.store.box_view(ROWS)?,
         "quarantine": web.store.quarantined(ROWS)?,
+        "archives": web.store.delivery_queues()?,
+        "undelivered": web.store.dead_deliveries(DEAD)?,
         "models": web.store.models()?,
         "events": web.store.events(ROWS)?,
     }))

@@ -21,6 +21,7 @@ use super::words::{self, Badge};
 use super::worklist::{self, Moment, RowView};
 use super::{Error, Frame, Web, html};
 use crate::store::decisions::{DecisionRow, FindingStatistics, MAX_REASON};
+use crate::store::deliveries::DeliveryView;
 use crate::store::views::{ResultView, SeriesView, StudyView};
 use crate::store::worklist::Row;
 use crate::triage::{Acuity, Assessment};
@@ -147,7 +148,7 @@ fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
         max_context: forms::MAX_CONTEXT,
         series_used: result::series_used(&result),
         left_out: result::left_out(&result),
-        timeline: timeline(&row, &view, &decisions, now),
+        timeline: timeline(&row, &view, &decisions, &web.store.study_deliveries(id)?, now),
         results: view.results.iter().rev().map(|r| result_line(r, &row, now)).collect(),
         shown: stored.as_ref().map(|s| s.view.id),
         decisions: decisions.iter().rev().map(|d| decision_view(d, now)).collect(),
@@ -258,7 +259,13 @@ fn decided(decision: &DecisionRow) -> String {
 }
 
 /// Everything that happened, oldest first.
-fn timeline(row: &Row, view: &StudyView, decisions: &[DecisionRow], now: i64) -> Vec<Entry> {
+fn timeline(
+    row: &Row,
+    view: &StudyView,
+    decisions: &[DecisionRow],
+    deliveries: &[DeliveryView],
+    now: i64,
+) -> Vec<Entry> {
     let images = words::counted(row.instances, "image");
     let mut entries = vec![
         (row.first_at, "first image arrived".to_owned()),
@@ -280,11 +287,22 @@ fn timeline(row: &Row, view: &StudyView, decisions: &[DecisionRow], now: i64) ->
             entries.push((at, format!("taken back by {by}: {}", decided(d))));
         }
     }
+    entries.extend(deliveries.iter().filter_map(|d| Some((d.at, delivered(d)?))));
     if let Some(at) = view.evicted_at {
         entries.push((at, "images deleted to make room; results are kept".to_owned()));
     }
     entries.sort_by_key(|(at, _)| *at);
     entries.into_iter().map(|(at, text)| Entry { at: Moment::new(at, now), text }).collect()
+}
+
+/// Where a result went; a result that waits has not happened yet.
+fn delivered(delivery: &DeliveryView) -> Option<String> {
+    let DeliveryView { destination, state, last_error, .. } = delivery;
+    match state.as_str() {
+        "sent" => Some(format!("result sent to archive {destination}")),
+        "dead" => Some(format!("result not taken by archive {destination}: {last_error}")),
+        _ => None,
+    }
 }
 
 fn result_text(result: &ResultView) -> String {

@@ -1,0 +1,104 @@
+//! What is accepted, and what is refused with which words.
+
+use super::*;
+
+fn check(text: &str, expected: &str) {
+    match Config::parse(text, "site.toml") {
+        Ok(_) => assert_eq!("accepted", expected),
+        Err(error) => assert_eq!(error.to_string(), expected),
+    }
+}
+
+#[test]
+fn the_built_in_settings_are_accepted_and_render_to_themselves() {
+    let config = Config::load(None).unwrap();
+    let again = Config::parse(&config.render(), "rendered").unwrap();
+    assert_eq!(config.render(), again.render());
+    check("", "accepted");
+    check("[dicom]\nae_title = 'MR BOX'\nnetworks = ['10.0.0.0/8', '::1']", "accepted");
+    check("[[dicom.peers]]\nae_title='MR1'\nhost='h'\nport=104", "accepted");
+    check("[[results.archives]]\nae_title='PACS'\nhost='h'\nport=104", "accepted");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_the_key() {
+    check(
+        "[dicom]\nprot = 1",
+        "site.toml: dicom.prot is no setting, did you mean port; `appliance check-config` \
+         without a file prints all",
+    );
+    check(
+        "[nothing]\n",
+        "site.toml: nothing is no setting; `appliance check-config` without a file prints all",
+    );
+    check(
+        "[dicom]\nport = '11112'",
+        "site.toml: dicom.port is a text (\"11112\"), expected a whole number, such as 11112",
+    );
+    check(
+        "[dicom]\nae_title = 'A NAME THAT IS TOO LONG'",
+        "site.toml: dicom.ae_title is \"A NAME THAT IS TOO LONG\", expected 1 to 16 ASCII \
+         characters without a backslash",
+    );
+    check(
+        "[dicom]\nnetworks = ['scanner']",
+        "site.toml: dicom.networks is \"scanner\", expected a network such as \
+         192.168.10.0/24, or an address",
+    );
+    check(
+        "[analysis]\ndevice = 'gpu'",
+        "site.toml: analysis.device is \"gpu\", expected auto, cpu, wgpu or cuda",
+    );
+    check(
+        "[assembly]\nquiet_s = 0",
+        "site.toml: assembly.quiet_s is 0, expected a number from 1 to 3600",
+    );
+    check(
+        "[disk]\nevict_percent = 96",
+        "site.toml: disk.*_percent is [80, 96, 95], expected rising marks from 10 to 99: \
+         tight, evict, full",
+    );
+    check(
+        "dicom.tls.port = 2762",
+        "site.toml: dicom.tls.certificate_file is \"\", expected a PEM file, because \
+         dicom.tls.port is set",
+    );
+    check(
+        "dicom.port = 0",
+        "site.toml: dicom.tls.port is 0, expected a port that is not dicom.port; 0 in only \
+         one of them",
+    );
+    check(
+        "[[dicom.peers]]\nae_title='MR1'\nhost=''\nport=104",
+        "site.toml: dicom.peers.host is \"\", port 104, expected a host and its port",
+    );
+    check(
+        "[[dicom.peers]]\nae_title='MR1'\nhost='h'\nport=104\ntls=true",
+        "site.toml: dicom.peers.tls is true, expected false, or an authority in \
+         dicom.tls.client_ca_file",
+    );
+    check(
+        "analysis.gpu_slow_c = 95",
+        "site.toml: analysis.gpu_slow_c is 95, expected less than analysis.gpu_pause_c",
+    );
+    check(
+        "[[results.archives]]\nae_title='PACS'\nhost='h'\nport=0",
+        "site.toml: results.archives.host is \"h\", port 0, expected a host and its port",
+    );
+    let twice = "[[results.archives]]\nae_title='PACS'\nhost='h'\nport=104\n".repeat(2);
+    check(
+        &twice,
+        "site.toml: results.archives.ae_title is \"PACS\", expected an AE title for each \
+         archive, none twice",
+    );
+    check("data.folder = ''", "site.toml: data.folder is \"\", expected the name of a folder");
+    check(
+        "worklist.max_wait_high_min = 500",
+        "site.toml: worklist.max_wait_*_min contradict each other",
+    );
+    check(
+        "[web]\nlisten = 'everywhere'",
+        "site.toml: web.listen is \"everywhere\", expected an address and a port, such as \
+         127.0.0.1:8042 or [::]:8042",
+    );
+}

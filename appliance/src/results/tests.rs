@@ -1,0 +1,4 @@
+//! Reports as they are read back, and their way to archives that come and go.
+
+mod delivery;
+mod report;

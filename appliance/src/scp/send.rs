@@ -1,0 +1,115 @@
+//! C-STORE as SCU (PS3.4 B): objects of ours to an archive, on one association.
+
+use dicom_dictionary_std::uids;
+
+use super::dimse::{self, Value, WITH_DATA_SET, element, field};
+use super::pdu::p_data;
+use super::requestor::{OpenError, Proposal, Requestor};
+use super::{Destination, Scp, status};
+use crate::fault::chain;
+
+/// Priority (0000,0700): medium (PS3.7 9.3.1.1). No archive is known that looks at it.
+const MEDIUM: u16 = 0;
+
+/// An object that is to go out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// SOP Class UID.
+    pub sop_class: String,
+    /// SOP Instance UID.
+    pub sop_instance: String,
+    /// In Explicit VR Little Endian.
+    pub data_set: Vec<u8>,
+}
+
+/// Why one object was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The association broke, so that nothing is known: the object may have arrived.
+    #[error("the association failed while the object was sent: {0}")]
+    Broken(String),
+    /// The peer stores no such objects, or not in Explicit VR Little Endian.
+    #[error("it does not store objects of class {0} in Explicit VR Little Endian")]
+    NotOffered(String),
+    /// The peer refused it.
+    #[error("it refused the object with status {status:04X}H{}", said(.comment))]
+    Refused {
+        /// Status (0000,0900).
+        status: u16,
+        /// Error Comment (0000,0902), empty when there is none.
+        comment: String,
+    },
+}
+
+fn said(comment: &str) -> String {
+    if comment.is_empty() { String::new() } else { format!(" ({comment})") }
+}
+
+/// An association for storing.
+pub struct Sender {
+    association: Requestor,
+    classes: Vec<String>,
+    message_id: u16,
+    idle: std::time::Duration,
+}
+
+impl Scp {
+    /// Opens an association from `calling` to `called` for objects of these classes.
+    ///
+    /// # Errors
+    ///
+    /// When there is none to be had.
+    pub async fn sender(
+        &self,
+        destination: &Destination,
+        (calling, called): (&str, &str),
+        classes: &[&str],
+    ) -> Result<Sender, OpenError> {
+        let proposal = Proposal { calling, called, classes, roles: Vec::new() };
+        let association = Requestor::open(&self.shared, destination, proposal).await?;
+        let classes = classes.iter().map(|&class| class.to_owned()).collect();
+        let idle = self.shared.config.limits.idle;
+        Ok(Sender { association, classes, message_id: 0, idle })
+    }
+}
+
+impl Sender {
+    /// Sends one object and waits until it is stored there. After [`SendError::Broken`] the
+    /// association is over.
+    ///
+    /// # Errors
+    ///
+    /// When the peer did not store it, or nothing is known.
+    pub async fn store(&mut self, object: &Outgoing) -> Result<(), SendError> {
+        let place = self.classes.iter().position(|class| *class == object.sop_class);
+        let context = place
+            .and_then(|at| self.association.contexts.get(at)?.as_ref())
+            .filter(|context| context.transfer_syntax == uids::EXPLICIT_VR_LITTLE_ENDIAN)
+            .ok_or_else(|| SendError::NotOffered(object.sop_class.clone()))?;
+        self.message_id = self.message_id.wrapping_add(1);
+        let command = dimse::encode(&[
+            (element::AFFECTED_CLASS, Value::Uid(&object.sop_class)),
+            (element::FIELD, Value::Number(field::C_STORE_RQ)),
+            (element::MESSAGE_ID, Value::Number(self.message_id)),
+            (element::PRIORITY, Value::Number(MEDIUM)),
+            (element::DATA_SET_TYPE, Value::Number(WITH_DATA_SET)),
+            (element::AFFECTED_INSTANCE, Value::Uid(&object.sop_instance)),
+        ]);
+        let (id, max_pdu) = (context.id, self.association.max_pdu);
+        let mut message = Vec::with_capacity(object.data_set.len() + 512);
+        p_data(&mut message, id, true, &command, max_pdu);
+        p_data(&mut message, id, false, &object.data_set, max_pdu);
+        let answer = self.association.exchange(&message, field::C_STORE_RSP, self.idle).await;
+        let answer = answer.map_err(|ended| SendError::Broken(chain(&ended)))?;
+        // Warnings (PS3.4 B.2.3): coerced, elements discarded, does not match; it is stored.
+        if matches!(answer.status, status::SUCCESS | 0x0001 | 0xB000..=0xBFFF) {
+            return Ok(());
+        }
+        Err(SendError::Refused { status: answer.status, comment: answer.comment })
+    }
+
+    /// Ends the association in good order.
+    pub async fn release(self) {
+        self.association.release().await;
+    }
+}

@@ -1,0 +1,388 @@
+//! Results on their way to archives: a queue for each, in the order in which results were there.
+
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension as _, Transaction};
+use serde::Serialize;
+use serde_json::json;
+
+use super::audit::{self, Entry};
+use super::{Store, StoreError};
+
+/// A result for an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Row.
+    pub id: i64,
+    /// Row of the study.
+    pub study_id: i64,
+    /// Row of the result.
+    pub inference_id: i64,
+    /// Refusals so far.
+    pub attempts: u32,
+}
+
+/// What a result says, and what it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultToSend {
+    /// Study Instance UID.
+    pub study_uid: String,
+    /// `TriageResult` as JSON.
+    pub result: String,
+    /// `triage::Assessment` as JSON.
+    pub assessment: String,
+    /// SHA-256 of the model's manifest.
+    pub model_digest: String,
+    /// Announced images were missing.
+    pub partial: bool,
+    /// When it was there, box time in milliseconds.
+    pub finished_at: i64,
+    /// One image of the study, below the archive's folder.
+    pub image: Option<String>,
+    /// The middle one of each series: series, SOP class and SOP instance UIDs.
+    pub images: Vec<[String; 3]>,
+}
+
+/// How it stands with one archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Queue {
+    /// AE title.
+    pub destination: String,
+    /// Results that wait or are being sent.
+    pub waiting: i64,
+    /// When the oldest of them was there.
+    pub oldest_at: Option<i64>,
+    /// Results that it has.
+    pub sent: i64,
+    /// Results that were given up.
+    pub dead: i64,
+}
+
+/// A result as the study page and the list of dead letters show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeliveryView {
+    /// Row.
+    pub id: i64,
+    /// Row of the study.
+    pub study_id: i64,
+    /// AE title of the archive.
+    pub destination: String,
+    /// `waiting`, `sending`, `sent`, `withdrawn` or `dead`.
+    pub state: String,
+    /// Refusals so far.
+    pub attempts: i64,
+    /// The latest refusal.
+    pub last_error: String,
+    /// When it came to this.
+    pub at: i64,
+}
+
+impl Store {
+    /// Makes these the archives that results are sent to from now on. What waits for any other is
+    /// withdrawn; what was being sent when the power failed waits again.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn set_destinations(&self, names: &[String]) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let names = json!(names).to_string();
+        self.write(|tx| {
+            tx.execute(
+                "DELETE FROM destination WHERE name NOT IN (SELECT value FROM json_each(?))",
+                [&names],
+            )?;
+            tx.execute(
+                "INSERT INTO destination (name, since_at)
+                 SELECT value, ?2 FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING",
+                (&names, now),
+            )?;
+            tx.execute(
+                "UPDATE delivery SET state = 'withdrawn', at = ?,
+                        last_error = 'the archive is no longer in the settings'
+                 WHERE state IN ('waiting', 'sending')
+                   AND destination NOT IN (SELECT name FROM destination)",
+                [now],
+            )?;
+            tx.execute("UPDATE delivery SET state = 'waiting' WHERE state = 'sending'", [])?;
+            Ok(())
+        })
+    }
+
+    /// The next result for an archive, marked as being sent; `None` when nothing is due. Results
+    /// that are no longer shown are withdrawn on the way. A study that images come in for waits.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn begin_delivery(&self, destination: &str) -> Result<Option<Delivery>, StoreError> {
+        let now = self.clock.now();
+        // A look without a lock, because most looks find nothing.
+        let due = self.read(|db| {
+            let mut query = db.prepare_cached(&format!("SELECT EXISTS ({DUE})"))?;
+            Ok(query.query_row((destination, now), |row| row.get::<_, bool>(0))?)
+        })?;
+        if !due {
+            return Ok(None);
+        }
+        self.write(|tx| {
+            tx.prepare_cached(
+                "UPDATE delivery SET state = 'withdrawn', at = ?2, last_error = 'replaced'
+                 WHERE destination = ?1 AND state = 'waiting' AND NOT EXISTS
+                   (SELECT 1 FROM study s JOIN inference r ON r.id = s.shown_inference
+                                 LEFT JOIN model m ON m.digest = r.model_digest
+                    WHERE s.id = delivery.study_id AND r.id = delivery.inference_id
+                      AND m.killed_at IS NULL)",
+            )?
+            .execute((destination, now))?;
+            let mut query = tx.prepare_cached(DUE)?;
+            let found = query.query_row((destination, now), |row| {
+                Ok(Delivery {
+                    id: row.get(0)?,
+                    study_id: row.get(1)?,
+                    inference_id: row.get(2)?,
+                    attempts: row.get(3)?,
+                })
+            });
+            let Some(delivery) = found.optional()? else { return Ok(None) };
+            tx.prepare_cached("UPDATE delivery SET state = 'sending', at = ? WHERE id = ?")?
+                .execute((now, delivery.id))?;
+            Ok(Some(delivery))
+        })
+    }
+
+    /// The result of a delivery, with what it is about.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn result_to_send(&self, inference_id: i64) -> Result<ResultToSend, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT s.uid, coalesce(r.result, ''), coalesce(r.assessment, ''), r.model_digest,
+                        r.partial, r.finished_at, s.id,
+                        (SELECT i.path FROM instance i
+                         WHERE i.study_id = s.id AND s.evicted_at IS NULL ORDER BY i.id LIMIT 1)
+                 FROM inference r JOIN study s ON s.id = r.study_id WHERE r.id = ?",
+            )?;
+            let (mut found, study_id) = query.query_row([inference_id], |row| {
+                let found = ResultToSend {
+                    study_uid: row.get(0)?,
+                    result: row.get(1)?,
+                    assessment: row.get(2)?,
+                    model_digest: row.get(3)?,
+                    partial: row.get(4)?,
+                    finished_at: row.get(5)?,
+                    image: row.get(7)?,
+                    images: Vec::new(),
+                };
+                Ok((found, row.get::<_, i64>(6)?))
+            })?;
+            let mut query = db.prepare_cached(
+                "SELECT uid, sop_class, sop_uid FROM
+                   (SELECT e.uid, e.id, i.sop_class, i.sop_uid, count(*) OVER (PARTITION BY e.id)
+                             AS images,
+                           row_number() OVER (PARTITION BY e.id ORDER BY i.id) AS place
+                    FROM series e JOIN instance i ON i.series_id = e.id WHERE e.study_id = ?)
+                 WHERE place = images / 2 + 1 ORDER BY id",
+            )?;
+            let images =
+                query.query_map([study_id], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+            found.images = images.collect::<Result<_, _>>()?;
+            Ok(found)
+        })
+    }
+
+    /// The archive has it; `true` when no archive waits for this result any more.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn delivery_sent(
+        &self,
+        delivery: &Delivery,
+        destination: &str,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        self.write(|tx| {
+            tx.prepare_cached(
+                "UPDATE delivery SET state = 'sent', last_error = '', at = ? WHERE id = ?",
+            )?
+            .execute((now, delivery.id))?;
+            let entry = Entry {
+                actor: destination,
+                action: "result.sent",
+                object: &format!("study {}", delivery.study_id),
+                detail: &json!({"result": delivery.inference_id}),
+            };
+            audit::append(tx, self.clock(), &entry)?;
+            let mut query = tx.prepare_cached(
+                "SELECT NOT EXISTS (SELECT 1 FROM delivery WHERE study_id = ? AND inference_id = ?
+                                    AND state NOT IN ('sent', 'withdrawn'))",
+            )?;
+            Ok(query.query_row((delivery.study_id, delivery.inference_id), |row| row.get(0))?)
+        })
+    }
+
+    /// Nothing is known of it: the association broke. It waits again, and that is no refusal.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn delivery_interrupted(&self, id: i64) -> Result<(), StoreError> {
+        self.write(|tx| {
+            tx.prepare_cached(
+                "UPDATE delivery SET state = 'waiting' WHERE id = ? AND state = 'sending'",
+            )?
+            .execute([id])?;
+            Ok(())
+        })
+    }
+
+    /// It was refused; it is tried again `after` this long, or given up.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn delivery_refused(
+        &self,
+        id: i64,
+        error: &str,
+        after: Option<Duration>,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let state = if after.is_some() { "waiting" } else { "dead" };
+        let wait = i64::try_from(after.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
+        self.write(|tx| {
+            tx.prepare_cached(
+                "UPDATE delivery SET state = ?, attempts = attempts + 1, last_error = ?,
+                        next_at = ?, at = ? WHERE id = ?",
+            )?
+            .execute((state, error, now.saturating_add(wait), now, id))?;
+            Ok(())
+        })
+    }
+
+    /// A person sends a result again that was given up; `false` when there is no such result.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn retry_delivery(&self, id: i64, actor: &str) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        self.write(|tx| {
+            let study: Option<i64> = tx
+                .prepare_cached(
+                    "UPDATE delivery SET state = 'waiting', attempts = 0, next_at = 0, at = ?
+                     WHERE id = ? AND state = 'dead' RETURNING study_id",
+                )?
+                .query_row((now, id), |row| row.get(0))
+                .optional()?;
+            let Some(study) = study else { return Ok(false) };
+            let entry = Entry {
+                actor,
+                action: "result.retry",
+                object: &format!("study {study}"),
+                detail: &json!({"delivery": id}),
+            };
+            audit::append(tx, self.clock(), &entry)?;
+            Ok(true)
+        })
+    }
+
+    /// How it stands with each archive.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn delivery_queues(&self) -> Result<Vec<Queue>, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT n.name,
+                   (SELECT count(*) FROM delivery d WHERE d.destination = n.name
+                      AND d.state IN ('waiting', 'sending')),
+                   (SELECT r.finished_at FROM delivery d JOIN inference r ON r.id = d.inference_id
+                      WHERE d.destination = n.name AND d.state IN ('waiting', 'sending')
+                      ORDER BY d.inference_id LIMIT 1),
+                   (SELECT count(*) FROM delivery d WHERE d.destination = n.name
+                      AND d.state = 'sent'),
+                   (SELECT count(*) FROM delivery d WHERE d.destination = n.name
+                      AND d.state = 'dead')
+                 FROM destination n ORDER BY n.name",
+            )?;
+            let rows = query.query_map([], |row| {
+                Ok(Queue {
+                    destination: row.get(0)?,
+                    waiting: row.get(1)?,
+                    oldest_at: row.get(2)?,
+                    sent: row.get(3)?,
+                    dead: row.get(4)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Results that were given up, newest first.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn dead_deliveries(&self, limit: i64) -> Result<Vec<DeliveryView>, StoreError> {
+        self.delivery_views("state = 'dead' ORDER BY id DESC LIMIT ?", limit)
+    }
+
+    /// Where the results of a study went, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn study_deliveries(&self, study_id: i64) -> Result<Vec<DeliveryView>, StoreError> {
+        self.delivery_views("study_id = ? ORDER BY id", study_id)
+    }
+
+    fn delivery_views(&self, which: &str, value: i64) -> Result<Vec<DeliveryView>, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(&format!(
+                "SELECT id, study_id, destination, state, attempts, last_error, at
+                 FROM delivery WHERE {which}"
+            ))?;
+            let rows = query.query_map([value], |row| {
+                Ok(DeliveryView {
+                    id: row.get(0)?,
+                    study_id: row.get(1)?,
+                    destination: row.get(2)?,
+                    state: row.get(3)?,
+                    attempts: row.get(4)?,
+                    last_error: row.get(5)?,
+                    at: row.get(6)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+}
+
+/// `?1` archive, `?2` now. Of a study that images come in for a later result is to be expected.
+const DUE: &str = "
+    SELECT d.id, d.study_id, d.inference_id, d.attempts
+    FROM delivery d JOIN study s ON s.id = d.study_id
+    WHERE d.destination = ?1 AND d.state = 'waiting' AND d.next_at <= ?2
+      AND s.state = 'settled'
+    ORDER BY d.inference_id LIMIT 1";
+
+/// Queues the result that a study shows now, if it says anything, for every archive.
+pub(in crate::store) fn queue(tx: &Transaction<'_>, study_id: i64) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO delivery (destination, study_id, inference_id, at)
+         SELECT n.name, s.id, r.id, r.finished_at
+         FROM study s JOIN inference r ON r.id = s.shown_inference JOIN destination n
+         WHERE s.id = ? AND r.outcome = 'analysed' AND r.finished_at >= n.since_at
+         ON CONFLICT DO UPDATE SET state = 'waiting', last_error = '' WHERE state = 'withdrawn'",
+    )?
+    .execute([study_id])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

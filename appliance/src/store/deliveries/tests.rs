@@ -1,0 +1,182 @@
+//! The queue of each archive: what is in it, in which order, and what takes it out.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::store::instances::{Arrival, SeriesFacts, StudyFacts};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Fixture {
+    _folder: tempfile::TempDir,
+    clock: Arc<ManualClock>,
+    store: Store,
+}
+
+impl Fixture {
+    /// Three settled studies with an image each, and archives A and B.
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(1_800_000_000_000));
+        let store = Store::open(&folder.path().join("test.sqlite"), clock.clone()).unwrap();
+        let new = Self { _folder: folder, clock, store };
+        for study in 1..=3 {
+            let arrival = Arrival {
+                study: StudyFacts { uid: format!("1.{study}"), ..Default::default() },
+                series: SeriesFacts { uid: format!("1.{study}.1"), ..Default::default() },
+                sop_uid: format!("1.9.{study}"),
+                sop_class: "1.2".to_owned(),
+                path: format!("{study}.dcm"),
+                ..Default::default()
+            };
+            new.store.index(arrival).unwrap();
+        }
+        new.sql(
+            "INSERT INTO model (digest, name, folder, mode, installed_at)
+             VALUES ('m', 'm', '', 'assist', 0);
+             UPDATE study SET state = 'settled'",
+        );
+        new.archives(&["A", "B"]);
+        new
+    }
+
+    fn sql(&self, sql: &str) {
+        self.store.write(|tx| Ok(tx.execute_batch(sql)?)).unwrap();
+    }
+
+    fn archives(&self, names: &[&str]) {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        self.store.set_destinations(&names).unwrap();
+    }
+
+    /// A second later a result is there.
+    fn result(&self, study: i64, generation: i64, outcome: &str) {
+        self.clock.advance(SECOND);
+        let acuity = if outcome == "analysed" { "'low'" } else { "NULL" };
+        self.sql(&format!(
+            "INSERT INTO inference (study_id, generation, model_digest, mode, outcome, acuity,
+               partial, finished_at, result, assessment)
+             VALUES ({study}, {generation}, 'm', 'assist', '{outcome}', {acuity}, 0, {}, '{{}}',
+               '{{}}')",
+            self.store.clock().now()
+        ));
+        self.store.write(|tx| crate::store::decisions::recompute(tx, study)).unwrap();
+    }
+
+    fn next(&self, archive: &str) -> Option<Delivery> {
+        self.store.begin_delivery(archive).unwrap()
+    }
+
+    #[track_caller]
+    fn states(&self, study: i64, expected: &[(&str, &str)]) {
+        let all = self.store.study_deliveries(study).unwrap();
+        let all: Vec<_> = all.iter().map(|d| (d.destination.as_str(), d.state.as_str())).collect();
+        assert_eq!(all, expected);
+    }
+}
+
+#[test]
+fn each_archive_gets_every_result_in_order() {
+    let f = Fixture::new();
+    for study in [2, 1, 3] {
+        f.result(study, 1, "analysed");
+    }
+    f.result(3, 2, "not_analysed");
+    let mut sent = Vec::new();
+    while let Some(delivery) = f.next("A") {
+        f.store.delivery_sent(&delivery, "A").unwrap();
+        sent.push(delivery.study_id);
+    }
+    // Study 3 shows now that it was not analysed, which is no result for anybody else.
+    assert_eq!(sent, [2, 1]);
+    f.states(3, &[("A", "withdrawn"), ("B", "waiting")]);
+    f.states(2, &[("A", "sent"), ("B", "waiting")]);
+    let queues = f.store.delivery_queues().unwrap();
+    let counts: Vec<_> = queues.iter().map(|q| (q.waiting, q.sent, q.dead)).collect();
+    assert_eq!(counts, [(0, 2, 0), (3, 0, 0)]);
+    assert_eq!(queues[1].oldest_at, Some(1_800_000_001_000));
+}
+
+#[test]
+fn a_later_result_replaces_one_that_waits() {
+    let f = Fixture::new();
+    f.result(1, 1, "analysed");
+    f.result(1, 2, "analysed");
+    let delivery = f.next("A").unwrap();
+    assert_eq!(delivery.inference_id, 2);
+    let last = f.store.delivery_sent(&delivery, "A").unwrap();
+    assert!(!last, "B waits");
+    assert_eq!(f.next("A"), None);
+    let delivery = f.next("B").unwrap();
+    assert!(f.store.delivery_sent(&delivery, "B").unwrap());
+}
+
+#[test]
+fn refused_three_times_and_sent_again_by_a_person() {
+    let f = Fixture::new();
+    f.result(1, 1, "analysed");
+    f.result(2, 1, "analysed");
+    let first = f.next("A").unwrap();
+    f.store.delivery_refused(first.id, "no", Some(SECOND)).unwrap();
+    // What stands behind it is not held up.
+    let second = f.next("A").unwrap();
+    assert_eq!(second.study_id, 2);
+    f.store.delivery_sent(&second, "A").unwrap();
+    assert_eq!(f.next("A"), None);
+    f.clock.advance(SECOND);
+    let again = f.next("A").unwrap();
+    assert_eq!((again.id, again.attempts), (first.id, 1));
+    f.store.delivery_refused(first.id, "no", None).unwrap();
+    f.clock.advance(SECOND * 100_000);
+    assert_eq!(f.next("A"), None);
+    let dead = f.store.dead_deliveries(10).unwrap();
+    assert_eq!((dead.len(), dead[0].id, dead[0].last_error.as_str()), (1, first.id, "no"));
+    assert!(f.store.retry_delivery(first.id, "Asha").unwrap());
+    assert!(!f.store.retry_delivery(first.id, "Asha").unwrap(), "once is enough");
+    assert_eq!(f.next("A").map(|d| (d.id, d.attempts)), Some((first.id, 0)));
+}
+
+#[test]
+fn what_a_start_finds() {
+    let f = Fixture::new();
+    f.result(1, 1, "analysed");
+    // The power fails while it is sent.
+    let sending = f.next("A").unwrap();
+    f.states(1, &[("A", "sending"), ("B", "waiting")]);
+    // B is no longer in the settings, C is new and gets what comes from now on.
+    f.clock.advance(SECOND);
+    f.archives(&["A", "C"]);
+    f.states(1, &[("A", "waiting"), ("B", "withdrawn")]);
+    assert_eq!(f.next("A").map(|d| d.id), Some(sending.id));
+    assert_eq!(f.next("C"), None);
+    f.result(2, 1, "analysed");
+    assert_eq!(f.next("C").map(|d| d.study_id), Some(2));
+}
+
+#[test]
+fn what_is_held_back() {
+    let f = Fixture::new();
+    f.result(1, 1, "analysed");
+    // Images come in: another result is to be expected.
+    f.sql("UPDATE study SET state = 'receiving' WHERE id = 1");
+    assert_eq!(f.next("A"), None);
+    f.sql("UPDATE study SET state = 'settled' WHERE id = 1; UPDATE model SET killed_at = 1");
+    assert_eq!(f.next("A"), None);
+    f.states(1, &[("A", "withdrawn"), ("B", "waiting")]);
+    // Revived, its results are shown and sent again.
+    f.sql("UPDATE model SET killed_at = NULL");
+    f.store.write(|tx| crate::store::decisions::recompute(tx, 1)).unwrap();
+    assert!(f.next("A").is_some());
+}
+
+#[test]
+fn what_a_report_is_made_from() {
+    let f = Fixture::new();
+    f.result(1, 1, "analysed");
+    let found = f.store.result_to_send(1).unwrap();
+    assert_eq!((found.study_uid.as_str(), found.image.as_deref()), ("1.1", Some("1.dcm")));
+    assert_eq!(found.images, [["1.1.1", "1.2", "1.9.1"].map(str::to_owned)]);
+    f.sql("UPDATE study SET evicted_at = 1 WHERE id = 1");
+    assert_eq!(f.store.result_to_send(1).unwrap().image, None);
+}

@@ -1,0 +1,28 @@
+-- Results on their way to archives. A row of `delivery` is written in the transaction that makes
+-- its result the one that is shown, so that no power cut parts them.
+
+-- The archives of the settings, by AE title. A result that was there before its archive was
+-- configured is not sent.
+CREATE TABLE destination (
+    name         TEXT PRIMARY KEY,
+    since_at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE delivery (
+    id           INTEGER PRIMARY KEY,
+    destination  TEXT NOT NULL,
+    study_id     INTEGER NOT NULL REFERENCES study(id) ON DELETE CASCADE,
+    inference_id INTEGER NOT NULL REFERENCES inference(id) ON DELETE CASCADE,
+    -- waiting → sending → sent; back to waiting when nothing is known or it is tried again.
+    -- withdrawn: another result is shown by now, or its model is killed, or the archive is gone
+    -- from the settings. dead: refused too often; a person may send it again.
+    state        TEXT NOT NULL DEFAULT 'waiting'
+                 CHECK (state IN ('waiting', 'sending', 'sent', 'withdrawn', 'dead')),
+    attempts     INTEGER NOT NULL DEFAULT 0,       -- answered with a refusal
+    next_at      INTEGER NOT NULL DEFAULT 0,       -- not before
+    last_error   TEXT NOT NULL DEFAULT '',
+    at           INTEGER NOT NULL,                 -- of the latest change of state
+    UNIQUE (destination, inference_id)
+) STRICT;
+CREATE INDEX delivery_queue ON delivery(destination, state, inference_id);
+CREATE INDEX delivery_study ON delivery(study_id);

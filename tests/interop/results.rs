@@ -1,0 +1,163 @@
+//! Results on their way out: into Orthanc beside their images, past an archive that is dead, and
+//! through kills; read back by dciodvfy, pydicom and highdicom.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::program;
+use tests::sender::{Association, Peer, slice};
+
+use super::orthanc::Orthanc;
+use super::{
+    AE, Clinic, available, eventually, files_below, free_port, get, pynetdicom, real_studies,
+    repository, run, stored_instances, succeed,
+};
+
+const REPORT: &str = "1.2.840.10008.5.1.4.1.1.88.34";
+const QUICK: &str = "assembly.quiet_s = 2\nassembly.quiet_after_release_s = 1\n";
+
+fn archive(ae_title: &str, port: u16) -> String {
+    format!("{{ae_title = '{ae_title}', host = '127.0.0.1', port = {port}}}")
+}
+
+/// A clinic with a model, and these archives.
+fn clinic(archives: &[String]) -> Clinic {
+    let settings = format!("{QUICK}results.archives = [{}]\n", archives.join(", "));
+    let clinic = Clinic::open(&settings);
+    let bundle = clinic.folder.path().join("bundle");
+    let made =
+        ["init", "--preset", "tiny", "--seed", "1", "--out", bundle.to_str().expect("UTF-8")];
+    succeed(program("trainer"), &made);
+    let data = clinic.launch.data();
+    let data = data.to_str().expect("UTF-8");
+    for words in [["install", bundle.to_str().expect("UTF-8")], ["promote", "untrained-tiny-1"]] {
+        succeed(program("appliance"), &[&["model"], &words[..], &["--data", data]].concat());
+    }
+    clinic
+}
+
+/// How it stands with an archive.
+fn queue(web: SocketAddr, archive: &str) -> Value {
+    let system = get(&format!("http://{web}/api/v1/system"));
+    let queues = system["archives"].as_array().expect("archives").clone();
+    queues.into_iter().find(|queue| queue["destination"] == archive).expect("the archive")
+}
+
+#[test]
+fn orthanc_files_the_report_beside_the_images() {
+    if !available("Orthanc", Command::new("Orthanc").arg("--version")) {
+        return;
+    }
+    let port = free_port();
+    let clinic = clinic(&[archive("DEAD", free_port()), archive("ORTHANC", port)]);
+    let orthanc = Orthanc::start(&clinic, port);
+    let (folder, _, studies) = real_studies();
+    let is_dicom = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "dcm");
+    for path in files_below(&folder).into_iter().filter(is_dicom) {
+        orthanc.post("instances", fs::read(path).expect("a file"));
+    }
+    let ids = |what: &str| get(&format!("{}/{what}", orthanc.url));
+    for study in ids("studies").as_array().expect("studies") {
+        orthanc.post("modalities/prima/store", study.as_str().expect("an id"));
+    }
+    let count = |what: &str| ids(what).as_array().map(Vec::len);
+    let patients = count("patients");
+
+    let query = json!({"Level": "Instance", "Query": {"Modality": "SR"}}).to_string();
+    let reports = eventually("a report", || {
+        let found = orthanc.post("tools/find", query.clone());
+        let found = found.as_array().expect("instances").clone();
+        (queue(clinic.daemon.web, "ORTHANC")["waiting"] == 0 && !found.is_empty()).then_some(found)
+    });
+    assert_eq!((count("patients"), count("studies")), (patients, Some(studies)));
+    for report in &reports {
+        let id = report.as_str().expect("an id");
+        // The images' study has one series more.
+        let study = ids(&format!("instances/{id}/study"));
+        assert!(study["Series"].as_array().is_some_and(|series| series.len() >= 2), "{study}");
+        check_report(&clinic, &orthanc, id, &study["MainDicomTags"]["StudyInstanceUID"]);
+    }
+    // The other archive does not answer, and is waited for.
+    let dead = queue(clinic.daemon.web, "DEAD");
+    assert_eq!((&dead["sent"], &dead["dead"]), (&json!(0), &json!(0)), "{dead}");
+    assert_eq!(dead["waiting"], reports.len(), "{dead}");
+}
+
+/// dciodvfy finds no error; highdicom and pydicom read what the box says.
+fn check_report(clinic: &Clinic, orthanc: &Orthanc, id: &str, study_uid: &Value) {
+    let mut answer =
+        ureq::get(format!("{}/instances/{id}/file", orthanc.url)).call().expect("file");
+    let bytes = answer.body_mut().read_to_vec().expect("bytes");
+    assert!(bytes.len() < 100_000, "{} bytes", bytes.len());
+    let path = clinic.folder.path().join("report.dcm");
+    fs::write(&path, bytes).expect("a file");
+    let path = path.to_str().expect("UTF-8");
+
+    if available("dciodvfy", Command::new("sh").args(["-c", "command -v dciodvfy"])) {
+        let said = run("dciodvfy", &[path]);
+        let said = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+        let errors: Vec<_> = said.lines().filter(|line| line.starts_with("Error")).collect();
+        assert!(errors.is_empty(), "{said}");
+    }
+    let Some(python) = pynetdicom::python() else { return };
+    let script = repository().join("tests/interop/read_report.py");
+    let read = succeed(python, &[script.to_str().expect("UTF-8"), path]);
+    let read: Value = serde_json::from_str(&read).expect("JSON");
+    assert_eq!((&read["class"], &read["study"]), (&json!(REPORT), study_uid));
+    assert_eq!(read["flags"], json!(["PRELIMINARY", "UNVERIFIED", "COMPLETE"]));
+
+    let web = clinic.daemon.web;
+    let rows = get(&format!("http://{web}/api/v1/worklist?limit=500"))["rows"].clone();
+    let rows = rows.as_array().expect("rows").clone();
+    let row = rows.iter().find(|row| row["uid"] == *study_uid).expect("the study");
+    assert_eq!(read["patient"], row["patient_id"]);
+    let result = format!("studies/{}/results/{}", row["id"], row["inference_id"]);
+    let assessment = &get(&format!("http://{web}/api/v1/{result}"))["assessment"];
+    let names = |list: &Value, key: &str| -> Vec<Value> {
+        list.as_array().expect("a list").iter().map(|item| item[key].clone()).collect()
+    };
+    assert_eq!(names(&read["findings"], "label"), names(&assessment["findings"], "label"));
+    for (read, ours) in read["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .zip(assessment["findings"].as_array().expect("findings"))
+    {
+        let difference =
+            read["margin"].as_f64().expect("a number") - ours["margin"].as_f64().expect("a number");
+        assert!(difference.abs() < 1e-6, "{read} {ours}");
+        assert_eq!(read["probability"].is_null(), ours["probability"].is_null());
+    }
+    assert_eq!(read["priority"], json!([assessment["acuity"]]));
+    assert_eq!(read["referrals"], json!(names(&assessment["referrals"], "service")));
+}
+
+/// The archive is another box of ours, which sets aside what comes again with other bytes.
+#[test]
+fn results_survive_kills_and_arrive_once() {
+    let pacs = Clinic::open("");
+    let Clinic { folder: _folder, launch, mut daemon, .. } =
+        clinic(&[archive(AE, pacs.daemon.dicom.port())]);
+    for study in 1..=6_u64 {
+        let mut association = Association::open(&Peer::new(daemon.dicom)).expect("a scanner");
+        for number in 1..=8 {
+            let answer = association.store(&slice(7, study, 1, number, 64)).expect("an answer");
+            assert_eq!(answer.status, 0);
+        }
+        association.release().expect("a release");
+    }
+    for pause_ms in [1500, 900, 700, 500, 300] {
+        std::thread::sleep(Duration::from_millis(pause_ms));
+        daemon.kill().expect("a daemon that runs");
+        daemon = launch.start().expect("a daemon that starts");
+    }
+    eventually("six results", || {
+        let queue = queue(daemon.web, AE);
+        (queue["sent"] == 6 && queue["waiting"] == 0).then_some(())
+    });
+    assert_eq!(stored_instances(&pacs.launch.data()).len(), 6);
+    assert_eq!(pacs.quarantined(), 0, "other bytes under the same UID");
+}
