@@ -312,7 +312,7 @@ impl Rounds {
             let mut verdict = Verdict::Good;
             if let Some(outage) = outages.get(&queue.destination) {
                 let age = words::span(words::between(outage.since, now));
-                said = format!("{said}; it does not answer since {age}: {}", outage.said);
+                said = format!("{said}; no answer for {age}: {}", outage.said);
                 verdict = Verdict::Notice;
             }
             if queue.dead > 0 {
