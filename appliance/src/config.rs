@@ -174,6 +174,7 @@ pub struct Analysis {
     pub device: String,
     pub start_limit_s: u64,
     pub study_limit_s: u64,
+    pub lime_samples: u32,
     pub deaths: u32,
     pub gpu_pause_s: u64,
     pub gpu_slow_c: u32,
@@ -385,6 +386,7 @@ impl Settings {
         within("assembly.partial_after_s", self.assembly.partial_after_s, 1, 7 * 24 * 3600)?;
         within("analysis.start_limit_s", self.analysis.start_limit_s, 5, 3600)?;
         within("analysis.study_limit_s", self.analysis.study_limit_s, 5, 24 * 3600)?;
+        within("analysis.lime_samples", u64::from(self.analysis.lime_samples), 0, 100_000)?;
         within("analysis.deaths", u64::from(self.analysis.deaths), 1, 20)?;
         within("results.refusals", u64::from(self.results.refusals), 1, 100)?;
         within("import.poll_s", self.import.poll_s, 1, 3600)?;

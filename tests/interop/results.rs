@@ -66,45 +66,66 @@ fn orthanc_files_the_report_beside_the_images() {
     let count = |what: &str| ids(what).as_array().map(Vec::len);
     let patients = count("patients");
 
-    let query = json!({"Level": "Instance", "Query": {"Modality": "SR"}}).to_string();
-    let reports = eventually("a report", || {
-        let found = orthanc.post("tools/find", query.clone());
-        let found = found.as_array().expect("instances").clone();
-        (queue(clinic.daemon.web, "ORTHANC")["waiting"] == 0 && !found.is_empty()).then_some(found)
+    let find = |modality: &str| {
+        let query = json!({"Level": "Instance", "Query": {"Modality": modality}}).to_string();
+        orthanc.post("tools/find", query).as_array().expect("instances").clone()
+    };
+    // Each report is followed by the picture of what it rests on.
+    let (reports, pictures) = eventually("reports and pictures", || {
+        let (reports, pictures) = (find("SR"), find("OT"));
+        let all = queue(clinic.daemon.web, "ORTHANC")["waiting"] == 0;
+        (all && !reports.is_empty() && reports.len() == pictures.len())
+            .then_some((reports, pictures))
     });
     assert_eq!((count("patients"), count("studies")), (patients, Some(studies)));
     for report in &reports {
         let id = report.as_str().expect("an id");
-        // The images' study has one series more.
+        // The images' study has two series more.
         let study = ids(&format!("instances/{id}/study"));
-        assert!(study["Series"].as_array().is_some_and(|series| series.len() >= 2), "{study}");
+        assert!(study["Series"].as_array().is_some_and(|series| series.len() >= 3), "{study}");
         check_report(&clinic, &orthanc, id, &study["MainDicomTags"]["StudyInstanceUID"]);
+    }
+    for picture in &pictures {
+        let path = fetch(&clinic, &orthanc, picture.as_str().expect("an id"), 250_000);
+        let Some(python) = pynetdicom::python() else { return };
+        let script = repository().join("tests/interop/read_picture.py");
+        let said = succeed(python, &[script.to_str().expect("UTF-8"), &path]);
+        let read: Value = serde_json::from_str(&said).expect("JSON");
+        assert_eq!(read["image_type"], json!(["DERIVED", "SECONDARY"]));
+        assert_eq!(read["shape"].as_array().map(Vec::len), Some(3), "{read}");
+        // Grey slices with a tint: neither black nor without colour.
+        assert!(read["mean"].as_f64().is_some_and(|mean| mean > 10.0), "{read}");
+        assert!(read["tinted"].as_f64().is_some_and(|share| share > 0.001), "{read}");
     }
     // The other archive does not answer, and is waited for.
     let dead = queue(clinic.daemon.web, "DEAD");
     assert_eq!((&dead["sent"], &dead["dead"]), (&json!(0), &json!(0)), "{dead}");
-    assert_eq!(dead["waiting"], reports.len(), "{dead}");
+    assert_eq!(dead["waiting"], 2 * reports.len(), "{dead}");
 }
 
-/// dciodvfy finds no error; highdicom and pydicom read what the box says.
-fn check_report(clinic: &Clinic, orthanc: &Orthanc, id: &str, study_uid: &Value) {
-    let mut answer =
-        ureq::get(format!("{}/instances/{id}/file", orthanc.url)).call().expect("file");
-    let bytes = answer.body_mut().read_to_vec().expect("bytes");
-    assert!(bytes.len() < 100_000, "{} bytes", bytes.len());
-    let path = clinic.folder.path().join("report.dcm");
+/// An object that Orthanc holds, as a file; it is small, and dciodvfy finds no error in it.
+fn fetch(clinic: &Clinic, orthanc: &Orthanc, id: &str, most_bytes: usize) -> String {
+    let url = format!("{}/instances/{id}/file", orthanc.url);
+    let bytes = ureq::get(url).call().expect("file").body_mut().read_to_vec().expect("bytes");
+    assert!(bytes.len() < most_bytes, "{} bytes", bytes.len());
+    let path = clinic.folder.path().join(format!("{id}.dcm"));
     fs::write(&path, bytes).expect("a file");
-    let path = path.to_str().expect("UTF-8");
-
+    let path = path.to_str().expect("UTF-8").to_owned();
     if available("dciodvfy", Command::new("sh").args(["-c", "command -v dciodvfy"])) {
-        let said = run("dciodvfy", &[path]);
+        let said = run("dciodvfy", &[&path]);
         let said = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
         let errors: Vec<_> = said.lines().filter(|line| line.starts_with("Error")).collect();
-        assert!(errors.is_empty(), "{said}");
+        assert!(errors.is_empty(), "{errors:#?}");
     }
+    path
+}
+
+/// highdicom and pydicom read what the box says.
+fn check_report(clinic: &Clinic, orthanc: &Orthanc, id: &str, study_uid: &Value) {
+    let path = fetch(clinic, orthanc, id, 100_000);
     let Some(python) = pynetdicom::python() else { return };
     let script = repository().join("tests/interop/read_report.py");
-    let read = succeed(python, &[script.to_str().expect("UTF-8"), path]);
+    let read = succeed(python, &[script.to_str().expect("UTF-8"), &path]);
     let read: Value = serde_json::from_str(&read).expect("JSON");
     assert_eq!((&read["class"], &read["study"]), (&json!(REPORT), study_uid));
     assert_eq!(read["flags"], json!(["PRELIMINARY", "UNVERIFIED", "COMPLETE"]));
@@ -154,10 +175,10 @@ fn results_survive_kills_and_arrive_once() {
         daemon.kill().expect("a daemon that runs");
         daemon = launch.start().expect("a daemon that starts");
     }
-    eventually("six results", || {
+    eventually("six reports and pictures", || {
         let queue = queue(daemon.web, AE);
-        (queue["sent"] == 6 && queue["waiting"] == 0).then_some(())
+        (queue["sent"] == 12 && queue["waiting"] == 0).then_some(())
     });
-    assert_eq!(stored_instances(&pacs.launch.data()).len(), 6);
+    assert_eq!(stored_instances(&pacs.launch.data()).len(), 12);
     assert_eq!(pacs.quarantined(), 0, "other bytes under the same UID");
 }

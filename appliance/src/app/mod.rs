@@ -436,6 +436,7 @@ fn analysis_config(config: &Config, program: PathBuf) -> task::Config {
         start_limit: Duration::from_secs(settings.start_limit_s),
         study_limit: Duration::from_secs(settings.study_limit_s),
         deaths: i64::from(settings.deaths),
+        lime_samples: settings.lime_samples as usize,
         gpu_pause: Duration::from_secs(settings.gpu_pause_s),
         program,
         data: config.settings.data.folder.clone(),

@@ -21,6 +21,19 @@ pub struct Order {
     pub context: String,
     /// Result of an earlier run with another context, whose tokens may be used again.
     pub earlier: Option<Box<TriageResult>>,
+    /// Explain a score of the study, instead of only giving it.
+    pub explain: Option<Explain>,
+}
+
+/// What to explain.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Explain {
+    /// A diagnosis.
+    pub finding: String,
+    /// Perturbed inputs.
+    pub samples: usize,
+    /// Folder for the pictures.
+    pub out: PathBuf,
 }
 
 /// From the worker.

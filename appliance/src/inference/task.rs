@@ -14,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 use super::Outcome;
 use super::envelope::{outside, outside_by_series};
 use super::process::{Reply, StartError, Worker};
-use super::protocol::{Order, Ready};
+use super::protocol::{Explain, Order, Ready};
 use super::result::TriageResult;
 use crate::fault::chain;
 use crate::store::events::Level;
+use crate::store::explanations::ExplanationJob;
 use crate::store::jobs::{Finished, Job};
 use crate::store::models::{Mode, Model};
 use crate::store::{Store, StoreError};
@@ -48,6 +49,8 @@ pub struct Config {
     pub study_limit: Duration,
     /// Deaths of the worker after which a study is given up.
     pub deaths: i64,
+    /// Perturbed inputs of an explanation; 0 explains nothing.
+    pub lime_samples: usize,
     /// Time on the CPU after the graphics card failed.
     pub gpu_pause: Duration,
     /// The program to start as a worker: this one.
@@ -132,8 +135,8 @@ impl Analysis {
         }
     }
 
-    /// Does one piece of work, if there is any: studies for the assisting model first, then those
-    /// for shadows.
+    /// Does one piece of work, if there is any: studies for the assisting model first, then
+    /// explanations of what it found, then studies for shadows.
     async fn activate(&mut self, shutdown: &CancellationToken) -> Result<bool, StoreError> {
         let models = block_in_place(|| self.store.models())?;
         let assistant = models.iter().find(|m| m.mode == Mode::Assist && m.in_force());
@@ -142,6 +145,12 @@ impl Analysis {
                 Some(model) => self.work(&job, model, shutdown).await?,
                 None => self.without_model(&job, &models)?,
             }
+            return Ok(true);
+        }
+        if let Some(model) = assistant.filter(|_| self.config.lime_samples > 0)
+            && let Some(job) = block_in_place(|| self.store.next_explanation(&model.digest))?
+        {
+            self.explain(&job, model, shutdown).await?;
             return Ok(true);
         }
         for model in models.iter().filter(|m| m.mode == Mode::Shadow && m.in_force()) {
@@ -249,11 +258,7 @@ impl Analysis {
         }
         let order = self.order(job, model);
         let limit = self.config.study_limit;
-        let (store, digest) = (Arc::clone(&self.store), model.digest.clone());
-        let in_force = move || {
-            let models = block_in_place(|| store.models());
-            models.is_ok_and(|models| models.iter().any(|m| m.digest == digest && m.in_force()))
-        };
+        let in_force = self.in_force(model);
         let Some(worker) = self.worker.as_mut() else { return Ended::Stopped };
         let reply = worker.carry_out(&order, limit, in_force, shutdown).await;
         match reply {
@@ -270,6 +275,61 @@ impl Analysis {
         }
     }
 
+    /// Whether a model may still be used, asked while it works.
+    fn in_force(&self, model: &Model) -> impl Fn() -> bool + use<> {
+        let (store, digest) = (Arc::clone(&self.store), model.digest.clone());
+        move || {
+            let models = block_in_place(|| store.models());
+            models.is_ok_and(|models| models.iter().any(|m| m.digest == digest && m.in_force()))
+        }
+    }
+
+    /// Explains one finding. A failure is stored like a success: it would be the same again.
+    async fn explain(
+        &mut self,
+        job: &ExplanationJob,
+        model: &Model,
+        shutdown: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        self.say("explaining a finding", Some(job.study_id));
+        let ready = match self.worker(model, shutdown).await {
+            Ok(worker) => worker.ready().clone(),
+            Err(StartError::Stopped) => return Ok(()),
+            Err(error) => {
+                return block_in_place(|| self.store.explained(job, Err(chain(&error))));
+            }
+        };
+        let order = Order {
+            folder: self.config.data.join("archive").join(&job.folder),
+            tokens: PathBuf::new(),
+            context: job.context.clone(),
+            earlier: None,
+            explain: Some(Explain {
+                finding: job.finding.clone(),
+                samples: self.config.lime_samples,
+                out: self.config.data.join("explanations").join(job.inference_id.to_string()),
+            }),
+        };
+        let (limit, in_force) = (self.config.study_limit, self.in_force(model));
+        let Some(worker) = self.worker.as_mut() else { return Ok(()) };
+        let outcome = match worker.carry_out(&order, limit, in_force, shutdown).await {
+            Reply::Done(result) => match result.explanation {
+                Some(explanation) => Ok(serde_json::to_string(&explanation).unwrap_or_default()),
+                None => Err("the worker explained nothing".to_owned()),
+            },
+            Reply::Failed(reason) => Err(reason),
+            Reply::Died(reason) => {
+                self.drop_worker(&ready, &reason).await;
+                Err(reason)
+            }
+            Reply::Stopped => {
+                self.drop_worker_quietly().await;
+                return Ok(());
+            }
+        };
+        block_in_place(|| self.store.explained(job, outcome))
+    }
+
     fn order(&self, job: &Job, model: &Model) -> Order {
         let short = model.digest.get(..16).unwrap_or(&model.digest);
         let tokens = format!("{}-{}-{short}.safetensors", job.study_id, job.generation);
@@ -279,6 +339,7 @@ impl Analysis {
             context: job.context.clone(),
             // A result of another schema is not worth an error: the study is encoded again.
             earlier: job.earlier.as_deref().and_then(|json| serde_json::from_str(json).ok()),
+            explain: None,
         }
     }
 

@@ -9,12 +9,14 @@ use std::{process, thread};
 
 use models::dicom::decoder::Decoder;
 use models::engine::input_file::{self, InputFileError};
-use models::engine::{DeviceChoice, Engine, EngineError, Precision};
+use models::engine::{DeviceChoice, Engine, EngineError, Precision, Target};
+use models::explain::lime::LimeConfig;
 use models::tokens::context;
 use models::weights::bundle::{Bundle, BundleError};
 use models::weights::manifest::HeadEntry;
 
-use super::protocol::{Answer, Order, Ready};
+use super::explain::{Request, explain_score};
+use super::protocol::{Answer, Explain, Order, Ready};
 use super::result::{Timing, TriageResult};
 use super::{InferenceError, Outcome, Progress, Triaged, run};
 use crate::fault::chain;
@@ -112,12 +114,39 @@ fn carry_out(
         return Ok(Answer::Done { result: Box::new(result) });
     }
     let progress = |_: Progress<'_>| alive();
-    let Triaged { result, input, .. } = run(&order.folder, engine, decoder, context, progress)?;
+    let mut triaged = run(&order.folder, engine, decoder, context, progress)?;
+    if let Some(wanted) = &order.explain {
+        return Ok(explain(&mut triaged, wanted, engine, decoder, alive));
+    }
+    let Triaged { result, input, .. } = triaged;
     if let Some(input) = input {
         // Tokens on disk spare time later; a study without them is encoded again.
         drop(input_file::save(&input, &order.tokens));
     }
     Ok(Answer::Done { result: Box::new(result) })
+}
+
+/// Explains a finding of a study that was scored just now.
+fn explain(
+    triaged: &mut Triaged,
+    wanted: &Explain,
+    engine: &Engine,
+    decoder: &Decoder,
+    alive: &mut dyn FnMut(),
+) -> Answer {
+    let request = Request {
+        output: Some(Target::Diagnosis(wanted.finding.clone())),
+        series: None,
+        lime: LimeConfig { samples: wanted.samples, ..LimeConfig::default() },
+        out: wanted.out.clone(),
+    };
+    match explain_score(triaged, engine, decoder, &request, |_| alive()) {
+        Ok(explanation) => {
+            triaged.result.explanation = Some(explanation);
+            Answer::Done { result: Box::new(triaged.result.clone()) }
+        }
+        Err(error) => Answer::Failed { reason: chain(&error) },
+    }
 }
 
 /// The embedding of a clinical context by the encoder that the bundle names; none when this

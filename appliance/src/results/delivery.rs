@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
-use super::{ObjectError, Objects, report};
+use super::{ObjectError, Objects};
 use crate::fault::chain;
 use crate::scp::{Destination, OpenError, Scp, SendError, Sender};
 use crate::store::deliveries::Delivery;
@@ -188,12 +188,12 @@ impl Task {
     }
 
     fn object(&self, delivery: &Delivery) -> Result<crate::scp::Outgoing, ObjectError> {
-        self.objects.report(&self.store, delivery.inference_id)
+        self.objects.of(&self.store, delivery.inference_id, delivery.kind)
     }
 
     async fn open(&self) -> Result<Sender, OpenError> {
         let titles = (self.calling.as_str(), self.called.as_str());
-        let sender = self.scp.sender(&self.destination, titles, &[report::SOP_CLASS]).await?;
+        let sender = self.scp.sender(&self.destination, titles, &super::CONTEXTS).await?;
         if self.outages.ended(&self.called) {
             self.note(Level::Info, &format!("archive {} answers again", self.called));
         }

@@ -1,5 +1,5 @@
 //! What a result is outside this box: DICOM objects in the patient's study, sent to the archives
-//! of the settings (IHE RAD AI Results; PS3.3 A.35.13, PS3.16 TID 1500).
+//! of the settings (IHE RAD AI Results). [`report`] says what was found, [`picture`] shows where.
 //!
 //! An object is built once, from the stored result and the header of an image of the study, and
 //! kept as a file until it is sent, so that an object that is sent twice is twice the same: its
@@ -8,22 +8,35 @@
 mod content;
 pub mod delivery;
 mod identity;
+pub mod picture;
 pub mod report;
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use models::dicom::parse::{ParseError, read_header};
+use dicom_core::VR;
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use jiff::Timestamp;
+use models::dicom::parse::{DataSet, ParseError, read_header};
+use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
-use crate::archive::{folder_name, meta};
-use crate::inference::TriageResult;
+use crate::archive::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, folder_name, meta};
+use crate::inference::explain::ExplanationInfo;
 use crate::scp::Outgoing;
-use crate::store::deliveries::ResultToSend;
+use crate::store::deliveries::{Kind, ResultToSend};
 use crate::store::{Store, StoreError};
-use crate::triage::Assessment;
-use report::{Report, ReportError};
+use content::put;
+use picture::{Picture, PictureError};
+use report::Report;
+
+/// SOP class and transfer syntax of reports and of pictures.
+const CONTEXTS: [(&str, &str); 2] = [
+    (uids::COMPREHENSIVE3_DSR_STORAGE, uids::EXPLICIT_VR_LITTLE_ENDIAN),
+    (uids::SECONDARY_CAPTURE_IMAGE_STORAGE, uids::JPEG_BASELINE8_BIT),
+];
 
 /// Why there is no object.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +63,11 @@ pub enum ObjectError {
     #[error("the image that says whose result it is belongs to another study")]
     OtherStudy,
     /// The object cannot be written as DICOM.
-    #[error("the structured report cannot be written")]
-    Report(#[from] ReportError),
+    #[error("the object cannot be written")]
+    Write(#[from] WriteError),
+    /// The picture cannot be used.
+    #[error("the picture of the explanation cannot be used")]
+    Picture(#[from] PictureError),
     /// The disk.
     #[error("the file {path} cannot be kept")]
     File {
@@ -73,70 +89,162 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// The structured report of a result: from its file, or made now.
+    /// The object of this kind for a result: from its file, or made now.
     ///
     /// # Errors
     ///
     /// When it can be neither read nor made.
-    pub fn report(&self, store: &Store, inference_id: i64) -> Result<Outgoing, ObjectError> {
+    pub fn of(
+        &self,
+        store: &Store,
+        inference_id: i64,
+        kind: Kind,
+    ) -> Result<Outgoing, ObjectError> {
         let epoch = store.epoch()?;
-        let sop_instance = uid(&[&epoch, "report", &inference_id.to_string()]);
-        let path = self.folder.join(format!("{}.dcm", folder_name(&sop_instance)));
+        let (word, [sop_class, transfer_syntax]) = match kind {
+            Kind::Report => ("report", [CONTEXTS[0].0, CONTEXTS[0].1]),
+            Kind::Picture => ("picture", [CONTEXTS[1].0, CONTEXTS[1].1]),
+        };
+        let sop_instance = uid(&[&epoch, word, &inference_id.to_string()]);
+        let path = self.path(&sop_instance);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(_) => {
                 let found = store.result_to_send(inference_id)?;
-                let series = uid(&[&epoch, "report series", &found.study_uid]);
-                let bytes = self.build(&found, [&epoch, &series, &sop_instance], inference_id)?;
+                let series = uid(&[&epoch, word, "series", &found.study_uid]);
+                let uids = [epoch.as_str(), &series, &sop_instance];
+                let bytes = self.build(store, &found, kind, uids, inference_id)?;
                 keep(&path, &bytes).map_err(|source| ObjectError::File { path, source })?;
                 bytes
             }
         };
         let data_at = meta::read(&bytes).map_or(0, |meta| meta.data_at);
         Ok(Outgoing {
-            sop_class: report::SOP_CLASS.to_owned(),
+            sop_class: sop_class.to_owned(),
             sop_instance,
+            transfer_syntax: transfer_syntax.to_owned(),
             data_set: bytes.get(data_at..).unwrap_or_default().to_vec(),
         })
     }
 
+    fn path(&self, sop_instance: &str) -> PathBuf {
+        self.folder.join(format!("{}.dcm", folder_name(sop_instance)))
+    }
+
     /// Forgets the file of an object that every archive has.
     pub fn forget(&self, object: &Outgoing) {
-        let path = self.folder.join(format!("{}.dcm", folder_name(&object.sop_instance)));
         // A file that stays takes a few kilobytes and is used when it is asked for again.
-        drop(fs::remove_file(path));
+        drop(fs::remove_file(self.path(&object.sop_instance)));
     }
 
     fn build(
         &self,
+        store: &Store,
         found: &ResultToSend,
+        kind: Kind,
         [epoch, series_uid, sop_uid]: [&str; 3],
-        inference_id: i64,
+        number: i64,
     ) -> Result<Vec<u8>, ObjectError> {
-        let stored = |what| move |source| ObjectError::Stored { what, source };
-        let result: TriageResult = serde_json::from_str(&found.result).map_err(stored("result"))?;
-        let assessment: Assessment =
-            serde_json::from_str(&found.assessment).map_err(stored("assessment"))?;
         let image = found.image.as_ref().ok_or(ObjectError::NoImage)?;
         let image = read_header(&self.archive.join(image))?;
         if identity::study_uid(&image.data) != found.study_uid {
             return Err(ObjectError::OtherStudy);
         }
-        let report = Report {
+        let frame = Frame {
             identity: &image.data,
-            result: &result,
-            assessment: &assessment,
-            model_digest: &found.model_digest,
-            partial: found.partial,
             finished_at: found.finished_at,
-            images: &found.images,
-            device_uid: &uid(&[epoch, "device"]),
             series_uid,
             sop_uid,
-            number: inference_id,
+            device_uid: &uid(&[epoch, "device"]),
+            number,
+        };
+        if kind == Kind::Picture {
+            let stored = store.explanation(number)?.and_then(|stored| stored.info);
+            let info: ExplanationInfo = from_json("explanation", &stored.unwrap_or_default())?;
+            return Ok(Picture { frame, info: &info }.write()?);
+        }
+        let report = Report {
+            frame,
+            result: &from_json("result", &found.result)?,
+            assessment: &from_json("assessment", &found.assessment)?,
+            model_digest: &found.model_digest,
+            partial: found.partial,
+            images: &found.images,
         };
         Ok(report.write()?)
     }
+}
+
+fn from_json<T: DeserializeOwned>(what: &'static str, json: &str) -> Result<T, ObjectError> {
+    serde_json::from_str(json).map_err(|source| ObjectError::Stored { what, source })
+}
+
+/// What all objects say of themselves.
+pub struct Frame<'a> {
+    /// Header of an image of the study.
+    pub identity: &'a DataSet,
+    /// When the result was there, box time in milliseconds.
+    pub finished_at: i64,
+    /// Series Instance UID.
+    pub series_uid: &'a str,
+    /// SOP Instance UID.
+    pub sop_uid: &'a str,
+    /// UID of this box.
+    pub device_uid: &'a str,
+    /// Instance Number.
+    pub number: i64,
+}
+
+/// Who made it, where DICOM asks for a manufacturer.
+const MANUFACTURER: &str = "Prima";
+
+impl Frame<'_> {
+    /// Identity, series, equipment and time (PS3.3 C.7.3, C.7.5, C.12.1); `series` are its
+    /// modality, number and description.
+    fn fill(&self, object: &mut InMemDicomObject, sop_class: &str, series: [&str; 3]) {
+        identity::copy(self.identity, object);
+        let time = Timestamp::from_millisecond(self.finished_at).unwrap_or_default();
+        let (date, time) =
+            (time.strftime("%Y%m%d").to_string(), time.strftime("%H%M%S").to_string());
+        let [modality, series_number, description] = series;
+        for (tag, vr, value) in [
+            (tags::SOP_CLASS_UID, VR::UI, sop_class),
+            (tags::SOP_INSTANCE_UID, VR::UI, self.sop_uid),
+            (tags::INSTANCE_CREATION_DATE, VR::DA, &date),
+            (tags::INSTANCE_CREATION_TIME, VR::TM, &time),
+            (tags::TIMEZONE_OFFSET_FROM_UTC, VR::SH, "+0000"),
+            (tags::MODALITY, VR::CS, modality),
+            (tags::SERIES_INSTANCE_UID, VR::UI, self.series_uid),
+            (tags::SERIES_NUMBER, VR::IS, series_number),
+            (tags::SERIES_DESCRIPTION, VR::LO, description),
+            (tags::MANUFACTURER, VR::LO, MANUFACTURER),
+            (tags::MANUFACTURER_MODEL_NAME, VR::LO, "Prima appliance"),
+            (tags::DEVICE_SERIAL_NUMBER, VR::LO, self.device_uid),
+            (tags::SOFTWARE_VERSIONS, VR::LO, env!("CARGO_PKG_VERSION")),
+            (tags::INSTANCE_NUMBER, VR::IS, &self.number.to_string()),
+            (tags::CONTENT_DATE, VR::DA, &date),
+            (tags::CONTENT_TIME, VR::TM, &time),
+        ] {
+            put(object, tag, vr, value);
+        }
+    }
+}
+
+/// An object cannot be written as DICOM.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WriteError(String);
+
+/// The object as a DICOM file.
+fn write(object: InMemDicomObject, transfer_syntax: &str) -> Result<Vec<u8>, WriteError> {
+    let meta = FileMetaTableBuilder::new()
+        .transfer_syntax(transfer_syntax)
+        .implementation_class_uid(IMPLEMENTATION_CLASS_UID)
+        .implementation_version_name(IMPLEMENTATION_VERSION_NAME);
+    let file = object.with_meta(meta).map_err(|error| WriteError(error.to_string()))?;
+    let mut bytes = Vec::new();
+    file.write_all(&mut bytes).map_err(|error| WriteError(error.to_string()))?;
+    Ok(bytes)
 }
 
 /// A UID that follows from these words (PS3.5 B.2): the same words, the same UID.

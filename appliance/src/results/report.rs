@@ -13,35 +13,23 @@
 //! ours: a wrong code of a clinical terminology is worse than none.
 
 use dicom_core::VR;
-use dicom_dictionary_std::{tags, uids};
-use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
-use jiff::Timestamp;
-use models::dicom::parse::DataSet;
+use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
 
 use super::content::{Code, Item, PRIVATE, Relation, put, reference, sequence};
-use super::identity;
-use crate::archive::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
+use super::{CONTEXTS, Frame, MANUFACTURER, WriteError, identity};
 use crate::inference::TriageResult;
 use crate::triage::{Assessment, Finding, Referral};
 
-/// Comprehensive 3D SR Storage.
-pub const SOP_CLASS: &str = uids::COMPREHENSIVE3_DSR_STORAGE;
 /// Series Number (0020,0011): behind those of any scanner.
 const SERIES_NUMBER: &str = "9901";
 const SERIES_DESCRIPTION: &str = "PRIMA triage (AI, preliminary)";
-/// Who made it, where DICOM asks for a manufacturer.
-const MANUFACTURER: &str = "Prima";
 const NOT_A_DEVICE: &str = "Research use; not a medical device. AI preview, not for diagnosis.";
-
-/// The object cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ReportError(String);
 
 /// What is reported on what.
 pub struct Report<'a> {
-    /// Header of an image of the study.
-    pub identity: &'a DataSet,
+    /// What all objects say.
+    pub frame: Frame<'a>,
     /// What the model said.
     pub result: &'a TriageResult,
     /// What the rules made of it.
@@ -50,95 +38,48 @@ pub struct Report<'a> {
     pub model_digest: &'a str,
     /// Announced images were missing.
     pub partial: bool,
-    /// Box time in milliseconds.
-    pub finished_at: i64,
     /// One image of each series: series, SOP class and SOP instance UIDs.
     pub images: &'a [[String; 3]],
-    /// UID of this box.
-    pub device_uid: &'a str,
-    /// Series Instance UID.
-    pub series_uid: &'a str,
-    /// SOP Instance UID.
-    pub sop_uid: &'a str,
-    /// Instance Number.
-    pub number: i64,
 }
 
 impl Report<'_> {
-    /// The DICOM file, in Explicit VR Little Endian.
+    /// The DICOM file.
     ///
     /// # Errors
     ///
     /// When a value does not fit its representation.
-    pub fn write(&self) -> Result<Vec<u8>, ReportError> {
+    pub fn write(&self) -> Result<Vec<u8>, WriteError> {
         let mut object = InMemDicomObject::new_empty();
-        identity::copy(self.identity, &mut object);
+        let (class, syntax) = CONTEXTS[0];
+        self.frame.fill(&mut object, class, ["SR", SERIES_NUMBER, SERIES_DESCRIPTION]);
         self.document(&mut object);
         for element in self.content().finish() {
             object.put(element);
         }
-        let meta = FileMetaTableBuilder::new()
-            .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN)
-            .implementation_class_uid(IMPLEMENTATION_CLASS_UID)
-            .implementation_version_name(IMPLEMENTATION_VERSION_NAME);
-        let file = object.with_meta(meta).map_err(|error| ReportError(error.to_string()))?;
-        let mut bytes = Vec::new();
-        file.write_all(&mut bytes).map_err(|error| ReportError(error.to_string()))?;
-        Ok(bytes)
+        super::write(object, syntax)
     }
 
-    /// Series, equipment and document (PS3.3 C.17.1, C.7.5, C.17.2, C.12.1).
+    /// The document as a whole (PS3.3 C.17.2).
     fn document(&self, object: &mut InMemDicomObject) {
-        let time = Timestamp::from_millisecond(self.finished_at).unwrap_or_default();
-        let (date, time) =
-            (time.strftime("%Y%m%d").to_string(), time.strftime("%H%M%S").to_string());
-        let number = self.number.to_string();
         let completion = if self.partial { "PARTIAL" } else { "COMPLETE" };
-        for (tag, vr, value) in [
-            (tags::SOP_CLASS_UID, VR::UI, SOP_CLASS),
-            (tags::SOP_INSTANCE_UID, VR::UI, self.sop_uid),
-            (tags::INSTANCE_CREATION_DATE, VR::DA, &date),
-            (tags::INSTANCE_CREATION_TIME, VR::TM, &time),
-            (tags::TIMEZONE_OFFSET_FROM_UTC, VR::SH, "+0000"),
-            (tags::MODALITY, VR::CS, "SR"),
-            (tags::SERIES_INSTANCE_UID, VR::UI, self.series_uid),
-            (tags::SERIES_NUMBER, VR::IS, SERIES_NUMBER),
-            (tags::SERIES_DESCRIPTION, VR::LO, SERIES_DESCRIPTION),
-            (tags::MANUFACTURER, VR::LO, MANUFACTURER),
-            (tags::MANUFACTURER_MODEL_NAME, VR::LO, "Prima appliance"),
-            (tags::DEVICE_SERIAL_NUMBER, VR::LO, self.device_uid),
-            (tags::SOFTWARE_VERSIONS, VR::LO, env!("CARGO_PKG_VERSION")),
-            (tags::INSTANCE_NUMBER, VR::IS, &number),
-            (tags::CONTENT_DATE, VR::DA, &date),
-            (tags::CONTENT_TIME, VR::TM, &time),
-            (tags::COMPLETION_FLAG, VR::CS, completion),
-            (tags::VERIFICATION_FLAG, VR::CS, "UNVERIFIED"),
-            (tags::PRELIMINARY_FLAG, VR::CS, "PRELIMINARY"),
-        ] {
-            put(object, tag, vr, value);
-        }
+        put(object, tags::COMPLETION_FLAG, VR::CS, completion);
+        put(object, tags::VERIFICATION_FLAG, VR::CS, "UNVERIFIED");
+        put(object, tags::PRELIMINARY_FLAG, VR::CS, "PRELIMINARY");
         sequence(object, tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE, Vec::new());
         sequence(object, tags::PERFORMED_PROCEDURE_CODE_SEQUENCE, Vec::new());
         let mut scheme = InMemDicomObject::new_empty();
         put(&mut scheme, tags::CODING_SCHEME_DESIGNATOR, VR::SH, PRIVATE);
         put(&mut scheme, tags::CODING_SCHEME_NAME, VR::ST, "Labels and rules of Prima");
         sequence(object, tags::CODING_SCHEME_IDENTIFICATION_SEQUENCE, vec![scheme]);
-        let evidence: Vec<_> = self.looked_at().map(|image| self.evidence(image)).collect();
+        let evidence: Vec<_> = self.looked_at().map(evidence).collect();
         if !evidence.is_empty() {
             let mut study = InMemDicomObject::new_empty();
-            let uid = identity::study_uid(self.identity);
+            let uid = identity::study_uid(self.frame.identity);
             put(&mut study, tags::STUDY_INSTANCE_UID, VR::UI, &uid);
             sequence(&mut study, tags::REFERENCED_SERIES_SEQUENCE, evidence);
             let tag = tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE;
             sequence(object, tag, vec![study]);
         }
-    }
-
-    fn evidence(&self, [series, class, instance]: &[String; 3]) -> InMemDicomObject {
-        let mut item = InMemDicomObject::new_empty();
-        put(&mut item, tags::SERIES_INSTANCE_UID, VR::UI, series);
-        sequence(&mut item, tags::REFERENCED_SOP_SEQUENCE, vec![reference(class, instance)]);
-        item
     }
 
     /// Images of the series that the model read, each series once.
@@ -162,7 +103,11 @@ impl Report<'_> {
                     &Code::dcm("121005", "Observer Type"),
                     &Code::dcm("121007", "Device"),
                 ),
-                Item::uid(Context, &Code::dcm("121012", "Device Observer UID"), self.device_uid),
+                Item::uid(
+                    Context,
+                    &Code::dcm("121012", "Device Observer UID"),
+                    self.frame.device_uid,
+                ),
                 Item::text(
                     Context,
                     &Code::dcm("121014", "Device Observer Manufacturer"),
@@ -209,7 +154,7 @@ impl Report<'_> {
             .probability
             .map(|value| Item::number(&Code::dcm("122157", "Probability"), value));
         let margin = Code::private("margin", "Model output minus its threshold");
-        let tracking = super::uid(&[self.sop_uid, &finding.label]);
+        let tracking = super::uid(&[self.frame.sop_uid, &finding.label]);
         Item::container(&Code::dcm("125007", "Measurement Group"))
             .template("1501")
             .with([
@@ -277,6 +222,14 @@ impl Report<'_> {
             .with(self.assessment.referrals.iter().flat_map(referral))
             .with([text(&comment, &self.result.model.statement), text(&comment, NOT_A_DEVICE)])
     }
+}
+
+/// An image in the evidence of a document (PS3.3 C.17.2.1).
+fn evidence([series, class, instance]: &[String; 3]) -> InMemDicomObject {
+    let mut item = InMemDicomObject::new_empty();
+    put(&mut item, tags::SERIES_INSTANCE_UID, VR::UI, series);
+    sequence(&mut item, tags::REFERENCED_SOP_SEQUENCE, vec![reference(class, instance)]);
+    item
 }
 
 /// A service, and one sentence why.

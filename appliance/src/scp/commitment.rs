@@ -292,7 +292,7 @@ async fn deliver(shared: &Shared, asked: &Commitment) -> Result<u16, Undelivered
     let proposal = Proposal {
         calling: &asked.called,
         called: &asked.requester,
-        classes: &[class],
+        contexts: &[(class, &[uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN])],
         roles: vec![UserVariableItem::ScuScpRoleSelectionSubItem(class.to_owned(), role)],
     };
     let mut association = Requestor::open(shared, destination, proposal).await?;

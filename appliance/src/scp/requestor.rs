@@ -3,7 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{
     AssociationAC, AssociationRQ, Pdu, PresentationContextProposed,
     PresentationContextResultReason, UserVariableItem, read_pdu, write_pdu,
@@ -54,8 +53,8 @@ pub enum OpenError {
 pub(super) struct Proposal<'a> {
     pub(super) calling: &'a str,
     pub(super) called: &'a str,
-    /// SOP classes; each becomes a context for Explicit and Implicit VR Little Endian.
-    pub(super) classes: &'a [&'a str],
+    /// A context each: SOP class and transfer syntaxes.
+    pub(super) contexts: &'a [(&'a str, &'a [&'a str])],
     /// Roles other than SCU.
     pub(super) roles: Vec<UserVariableItem>,
 }
@@ -64,6 +63,7 @@ pub(super) struct Proposal<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Accepted {
     pub(super) id: u8,
+    pub(super) class: String,
     pub(super) transfer_syntax: String,
 }
 
@@ -156,10 +156,8 @@ async fn associate(
     let rejected = |why: String| OpenError::Rejected(why);
     // Context ids are odd (PS3.8 9.3.2.2).
     let ids = (1_u8..=u8::MAX).step_by(2);
-    let contexts = proposal.classes.iter().zip(ids.clone()).map(|(&class, id)| {
-        let transfer_syntaxes = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN]
-            .map(str::to_owned)
-            .to_vec();
+    let contexts = proposal.contexts.iter().zip(ids.clone()).map(|(&(class, syntaxes), id)| {
+        let transfer_syntaxes = syntaxes.iter().map(|&syntax| syntax.to_owned()).collect();
         PresentationContextProposed { id, abstract_syntax: class.to_owned(), transfer_syntaxes }
     });
     let mut user_variables = vec![
@@ -190,13 +188,13 @@ async fn associate(
         _ => return Err(rejected(format!("PDU of type {kind}"))),
     };
     let AssociationAC { presentation_contexts, user_variables, .. } = answer;
-    let accepted = |id: u8| {
+    let accepted = |(id, &(class, _)): (u8, &(&str, _))| {
         let context = presentation_contexts
             .iter()
             .find(|c| c.id == id && c.reason == PresentationContextResultReason::Acceptance)?;
         let transfer_syntax = context.transfer_syntax.trim_matches(['\0', ' ']).to_owned();
-        Some(Accepted { id, transfer_syntax })
+        Some(Accepted { id, class: class.to_owned(), transfer_syntax })
     };
-    let contexts = ids.take(proposal.classes.len()).map(accepted).collect();
+    let contexts = ids.zip(proposal.contexts).map(accepted).collect();
     Ok(Requestor { wire, contexts, max_pdu: peer_max_pdu(&user_variables) })
 }

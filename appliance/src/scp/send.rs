@@ -1,10 +1,8 @@
 //! C-STORE as SCU (PS3.4 B): objects of ours to an archive, on one association.
 
-use dicom_dictionary_std::uids;
-
 use super::dimse::{self, Value, WITH_DATA_SET, element, field};
 use super::pdu::p_data;
-use super::requestor::{OpenError, Proposal, Requestor};
+use super::requestor::{Accepted, OpenError, Proposal, Requestor};
 use super::{Destination, Scp, status};
 use crate::fault::chain;
 
@@ -18,7 +16,9 @@ pub struct Outgoing {
     pub sop_class: String,
     /// SOP Instance UID.
     pub sop_instance: String,
-    /// In Explicit VR Little Endian.
+    /// Transfer Syntax UID.
+    pub transfer_syntax: String,
+    /// In this transfer syntax.
     pub data_set: Vec<u8>,
 }
 
@@ -28,9 +28,14 @@ pub enum SendError {
     /// The association broke, so that nothing is known: the object may have arrived.
     #[error("the association failed while the object was sent: {0}")]
     Broken(String),
-    /// The peer stores no such objects, or not in Explicit VR Little Endian.
-    #[error("it does not store objects of class {0} in Explicit VR Little Endian")]
-    NotOffered(String),
+    /// The peer stores no such objects, or not in this transfer syntax.
+    #[error("it does not store objects of class {class} in transfer syntax {syntax}")]
+    NotOffered {
+        /// SOP Class UID.
+        class: String,
+        /// Transfer Syntax UID.
+        syntax: String,
+    },
     /// The peer refused it.
     #[error("it refused the object with status {status:04X}H{}", said(.comment))]
     Refused {
@@ -48,13 +53,13 @@ fn said(comment: &str) -> String {
 /// An association for storing.
 pub struct Sender {
     association: Requestor,
-    classes: Vec<String>,
     message_id: u16,
     idle: std::time::Duration,
 }
 
 impl Scp {
-    /// Opens an association from `calling` to `called` for objects of these classes.
+    /// Opens an association from `calling` to `called` for objects of these classes, each with
+    /// its transfer syntax.
     ///
     /// # Errors
     ///
@@ -63,13 +68,15 @@ impl Scp {
         &self,
         destination: &Destination,
         (calling, called): (&str, &str),
-        classes: &[&str],
+        contexts: &[(&str, &str)],
     ) -> Result<Sender, OpenError> {
-        let proposal = Proposal { calling, called, classes, roles: Vec::new() };
+        let contexts: Vec<(&str, [&str; 1])> =
+            contexts.iter().map(|&(class, syntax)| (class, [syntax])).collect();
+        let contexts: Vec<(&str, &[&str])> =
+            contexts.iter().map(|(class, syntax)| (*class, &syntax[..])).collect();
+        let proposal = Proposal { calling, called, contexts: &contexts, roles: Vec::new() };
         let association = Requestor::open(&self.shared, destination, proposal).await?;
-        let classes = classes.iter().map(|&class| class.to_owned()).collect();
-        let idle = self.shared.config.limits.idle;
-        Ok(Sender { association, classes, message_id: 0, idle })
+        Ok(Sender { association, message_id: 0, idle: self.shared.config.limits.idle })
     }
 }
 
@@ -81,11 +88,13 @@ impl Sender {
     ///
     /// When the peer did not store it, or nothing is known.
     pub async fn store(&mut self, object: &Outgoing) -> Result<(), SendError> {
-        let place = self.classes.iter().position(|class| *class == object.sop_class);
-        let context = place
-            .and_then(|at| self.association.contexts.get(at)?.as_ref())
-            .filter(|context| context.transfer_syntax == uids::EXPLICIT_VR_LITTLE_ENDIAN)
-            .ok_or_else(|| SendError::NotOffered(object.sop_class.clone()))?;
+        let fits = |context: &&Accepted| {
+            context.class == object.sop_class && context.transfer_syntax == object.transfer_syntax
+        };
+        let context = self.association.contexts.iter().flatten().find(fits).ok_or_else(|| {
+            let (class, syntax) = (object.sop_class.clone(), object.transfer_syntax.clone());
+            SendError::NotOffered { class, syntax }
+        })?;
         self.message_id = self.message_id.wrapping_add(1);
         let command = dimse::encode(&[
             (element::AFFECTED_CLASS, Value::Uid(&object.sop_class)),

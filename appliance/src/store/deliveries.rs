@@ -9,6 +9,15 @@ use serde_json::json;
 use super::audit::{self, Entry};
 use super::{Store, StoreError};
 
+/// What of a result is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The structured report.
+    Report,
+    /// The picture of its explanation.
+    Picture,
+}
+
 /// A result for an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
@@ -18,6 +27,8 @@ pub struct Delivery {
     pub study_id: i64,
     /// Row of the result.
     pub inference_id: i64,
+    /// What of it.
+    pub kind: Kind,
     /// Refusals so far.
     pub attempts: u32,
 }
@@ -67,6 +78,8 @@ pub struct DeliveryView {
     pub study_id: i64,
     /// AE title of the archive.
     pub destination: String,
+    /// `report` or `picture`.
+    pub kind: String,
     /// `waiting`, `sending`, `sent`, `withdrawn` or `dead`.
     pub state: String,
     /// Refusals so far.
@@ -141,6 +154,7 @@ impl Store {
                     id: row.get(0)?,
                     study_id: row.get(1)?,
                     inference_id: row.get(2)?,
+                    kind: if row.get(4)? { Kind::Picture } else { Kind::Report },
                     attempts: row.get(3)?,
                 })
             });
@@ -193,7 +207,7 @@ impl Store {
         })
     }
 
-    /// The archive has it; `true` when no archive waits for this result any more.
+    /// The archive has it; `true` when no archive waits for this object any more.
     ///
     /// # Errors
     ///
@@ -217,10 +231,11 @@ impl Store {
             };
             audit::append(tx, self.clock(), &entry)?;
             let mut query = tx.prepare_cached(
-                "SELECT NOT EXISTS (SELECT 1 FROM delivery WHERE study_id = ? AND inference_id = ?
-                                    AND state NOT IN ('sent', 'withdrawn'))",
+                "SELECT NOT EXISTS (SELECT 1 FROM delivery d JOIN delivery this ON this.id = ?
+                    WHERE d.study_id = this.study_id AND d.inference_id = this.inference_id
+                      AND d.kind = this.kind AND d.state NOT IN ('sent', 'withdrawn'))",
             )?;
-            Ok(query.query_row((delivery.study_id, delivery.inference_id), |row| row.get(0))?)
+            Ok(query.query_row([delivery.id], |row| row.get(0))?)
         })
     }
 
@@ -344,7 +359,7 @@ impl Store {
     fn delivery_views(&self, which: &str, value: i64) -> Result<Vec<DeliveryView>, StoreError> {
         self.read(|db| {
             let mut query = db.prepare_cached(&format!(
-                "SELECT id, study_id, destination, state, attempts, last_error, at
+                "SELECT id, study_id, destination, state, attempts, last_error, at, kind
                  FROM delivery WHERE {which}"
             ))?;
             let rows = query.query_map([value], |row| {
@@ -352,6 +367,7 @@ impl Store {
                     id: row.get(0)?,
                     study_id: row.get(1)?,
                     destination: row.get(2)?,
+                    kind: row.get(7)?,
                     state: row.get(3)?,
                     attempts: row.get(4)?,
                     last_error: row.get(5)?,
@@ -365,19 +381,23 @@ impl Store {
 
 /// `?1` archive, `?2` now. Of a study that images come in for a later result is to be expected.
 const DUE: &str = "
-    SELECT d.id, d.study_id, d.inference_id, d.attempts
+    SELECT d.id, d.study_id, d.inference_id, d.attempts, d.kind = 'picture'
     FROM delivery d JOIN study s ON s.id = d.study_id
     WHERE d.destination = ?1 AND d.state = 'waiting' AND d.next_at <= ?2
       AND s.state = 'settled'
-    ORDER BY d.inference_id LIMIT 1";
+    ORDER BY d.inference_id, d.id LIMIT 1";
 
-/// Queues the result that a study shows now, if it says anything, for every archive.
+/// Queues the result that a study shows now, if it says anything, and the picture of its
+/// explanation, if there is one, for every archive.
 pub(in crate::store) fn queue(tx: &Transaction<'_>, study_id: i64) -> Result<(), StoreError> {
     tx.prepare_cached(
-        "INSERT INTO delivery (destination, study_id, inference_id, at)
-         SELECT n.name, s.id, r.id, r.finished_at
+        "INSERT INTO delivery (destination, study_id, inference_id, kind, at)
+         SELECT n.name, s.id, r.id, k.value, r.finished_at
          FROM study s JOIN inference r ON r.id = s.shown_inference JOIN destination n
-         WHERE s.id = ? AND r.outcome = 'analysed' AND r.finished_at >= n.since_at
+              JOIN json_each('[\"report\", \"picture\"]') k
+         WHERE s.id = ? AND (k.value = 'report' OR EXISTS
+                 (SELECT 1 FROM explanation e WHERE e.inference_id = r.id AND e.info IS NOT NULL))
+           AND r.outcome = 'analysed' AND r.finished_at >= n.since_at
          ON CONFLICT DO UPDATE SET state = 'waiting', last_error = '' WHERE state = 'withdrawn'",
     )?
     .execute([study_id])?;

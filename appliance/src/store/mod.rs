@@ -11,6 +11,7 @@ pub mod commitments;
 pub mod decisions;
 pub mod deliveries;
 pub mod events;
+pub mod explanations;
 pub mod files;
 pub mod instances;
 pub mod jobs;
@@ -38,7 +39,7 @@ const READERS: usize = 4;
 /// The schema's history, oldest first; a step that was released is never changed.
 const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0001_init.sql")),
-    M::up(include_str!("migrations/0002_deliveries.sql")),
+    M::up(include_str!("migrations/0002_results_out.sql")),
 ];
 
 /// Why the store failed.

@@ -30,6 +30,9 @@ pub enum Error {
     /// No row has this id.
     #[error("there is no study {0}")]
     NoStudy(i64),
+    /// Nothing was explained, or the file is gone.
+    #[error("study {0} has no such picture")]
+    NoPicture(i64),
     /// No result that was given up has this id.
     #[error("no delivery {0} was given up; it may have been sent again already")]
     NoDelivery(i64),
@@ -86,6 +89,7 @@ impl Error {
             Self::NoPage(_)
             | Self::NoStudy(_)
             | Self::NoDelivery(_)
+            | Self::NoPicture(_)
             | Self::NoResult { .. }
             | Self::Decision(DecisionError::NoStudy(_) | DecisionError::NoDecision(_))
             | Self::Model(ModelSwitchError::Unknown { .. }) => (StatusCode::NOT_FOUND, "not_found"),

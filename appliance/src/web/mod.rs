@@ -94,6 +94,7 @@ pub fn router(web: Web) -> Router {
     Router::new()
         .route("/", get(worklist::page))
         .route("/study/{id}", get(study::page))
+        .route("/study/{id}/picture/{place}", get(study::picture))
         .route("/study/{id}/decide", post(study::decide))
         .route("/study/{id}/undo", post(study::undo))
         .route("/study/{id}/context", post(study::context))

@@ -24,7 +24,7 @@ const PAPER: Colour = [18, 20, 24];
 const INK: Colour = [226, 228, 232];
 const FAINT_INK: Colour = [150, 156, 166];
 const OUTLINE: Colour = [84, 214, 255];
-const NOTICE: &str = "Research use only, not a medical device";
+const NOTICE: &str = "AI preview - not for diagnosis";
 
 /// One token with its place in the padded volume (`[z, y, x]`) and its LIME weight.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,6 +7,7 @@ use dicom_dictionary_std::tags;
 use models::dicom::parse::{DataSet, DicomFile, parse_bytes, read_header};
 use serde_json::json;
 
+use super::super::Frame;
 use super::super::report::Report;
 use crate::inference::TriageResult;
 use crate::triage::Assessment;
@@ -85,18 +86,20 @@ pub(super) fn stored() -> [String; 2] {
 fn written(findings: bool, partial: bool) -> DicomFile {
     let image = image();
     let report = Report {
-        identity: &image.data,
+        frame: Frame {
+            identity: &image.data,
+            finished_at: 1_795_480_260_000,
+            series_uid: "2.25.2",
+            sop_uid: "2.25.3",
+            device_uid: "2.25.1",
+            number: 12,
+        },
         result: &result(),
         assessment: &assessment(findings),
         model_digest: "0123456789abcdef0123",
         partial,
-        finished_at: 1_795_480_260_000,
         images: &[["1.5.1", "1.2.840.10008.5.1.4.1.1.4", "1.5.1.9"], ["1.5.2", "1.2", "1.5.2.9"]]
             .map(|image| image.map(str::to_owned)),
-        device_uid: "2.25.1",
-        series_uid: "2.25.2",
-        sop_uid: "2.25.3",
-        number: 12,
     };
     let bytes = report.write().unwrap();
     assert_eq!(report.write().unwrap(), bytes, "the same again");

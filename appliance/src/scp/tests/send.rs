@@ -3,8 +3,15 @@
 use super::*;
 use crate::scp::{OpenError, Outgoing, SendError};
 
+const EXPLICIT: &str = uids::EXPLICIT_VR_LITTLE_ENDIAN;
+
 fn object(sop_uid: &str, data_set: Vec<u8>) -> Outgoing {
-    Outgoing { sop_class: MR.to_owned(), sop_instance: sop_uid.to_owned(), data_set }
+    Outgoing {
+        sop_class: MR.to_owned(),
+        sop_instance: sop_uid.to_owned(),
+        transfer_syntax: EXPLICIT.to_owned(),
+        data_set,
+    }
 }
 
 fn destination(receiver: &Receiver) -> Destination {
@@ -18,7 +25,7 @@ fn objects_arrive_as_they_are() {
     let objects = [object("1.2.9", image("1.2.9", 10)), object("1.2.8", image("1.2.8", 300_000))];
     ours.block_on(async {
         let to = destination(&theirs);
-        let mut sender = ours.scp.sender(&to, ("PRIMA", "PACS"), &[MR]).await.unwrap();
+        let mut sender = ours.scp.sender(&to, ("PRIMA", "PACS"), &[(MR, EXPLICIT)]).await.unwrap();
         for object in &objects {
             sender.store(object).await.unwrap();
         }
@@ -42,18 +49,18 @@ fn what_is_not_taken() {
     }
     ours.block_on(async {
         let to = destination(&theirs);
-        let classes = [MR, "1.2.840.10008.5.1.4.1.2.2.1"];
-        let mut sender = ours.scp.sender(&to, ("PRIMA", "PACS"), &classes).await.unwrap();
+        let contexts = [(MR, EXPLICIT), ("1.2.840.10008.5.1.4.1.2.2.1", EXPLICIT)];
+        let mut sender = ours.scp.sender(&to, ("PRIMA", "PACS"), &contexts).await.unwrap();
         check(
             sender.store(&object("1.2.7", image("1.2.9", 10))).await,
             "it refused the object with status A900H (SOP Instance UID differs in command and \
              data set)",
         );
-        let other = Outgoing { sop_class: classes[1].to_owned(), ..object("1.2.7", Vec::new()) };
+        let other = Outgoing { sop_class: contexts[1].0.to_owned(), ..object("1.2.7", Vec::new()) };
         check(
             sender.store(&other).await,
-            "it does not store objects of class 1.2.840.10008.5.1.4.1.2.2.1 in Explicit VR Little \
-             Endian",
+            "it does not store objects of class 1.2.840.10008.5.1.4.1.2.2.1 in transfer syntax \
+             1.2.840.10008.1.2.1",
         );
         // The association goes on.
         sender.store(&object("1.2.9", image("1.2.9", 10))).await.unwrap();
@@ -66,10 +73,10 @@ fn nobody_there() {
     let ours = receiver(|_| ());
     ours.block_on(async {
         let to = Destination { host: "127.0.0.1".to_owned(), port: 1, tls: false };
-        let error = ours.scp.sender(&to, ("PRIMA", "PACS"), &[MR]).await.err().unwrap();
+        let error = ours.scp.sender(&to, ("PRIMA", "PACS"), &[(MR, EXPLICIT)]).await.err().unwrap();
         assert_eq!(error.to_string(), "cannot connect to 127.0.0.1:1");
         let to = Destination { tls: true, ..destination(&ours) };
-        let error = ours.scp.sender(&to, ("PRIMA", "PACS"), &[MR]).await.err().unwrap();
+        let error = ours.scp.sender(&to, ("PRIMA", "PACS"), &[(MR, EXPLICIT)]).await.err().unwrap();
         assert!(matches!(error, OpenError::NoTls), "{error}");
     });
 }

@@ -180,3 +180,32 @@ fn what_a_report_is_made_from() {
     f.sql("UPDATE study SET evicted_at = 1 WHERE id = 1");
     assert_eq!(f.store.result_to_send(1).unwrap().image, None);
 }
+
+#[test]
+fn a_picture_follows_its_report() {
+    let f = Fixture::new();
+    f.result(1, 1, "analysed");
+    assert_eq!(f.store.next_explanation("m").unwrap(), None, "nothing was found");
+    let finding = r#"'{"findings": [{"label": "stroke"}, {"label": "tumour"}]}'"#;
+    f.sql(&format!("UPDATE inference SET assessment = {finding}"));
+    let job = f.store.next_explanation("m").unwrap().unwrap();
+    assert_eq!((job.inference_id, job.finding.as_str()), (1, "stroke"));
+    assert_eq!(f.store.next_explanation("other").unwrap(), None, "another model's");
+    let report = f.next("A").unwrap();
+    f.store.explained(&job, Ok("{}".to_owned())).unwrap();
+    assert_eq!(f.store.next_explanation("m").unwrap(), None, "once is enough");
+    assert!(!f.store.delivery_sent(&report, "A").unwrap(), "B waits for the report");
+    let picture = f.next("A").unwrap();
+    assert_eq!((report.kind, picture.kind), (Kind::Report, Kind::Picture));
+    f.store.delivery_sent(&picture, "A").unwrap();
+    f.states(1, &[("A", "sent"), ("B", "waiting"), ("A", "sent"), ("B", "waiting")]);
+
+    // What cannot be explained is not tried again, and has no picture.
+    f.result(2, 1, "analysed");
+    f.sql(&format!("UPDATE inference SET assessment = {finding}"));
+    let job = f.store.next_explanation("m").unwrap().unwrap();
+    f.store.explained(&job, Err("too few tokens".to_owned())).unwrap();
+    assert_eq!(f.store.next_explanation("m").unwrap(), None);
+    assert_eq!(f.store.explanation(2).unwrap().unwrap().failed, "too few tokens");
+    f.states(2, &[("A", "waiting"), ("B", "waiting")]);
+}

@@ -1,6 +1,7 @@
 //! One study: what arrived, what the model says and how often it was right here, what readers
 //! decided, and the forms to decide.
 
+mod explanation;
 mod forms;
 mod result;
 
@@ -12,6 +13,8 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::Response;
 
+use explanation::Explanation;
+pub(super) use explanation::picture;
 pub(super) use forms::{context, decide, set_context, undo};
 pub(super) use result::stored_json;
 use result::{LeftOutView, Scores, SeriesUsed};
@@ -42,6 +45,7 @@ struct Page {
     scores: Scores,
     acuity_from: Vec<String>,
     findings: Vec<FindingView>,
+    explanation: Option<Explanation>,
     referrals: Vec<(String, String, String)>,
     rules: String,
     decisions: Vec<DecisionView>,
@@ -129,6 +133,7 @@ fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
             .flat_map(|a| a.acuity_from.iter().map(|reason| reason.text.clone()))
             .collect(),
         findings: findings(&row, &scores, &statistics, &decisions, now),
+        explanation: explanation::shown(web, id, row.inference_id)?.map(Explanation::of),
         referrals: row
             .referrals
             .iter()
@@ -297,10 +302,10 @@ fn timeline(
 
 /// Where a result went; a result that waits has not happened yet.
 fn delivered(delivery: &DeliveryView) -> Option<String> {
-    let DeliveryView { destination, state, last_error, .. } = delivery;
+    let DeliveryView { destination, kind, state, last_error, .. } = delivery;
     match state.as_str() {
-        "sent" => Some(format!("result sent to archive {destination}")),
-        "dead" => Some(format!("result not taken by archive {destination}: {last_error}")),
+        "sent" => Some(format!("{kind} sent to archive {destination}")),
+        "dead" => Some(format!("{kind} not taken by archive {destination}: {last_error}")),
         _ => None,
     }
 }

@@ -1,5 +1,13 @@
--- Results on their way to archives. A row of `delivery` is written in the transaction that makes
+-- Results beyond scores: pictures of what a finding rests on, and the way to archives. A row of `delivery` is written in the transaction that makes
 -- its result the one that is shown, so that no power cut parts them.
+
+-- What the first finding of a result rests on (LIME), or why that is not known.
+CREATE TABLE explanation (
+    inference_id INTEGER PRIMARY KEY REFERENCES inference(id) ON DELETE CASCADE,
+    finding      TEXT NOT NULL,                    -- label
+    info         TEXT,                             -- ExplanationInfo as JSON
+    failed       TEXT NOT NULL DEFAULT ''
+) STRICT;
 
 -- The archives of the settings, by AE title. A result that was there before its archive was
 -- configured is not sent.
@@ -13,6 +21,7 @@ CREATE TABLE delivery (
     destination  TEXT NOT NULL,
     study_id     INTEGER NOT NULL REFERENCES study(id) ON DELETE CASCADE,
     inference_id INTEGER NOT NULL REFERENCES inference(id) ON DELETE CASCADE,
+    kind         TEXT NOT NULL DEFAULT 'report' CHECK (kind IN ('report', 'picture')),
     -- waiting → sending → sent; back to waiting when nothing is known or it is tried again.
     -- withdrawn: another result is shown by now, or its model is killed, or the archive is gone
     -- from the settings. dead: refused too often; a person may send it again.
@@ -22,7 +31,7 @@ CREATE TABLE delivery (
     next_at      INTEGER NOT NULL DEFAULT 0,       -- not before
     last_error   TEXT NOT NULL DEFAULT '',
     at           INTEGER NOT NULL,                 -- of the latest change of state
-    UNIQUE (destination, inference_id)
+    UNIQUE (destination, inference_id, kind)
 ) STRICT;
 CREATE INDEX delivery_queue ON delivery(destination, state, inference_id);
 CREATE INDEX delivery_study ON delivery(study_id);

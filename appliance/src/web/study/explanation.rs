@@ -1,0 +1,76 @@
+//! Which places the first finding rests on, in pictures.
+
+use std::fs;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use models::labels::display_name;
+
+use super::super::{Error, Web};
+use crate::inference::explain::ExplanationInfo;
+use crate::store::explanations::StoredExplanation;
+
+/// What the page shows.
+pub(super) struct Explanation {
+    /// The finding.
+    pub(super) name: String,
+    pub(super) series: String,
+    /// How it was found, for those who want to know.
+    pub(super) how: String,
+    /// Places of the pictures in their list.
+    pub(super) pictures: Vec<usize>,
+    /// Why there are none; empty when there are.
+    pub(super) failed: String,
+}
+
+impl Explanation {
+    pub(super) fn of(stored: StoredExplanation) -> Self {
+        let info = info(&stored);
+        Self {
+            name: display_name(&stored.finding),
+            failed: match (&info, stored.failed.is_empty()) {
+                (None, true) => "it was stored by another version of this program".to_owned(),
+                _ => stored.failed,
+            },
+            series: info.as_ref().map(|info| info.series.clone()).unwrap_or_default(),
+            how: info.as_ref().map_or_else(String::new, |info| {
+                format!("LIME with {} samples, R² {:.2}", info.samples, info.r2)
+            }),
+            pictures: info.map_or_else(Vec::new, |info| (0..info.pictures.len()).collect()),
+        }
+    }
+}
+
+fn info(stored: &StoredExplanation) -> Option<ExplanationInfo> {
+    stored.info.as_deref().and_then(|json| serde_json::from_str(json).ok())
+}
+
+/// The explanation of the result that a study shows. What a killed model said is not shown.
+pub(super) fn shown(
+    web: &Web,
+    study_id: i64,
+    inference_id: Option<i64>,
+) -> Result<Option<StoredExplanation>, Error> {
+    let Some(inference_id) = inference_id else { return Ok(None) };
+    if web.store.stored_result(study_id, inference_id)?.is_none() {
+        return Ok(None);
+    }
+    Ok(web.store.explanation(inference_id)?)
+}
+
+/// `GET /study/{id}/picture/{place}`: a PNG.
+pub(in crate::web) async fn picture(
+    State(web): State<Web>,
+    path: Result<Path<(i64, usize)>, PathRejection>,
+) -> Result<Response, Error> {
+    let Path((study_id, place)) = path?;
+    let bytes = web.store(move |web| {
+        let row = web.store.worklist_row(study_id, &web.caps)?.ok_or(Error::NoStudy(study_id))?;
+        let stored = shown(web, study_id, row.inference_id)?;
+        let picture = stored.and_then(|stored| info(&stored)?.pictures.into_iter().nth(place));
+        picture.and_then(|path| fs::read(path).ok()).ok_or(Error::NoPicture(study_id))
+    });
+    Ok(([(CONTENT_TYPE, "image/png")], bytes.await?).into_response())
+}
