@@ -307,8 +307,8 @@ impl Rounds {
         let queues = self.store.delivery_queues().unwrap_or_default();
         let (outages, now) = (self.outages.now(), self.store.clock().now());
         let check = |queue: Queue| {
-            let results = |n: i64| words::count(u64::try_from(n).unwrap_or(0), "result", "results");
-            let mut said = format!("{} sent, {} waiting", results(queue.sent), queue.waiting);
+            let objects = |n: i64| words::count(u64::try_from(n).unwrap_or(0), "object", "objects");
+            let mut said = format!("{} sent, {} waiting", objects(queue.sent), queue.waiting);
             let mut verdict = Verdict::Good;
             if let Some(outage) = outages.get(&queue.destination) {
                 let age = words::span(words::between(outage.since, now));
@@ -316,7 +316,7 @@ impl Rounds {
                 verdict = Verdict::Notice;
             }
             if queue.dead > 0 {
-                said = format!("{said}; {} given up, see below", results(queue.dead));
+                said = format!("{said}; {} given up, see below", objects(queue.dead));
                 verdict = Verdict::Problem;
             }
             Check { name: format!("archive {}", queue.destination), verdict, said }

@@ -59,6 +59,24 @@ fn what_makes_no_sense_is_refused_with_the_key() {
          tight, evict, full",
     );
     check(
+        "analysis.gpu_slow_c = 95",
+        "site.toml: analysis.gpu_slow_c is 95, expected less than analysis.gpu_pause_c",
+    );
+    check("data.folder = ''", "site.toml: data.folder is \"\", expected the name of a folder");
+    check(
+        "worklist.max_wait_high_min = 500",
+        "site.toml: worklist.max_wait_*_min contradict each other",
+    );
+    check(
+        "[web]\nlisten = 'everywhere'",
+        "site.toml: web.listen is \"everywhere\", expected an address and a port, such as \
+         127.0.0.1:8042 or [::]:8042",
+    );
+}
+
+#[test]
+fn ports_and_peers_that_make_no_sense_are_refused() {
+    check(
         "dicom.tls.port = 2762",
         "site.toml: dicom.tls.certificate_file is \"\", expected a PEM file, because \
          dicom.tls.port is set",
@@ -78,10 +96,6 @@ fn what_makes_no_sense_is_refused_with_the_key() {
          dicom.tls.client_ca_file",
     );
     check(
-        "analysis.gpu_slow_c = 95",
-        "site.toml: analysis.gpu_slow_c is 95, expected less than analysis.gpu_pause_c",
-    );
-    check(
         "[[results.archives]]\nae_title='PACS'\nhost='h'\nport=0",
         "site.toml: results.archives.host is \"h\", port 0, expected a host and its port",
     );
@@ -90,15 +104,5 @@ fn what_makes_no_sense_is_refused_with_the_key() {
         &twice,
         "site.toml: results.archives.ae_title is \"PACS\", expected an AE title for each \
          archive, none twice",
-    );
-    check("data.folder = ''", "site.toml: data.folder is \"\", expected the name of a folder");
-    check(
-        "worklist.max_wait_high_min = 500",
-        "site.toml: worklist.max_wait_*_min contradict each other",
-    );
-    check(
-        "[web]\nlisten = 'everywhere'",
-        "site.toml: web.listen is \"everywhere\", expected an address and a port, such as \
-         127.0.0.1:8042 or [::]:8042",
     );
 }

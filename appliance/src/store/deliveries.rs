@@ -59,13 +59,13 @@ pub struct ResultToSend {
 pub struct Queue {
     /// AE title.
     pub destination: String,
-    /// Results that wait or are being sent.
+    /// Reports and pictures that wait or are being sent.
     pub waiting: i64,
     /// When the oldest of them was there.
     pub oldest_at: Option<i64>,
-    /// Results that it has.
+    /// Those that it has.
     pub sent: i64,
-    /// Results that were given up.
+    /// Those that were given up.
     pub dead: i64,
 }
 

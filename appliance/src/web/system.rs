@@ -142,18 +142,8 @@ fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
                 line(c.at, "", c.requester.clone(), text)
             })
             .collect(),
-        archives: web
-            .store
-            .delivery_queues()?
-            .into_iter()
-            .map(|queue| Archive { oldest: queue.oldest_at.map(|at| Moment::new(at, now)), queue })
-            .collect(),
-        undelivered: web
-            .store
-            .dead_deliveries(DEAD)?
-            .into_iter()
-            .map(|view| Undelivered { at: Moment::new(view.at, now), view })
-            .collect(),
+        archives: archives(web, now)?,
+        undelivered: undelivered(web, now)?,
         events: web
             .store
             .events(ROWS)?
@@ -166,6 +156,19 @@ fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
         now: words::utc(now),
         running: words::span(now - status.started_at),
     })
+}
+
+fn archives(web: &Web, now: i64) -> Result<Vec<Archive>, Error> {
+    let archive = |queue: Deliveries| Archive {
+        oldest: queue.oldest_at.map(|at| Moment::new(at, now)),
+        queue,
+    };
+    Ok(web.store.delivery_queues()?.into_iter().map(archive).collect())
+}
+
+fn undelivered(web: &Web, now: i64) -> Result<Vec<Undelivered>, Error> {
+    let dead = web.store.dead_deliveries(DEAD)?.into_iter();
+    Ok(dead.map(|view| Undelivered { at: Moment::new(view.at, now), view }).collect())
 }
 
 /// Worst first, and before all of them that the list itself is old.
