@@ -86,6 +86,7 @@ const MODULE_ORDER: &[(&str, &[&str])] = &[
             "results",
             "console",
             "model_install",
+            "feedback",
             "health",
             "retention",
             "audit",

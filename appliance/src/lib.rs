@@ -11,7 +11,7 @@
 //!
 //! Under them lies [`store`], which holds all state. Around them: [`health`] looks at the box,
 //! [`retention`] makes room on its disk, [`audit`] and [`doctor`] explain it to others,
-//! [`model_install`] puts models in place, [`console`] prints one result, [`config`] holds the
+//! [`model_install`] puts models in place, [`feedback`] gives readers' corrections out, [`console`] prints one result, [`config`] holds the
 //! settings and [`app`] the daemon. [`clock`], [`fault`] and [`hex`] are used by all.
 //!
 //! Research use; not a medical device.
@@ -25,6 +25,7 @@ pub mod config;
 pub mod console;
 pub mod doctor;
 pub mod fault;
+pub mod feedback;
 pub mod health;
 pub mod hex;
 pub mod import;

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tests::daemon::{Daemon, Launch};
 use tests::program;
 use tests::sender::{Association, Peer, slice};
+use trainer::stage::feedback::Feedback;
 
 /// Longest wait for anything; a loaded machine is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -286,4 +287,47 @@ fn a_typed_context_scores_again_without_encoding_again() {
     assert!(text.contains(r#""with_context":true"#), "{text}");
     assert!(!text.contains("encode patches"), "it was encoded again: {text}");
     assert!(text.contains("transformers and heads"), "{text}");
+}
+
+#[test]
+fn what_readers_corrected_is_exported_for_the_trainer() {
+    let clinic = Clinic::with_model("");
+    for study in [1, 2] {
+        clinic.send(study, 1..=8);
+    }
+    clinic.row(|_| {
+        let rows = clinic.get("worklist")["rows"].as_array().unwrap().clone();
+        rows.len() == 2 && rows.iter().all(|row| row["state"] == "settled")
+    });
+    // Each finding of study 1 is judged, the first one as right; of study 2 only one.
+    let labels = |id: i64| -> Vec<String> {
+        let study = clinic.get(&format!("studies/{id}"));
+        let findings = study["row"]["findings"].as_array().unwrap().clone();
+        findings.iter().map(|f| f["label"].as_str().unwrap().to_owned()).collect()
+    };
+    let decide = |id: i64, decision: &Value| {
+        clinic.post(&format!("studies/{id}/decisions"), decision);
+    };
+    let found = labels(1);
+    assert!(found.len() > 1 && labels(2).len() > 1, "the untrained model finds something");
+    decide(1, &json!({"kind": "agree", "finding": found[0]}));
+    for finding in &found[1..] {
+        decide(1, &json!({"kind": "disagree", "finding": finding, "reason": "not there"}));
+    }
+    decide(2, &json!({"kind": "agree", "finding": labels(2)[0]}));
+    decide(1, &json!({"kind": "reprioritise", "acuity": "low", "reason": "known"}));
+    for id in [1, 2] {
+        decide(id, &json!({"kind": "done"}));
+    }
+    let out = clinic.folder.path().join("feedback.jsonl");
+    let said = clinic.appliance(&["export-feedback", "--out", out.to_str().unwrap()]);
+    let expected = "left out: 1 study with a finding that nobody agreed or disagreed with";
+    assert!(said.contains("1 study of 2") && said.contains(expected), "{said}");
+    let text = fs::read_to_string(out).unwrap();
+    let lines: Vec<Feedback> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 1);
+    assert_eq!((&lines[0].diagnoses, lines[0].acuity.as_str()), (&vec![found[0].clone()], "low"));
+    assert!(!lines[0].embedding.is_empty() && lines[0].embedding.iter().all(|x| x.is_finite()));
+    assert!(!text.contains("2.25"), "nothing that names the study: {text}");
 }

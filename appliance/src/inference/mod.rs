@@ -111,6 +111,13 @@ pub fn run(
     Ok(Triaged { result, input: Some(input), prepared })
 }
 
+/// Name of the file with a study's tokens: of this completion, by this model.
+#[must_use]
+pub fn tokens_file(study_id: i64, generation: i64, model_digest: &str) -> String {
+    let short = model_digest.get(..16).unwrap_or(model_digest);
+    format!("{study_id}-{generation}-{short}.safetensors")
+}
+
 fn timing(stage: &str, duration: Duration) -> Timing {
     Timing { stage: stage.to_owned(), seconds: duration.as_secs_f64() }
 }

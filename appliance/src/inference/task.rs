@@ -11,11 +11,11 @@ use tokio::sync::{Notify, watch};
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
-use super::Outcome;
 use super::envelope::{outside, outside_by_series};
 use super::process::{Reply, StartError, Worker};
 use super::protocol::{Explain, Order, Ready};
 use super::result::TriageResult;
+use super::{Outcome, tokens_file};
 use crate::fault::chain;
 use crate::store::events::Level;
 use crate::store::explanations::ExplanationJob;
@@ -331,8 +331,7 @@ impl Analysis {
     }
 
     fn order(&self, job: &Job, model: &Model) -> Order {
-        let short = model.digest.get(..16).unwrap_or(&model.digest);
-        let tokens = format!("{}-{}-{short}.safetensors", job.study_id, job.generation);
+        let tokens = tokens_file(job.study_id, job.generation, &model.digest);
         Order {
             folder: self.config.data.join("archive").join(&job.folder),
             tokens: self.config.data.join("tokens").join(tokens),

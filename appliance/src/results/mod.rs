@@ -32,11 +32,12 @@ use content::put;
 use picture::{Picture, PictureError};
 use report::Report;
 
-/// SOP class and transfer syntax of reports and of pictures.
-const CONTEXTS: [(&str, &str); 2] = [
-    (uids::COMPREHENSIVE3_DSR_STORAGE, uids::EXPLICIT_VR_LITTLE_ENDIAN),
-    (uids::SECONDARY_CAPTURE_IMAGE_STORAGE, uids::JPEG_BASELINE8_BIT),
-];
+/// SOP class and transfer syntax of a report.
+const REPORT: (&str, &str) = (uids::COMPREHENSIVE3_DSR_STORAGE, uids::EXPLICIT_VR_LITTLE_ENDIAN);
+/// SOP class and transfer syntax of a picture.
+const PICTURE: (&str, &str) = (uids::SECONDARY_CAPTURE_IMAGE_STORAGE, uids::JPEG_BASELINE8_BIT);
+/// What is proposed to an archive.
+const CONTEXTS: [(&str, &[&str]); 2] = [(REPORT.0, &[REPORT.1]), (PICTURE.0, &[PICTURE.1])];
 
 /// Why there is no object.
 #[derive(Debug, thiserror::Error)]
@@ -101,9 +102,9 @@ impl Objects {
         kind: Kind,
     ) -> Result<Outgoing, ObjectError> {
         let epoch = store.epoch()?;
-        let (word, [sop_class, transfer_syntax]) = match kind {
-            Kind::Report => ("report", [CONTEXTS[0].0, CONTEXTS[0].1]),
-            Kind::Picture => ("picture", [CONTEXTS[1].0, CONTEXTS[1].1]),
+        let (word, (sop_class, transfer_syntax)) = match kind {
+            Kind::Report => ("report", REPORT),
+            Kind::Picture => ("picture", PICTURE),
         };
         let sop_instance = uid(&[&epoch, word, &inference_id.to_string()]);
         let path = self.path(&sop_instance);

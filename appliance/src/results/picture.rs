@@ -13,7 +13,7 @@ use jpeg_encoder::{ColorType, Encoder, EncodingError, SamplingFactor};
 use models::labels::display_name;
 
 use super::content::put;
-use super::{CONTEXTS, Frame, WriteError};
+use super::{Frame, PICTURE, WriteError};
 use crate::inference::explain::ExplanationInfo;
 
 /// Series Number (0020,0011): behind that of the reports.
@@ -84,7 +84,7 @@ impl Picture<'_> {
         encoder.encode(&rgb, columns, rows, ColorType::Rgb)?;
 
         let mut object = InMemDicomObject::new_empty();
-        let (class, syntax) = CONTEXTS[1];
+        let (class, syntax) = PICTURE;
         self.frame.fill(&mut object, class, ["OT", SERIES_NUMBER, SERIES_DESCRIPTION]);
         let info = self.info;
         let output = display_name(&info.output);

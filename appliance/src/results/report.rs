@@ -17,7 +17,7 @@ use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
 use super::content::{Code, Item, PRIVATE, Relation, put, reference, sequence};
-use super::{CONTEXTS, Frame, MANUFACTURER, WriteError, identity};
+use super::{Frame, MANUFACTURER, REPORT, WriteError, identity};
 use crate::inference::TriageResult;
 use crate::triage::{Assessment, Finding, Referral};
 
@@ -50,7 +50,7 @@ impl Report<'_> {
     /// When a value does not fit its representation.
     pub fn write(&self) -> Result<Vec<u8>, WriteError> {
         let mut object = InMemDicomObject::new_empty();
-        let (class, syntax) = CONTEXTS[0];
+        let (class, syntax) = REPORT;
         self.frame.fill(&mut object, class, ["SR", SERIES_NUMBER, SERIES_DESCRIPTION]);
         self.document(&mut object);
         for element in self.content().finish() {

@@ -69,7 +69,7 @@ pub(super) struct Accepted {
 
 /// An open association of ours.
 pub(super) struct Requestor {
-    pub(super) wire: Wire,
+    wire: Wire,
     /// In the order of the proposal; `None` was refused.
     pub(super) contexts: Vec<Option<Accepted>>,
     /// Longest P-DATA that the peer takes.

@@ -59,7 +59,7 @@ pub struct Sender {
 
 impl Scp {
     /// Opens an association from `calling` to `called` for objects of these classes, each with
-    /// its transfer syntax.
+    /// its transfer syntaxes.
     ///
     /// # Errors
     ///
@@ -68,13 +68,9 @@ impl Scp {
         &self,
         destination: &Destination,
         (calling, called): (&str, &str),
-        contexts: &[(&str, &str)],
+        contexts: &[(&str, &[&str])],
     ) -> Result<Sender, OpenError> {
-        let contexts: Vec<(&str, [&str; 1])> =
-            contexts.iter().map(|&(class, syntax)| (class, [syntax])).collect();
-        let contexts: Vec<(&str, &[&str])> =
-            contexts.iter().map(|(class, syntax)| (*class, &syntax[..])).collect();
-        let proposal = Proposal { calling, called, contexts: &contexts, roles: Vec::new() };
+        let proposal = Proposal { calling, called, contexts, roles: Vec::new() };
         let association = Requestor::open(&self.shared, destination, proposal).await?;
         Ok(Sender { association, message_id: 0, idle: self.shared.config.limits.idle })
     }

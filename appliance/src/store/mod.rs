@@ -12,6 +12,7 @@ pub mod decisions;
 pub mod deliveries;
 pub mod events;
 pub mod explanations;
+pub mod feedback;
 pub mod files;
 pub mod instances;
 pub mod jobs;

@@ -73,6 +73,25 @@ pub struct SeriesView {
     pub expected_instances: Option<i64>,
 }
 
+/// Another study of the same patient on this box.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Prior {
+    /// Row of the study.
+    pub id: i64,
+    /// Patient's Name, which may be spelt otherwise.
+    pub patient_name: String,
+    /// Study Date, YYYYMMDD.
+    pub study_date: String,
+    /// Study Description.
+    pub description: String,
+    /// What the rules or a reader made of it.
+    pub acuity: Option<Acuity>,
+    /// A reader was done with it.
+    pub done: bool,
+    /// Its images were deleted to make room.
+    pub evicted: bool,
+}
+
 /// One run of a model over a study, without its scores.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ResultView {
@@ -176,6 +195,39 @@ impl Store {
             let results = select.query_map([study_id], result_view)?;
             view.results = results.collect::<Result<_, _>>()?;
             Ok(Some(view))
+        })
+    }
+
+    /// Other studies with this study's Patient ID, newest first; not those whose birth date
+    /// contradicts, because Patient IDs are used again.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn priors(&self, study_id: i64, limit: usize) -> Result<Vec<Prior>, StoreError> {
+        self.read(|db| {
+            let mut select = db.prepare_cached(
+                "SELECT p.id, p.patient_name, p.study_date, p.description, p.acuity, p.done_at,
+                        p.evicted_at
+                 FROM study s JOIN study p ON p.patient_id = s.patient_id AND p.id <> s.id
+                 WHERE s.id = ? AND p.patient_id <> ''
+                   AND (p.birth_date = s.birth_date OR p.birth_date = '' OR s.birth_date = '')
+                 ORDER BY p.study_date DESC, p.study_time DESC, p.id DESC LIMIT ?",
+            )?;
+            let mut rows = select.query((study_id, limit.cast_signed()))?;
+            let mut priors = Vec::new();
+            while let Some(row) = rows.next()? {
+                priors.push(Prior {
+                    id: row.get(0)?,
+                    patient_name: row.get(1)?,
+                    study_date: row.get(2)?,
+                    description: row.get(3)?,
+                    acuity: acuity_of(row.get(4)?)?,
+                    done: row.get::<_, Option<i64>>(5)?.is_some(),
+                    evicted: row.get::<_, Option<i64>>(6)?.is_some(),
+                });
+            }
+            Ok(priors)
         })
     }
 
@@ -375,3 +427,6 @@ fn commitments(db: &Connection, limit: usize) -> Result<Vec<CommitmentView>, Sto
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
+
+#[cfg(test)]
+mod tests;

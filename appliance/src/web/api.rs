@@ -44,8 +44,13 @@ pub(super) async fn study(
     web.store(move |web| {
         let row = web.store.worklist_row(id, &web.caps)?.ok_or(Error::NoStudy(id))?;
         let view = web.store.study_view(id)?.ok_or(Error::NoStudy(id))?;
-        let decisions = web.store.decisions(id)?;
-        Ok(Json(json!({"row": row, "study": view, "decisions": decisions})))
+        Ok(Json(json!({
+            "row": row,
+            "study": view,
+            "decisions": web.store.decisions(id)?,
+            "deliveries": web.store.study_deliveries(id)?,
+            "priors": web.store.priors(id, study::PRIORS)?,
+        })))
     })
     .await
 }

@@ -10,6 +10,7 @@ mod assets;
 mod error;
 mod guard;
 mod listen;
+mod metrics;
 mod status;
 mod study;
 mod system;
@@ -103,6 +104,7 @@ pub fn router(web: Web) -> Router {
         .route("/system/deliveries/{id}", post(system::retry))
         .route("/who", get(actor::page).post(actor::set))
         .route("/healthz", get(system::healthz))
+        .route("/metrics", get(metrics::page))
         .route("/assets/{name}", get(assets::file))
         .nest("/api/v1", api)
         .fallback(|uri: Uri| async move { Error::NoPage(uri.path().to_owned()) })

@@ -555,9 +555,27 @@ async fn a_result_that_an_archive_refused_is_sent_again() {
     let delivery = appliance.web.store.begin_delivery("PACS").unwrap().unwrap();
     appliance.web.store.delivery_sent(&delivery, "PACS").unwrap();
     check(&appliance.get("/study/1").await, 200, "report sent to archive PACS");
-    let expected = [("Dr Ó", "result.retry"), ("PACS", "result.sent")];
+    let expected = [("web: Dr Ó", "result.retry"), ("PACS", "result.sent")];
     let expected = expected.map(|(actor, action)| (actor.to_owned(), action.to_owned()));
     assert!(appliance.audit().ends_with(&expected), "{:?}", appliance.audit());
+}
+
+#[tokio::test]
+async fn prior_studies_of_the_patient_are_listed() {
+    let appliance = Site::new();
+    appliance.study("A", false);
+    assert!(!appliance.get("/study/1").await.text.contains("Other studies"));
+    appliance.study("B", false);
+    appliance.analyse(None);
+    check(&appliance.get("/study/2").await, 200, "Other studies with this patient ID");
+    check(&appliance.get("/study/2").await, 200, "HIGH A, not read yet");
+    appliance.form("/study/1/decide", "kind=done").await;
+    check(&appliance.get("/study/2").await, 200, "HIGH A, read");
+    let study = appliance.get("/api/v1/studies/2").await.json();
+    assert_eq!(
+        (&study["priors"][0]["id"], study["priors"].as_array().map(Vec::len)),
+        (&Value::from(1), Some(1))
+    );
 }
 
 #[tokio::test]
@@ -607,6 +625,34 @@ async fn supervision_restarts_what_hangs_and_nothing_else() {
     let said = "PROBLEM appliance the box has not looked at itself for 1 min; what stands below is \
                 old. Restart it";
     check(&appliance.get("/system").await, 200, said);
+}
+
+#[tokio::test]
+async fn prometheus_reads_what_the_page_says() {
+    let appliance = Site::new();
+    let check = Check {
+        name: "a \"b\"\\c".to_owned(),
+        verdict: Verdict::Problem,
+        said: "said so".to_owned(),
+    };
+    appliance.status.send_modify(|status| status.checks = vec![check]);
+    appliance.web.store.set_destinations(&["PACS".to_owned()]).unwrap();
+    appliance.study("Patient", false);
+    appliance.analyse(None);
+    appliance.clock.advance(Duration::from_secs(90));
+    let answer = appliance.get("/metrics").await;
+    assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    for line in [
+        "# TYPE prima_worklist_studies gauge",
+        "prima_worklist_studies{queue=\"urgent\"} 1",
+        "prima_check{check=\"a \\\"b\\\"\\\\c\"} 2",
+        "prima_deliveries{archive=\"PACS\",state=\"waiting\"} 1",
+        "prima_oldest_delivery_seconds{archive=\"PACS\"} 90",
+        "prima_running_seconds 90",
+    ] {
+        assert!(answer.text.lines().any(|said| said == line), "{line}:\n{}", answer.text);
+    }
+    assert!(!answer.text.contains("Patient") && !answer.text.contains("MRN"), "{}", answer.text);
 }
 
 #[tokio::test]

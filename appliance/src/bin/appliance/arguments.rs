@@ -67,6 +67,15 @@ pub(crate) enum Command {
     Verify(Place),
     /// The audit log as DICOM audit messages (PS3.15 A.5), one a line.
     AuditExport(Place),
+    /// Readers' corrections for `trainer heads`: a JSON line for each study in which a reader judged
+    /// every finding of the model in use, without anything that names a patient.
+    ExportFeedback {
+        /// The file; is replaced.
+        #[arg(long)]
+        out: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Triage one study: a folder of DICOM files, sub-folders included.
     #[command(after_help = EXIT_CODES)]
     Triage(Triage),

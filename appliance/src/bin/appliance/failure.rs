@@ -6,6 +6,7 @@ use appliance::app::AppError;
 use appliance::archive::ArchiveError;
 use appliance::audit::ExportError;
 use appliance::config::ConfigError;
+use appliance::feedback::FeedbackError;
 use appliance::import::ImportError;
 use appliance::inference::InferenceError;
 use appliance::inference::explain::ExplainError;
@@ -43,6 +44,10 @@ pub(crate) enum Failure {
     Restore(#[from] BackupError),
     #[error("the audit log was not exported")]
     Export(#[from] ExportError),
+    #[error("readers' corrections were not exported")]
+    Feedback(#[from] FeedbackError),
+    #[error("no model is in use; see `appliance model --help`")]
+    NoModel,
     #[error("the queue was not simulated")]
     Simulation(#[from] SimulationError),
     #[error("the analysis process stopped")]
@@ -82,9 +87,10 @@ impl Failure {
             Self::Study(InferenceError::Study(_)) | Self::Import(_) | Self::Restore(_) => 65,
             Self::Study(InferenceError::Engine(error)) => engine_exit_code(error),
             Self::Explain(ExplainError::Engine(error)) => engine_exit_code(error),
-            Self::Explain(ExplainError::Series { .. }) | Self::Switch(_) | Self::Simulation(_) => {
-                64
-            }
+            Self::Explain(ExplainError::Series { .. })
+            | Self::Switch(_)
+            | Self::NoModel
+            | Self::Simulation(_) => 64,
             Self::Model { .. }
             | Self::Engine(_)
             | Self::Config(_)
@@ -98,6 +104,7 @@ impl Failure {
             | Self::Store(_)
             | Self::Archive(_)
             | Self::Export(_)
+            | Self::Feedback(_)
             | Self::Explain(_)
             | Self::Decoder(_)
             | Self::OwnFile(_)

@@ -23,8 +23,8 @@ use models::engine::{DeviceChoice, DeviceReport, probe};
 use arguments::{Arguments, Command};
 use failure::Failure;
 use operate::{
-    audit_export, backup, doctor, import, model, rebuild_index, restore, serve, simulate_queue,
-    verify,
+    audit_export, backup, doctor, export_feedback, import, model, rebuild_index, restore, serve,
+    simulate_queue, verify,
 };
 use triage::triage;
 
@@ -69,6 +69,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::RebuildIndex(place) => rebuild_index(&place).map(done),
         Command::Verify(place) => verify(&place),
         Command::AuditExport(place) => audit_export(&place).map(done),
+        Command::ExportFeedback { out, place } => export_feedback(&out, &place).map(done),
         Command::Triage(arguments) => triage(&arguments),
         Command::Devices => print(&devices()).map(done),
         Command::TriageWorker { model, device } => triage_worker(&model, &device).map(done),

@@ -1,17 +1,22 @@
 //! The commands that run an appliance or look after its data.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use appliance::app::{App, open_archive, open_existing_store, open_store, origin, rules};
 use appliance::audit::{Framing, export};
+use appliance::feedback;
 use appliance::import::{self as take_in, Report};
 use appliance::model_install;
 use appliance::store::Store;
 use appliance::store::audit::Entry;
 use appliance::store::models::{Mode, Model};
 use appliance::worklist::simulate::{SimulationConfig, simulate};
+use models::engine::{DeviceChoice, Engine, Precision};
+use models::weights::bundle::Bundle;
 use serde_json::json;
 
 use crate::arguments::{ModelCommand, Place, Simulate};
@@ -187,6 +192,46 @@ pub(crate) fn audit_export(place: &Place) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     export(&store, 0, &origin, Framing::Plain, &mut out)?;
     Ok(())
+}
+
+/// Readers' corrections of the model in use.
+pub(crate) fn export_feedback(out: &Path, place: &Place) -> Result<(), Failure> {
+    let config = place.load()?;
+    let store = open_existing_store(&config)?;
+    let data = &config.settings.data.folder;
+    let models = store.models()?;
+    let model = models.iter().find(|model| model.mode == Mode::Assist).ok_or(Failure::NoModel)?;
+    let folder = data.join(&model.folder);
+    let bundle = Bundle::open(&folder).map_err(|source| Failure::Model { path: folder, source })?;
+    let engine =
+        Engine::open(bundle, DeviceChoice::Cpu, Precision::Full).map_err(Failure::Engine)?;
+    let write = |source| Failure::Write { path: out.to_owned(), source };
+    let mut file = BufWriter::new(File::create(out).map_err(write)?);
+    let summary = feedback::export(&store, model, &engine, &data.join("tokens"), &mut file)?;
+    let mut said = format!(
+        "{}: {} of {}, in {}\n",
+        model.name,
+        counted(summary.written, "study", "studies"),
+        summary.written + summary.not_judged + summary.without_tokens,
+        out.display()
+    );
+    if summary.not_judged > 0 {
+        said += &format!(
+            "left out: {} with a finding that nobody agreed or disagreed with\n",
+            counted(summary.not_judged, "study", "studies")
+        );
+    }
+    if summary.without_tokens > 0 {
+        said += &format!(
+            "left out: {} whose tokens are not on this box\n",
+            counted(summary.without_tokens, "study", "studies")
+        );
+    }
+    print(&said)
+}
+
+fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// One page for the support line.

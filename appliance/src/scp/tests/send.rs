@@ -25,7 +25,8 @@ fn objects_arrive_as_they_are() {
     let objects = [object("1.2.9", image("1.2.9", 10)), object("1.2.8", image("1.2.8", 300_000))];
     ours.block_on(async {
         let to = destination(&theirs);
-        let mut sender = ours.scp.sender(&to, ("PRIMA", "PACS"), &[(MR, EXPLICIT)]).await.unwrap();
+        let mut sender =
+            ours.scp.sender(&to, ("PRIMA", "PACS"), &[(MR, &[EXPLICIT])]).await.unwrap();
         for object in &objects {
             sender.store(object).await.unwrap();
         }
@@ -49,14 +50,15 @@ fn what_is_not_taken() {
     }
     ours.block_on(async {
         let to = destination(&theirs);
-        let contexts = [(MR, EXPLICIT), ("1.2.840.10008.5.1.4.1.2.2.1", EXPLICIT)];
+        let other = "1.2.840.10008.5.1.4.1.2.2.1";
+        let contexts: [(&str, &[&str]); 2] = [(MR, &[EXPLICIT]), (other, &[EXPLICIT])];
         let mut sender = ours.scp.sender(&to, ("PRIMA", "PACS"), &contexts).await.unwrap();
         check(
             sender.store(&object("1.2.7", image("1.2.9", 10))).await,
             "it refused the object with status A900H (SOP Instance UID differs in command and \
              data set)",
         );
-        let other = Outgoing { sop_class: contexts[1].0.to_owned(), ..object("1.2.7", Vec::new()) };
+        let other = Outgoing { sop_class: other.to_owned(), ..object("1.2.7", Vec::new()) };
         check(
             sender.store(&other).await,
             "it does not store objects of class 1.2.840.10008.5.1.4.1.2.2.1 in transfer syntax \
@@ -73,10 +75,12 @@ fn nobody_there() {
     let ours = receiver(|_| ());
     ours.block_on(async {
         let to = Destination { host: "127.0.0.1".to_owned(), port: 1, tls: false };
-        let error = ours.scp.sender(&to, ("PRIMA", "PACS"), &[(MR, EXPLICIT)]).await.err().unwrap();
+        let error =
+            ours.scp.sender(&to, ("PRIMA", "PACS"), &[(MR, &[EXPLICIT])]).await.err().unwrap();
         assert_eq!(error.to_string(), "cannot connect to 127.0.0.1:1");
         let to = Destination { tls: true, ..destination(&ours) };
-        let error = ours.scp.sender(&to, ("PRIMA", "PACS"), &[(MR, EXPLICIT)]).await.err().unwrap();
+        let error =
+            ours.scp.sender(&to, ("PRIMA", "PACS"), &[(MR, &[EXPLICIT])]).await.err().unwrap();
         assert!(matches!(error, OpenError::NoTls), "{error}");
     });
 }

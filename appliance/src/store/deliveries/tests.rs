@@ -209,3 +209,28 @@ fn a_picture_follows_its_report() {
     assert_eq!(f.store.explanation(2).unwrap().unwrap().failed, "too few tokens");
     f.states(2, &[("A", "waiting"), ("B", "waiting")]);
 }
+
+#[test]
+fn a_database_of_the_first_version_is_brought_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.sqlite");
+    let mut old = rusqlite::Connection::open(&path).unwrap();
+    rusqlite_migration::Migrations::from_slice(&super::super::STEPS[..1])
+        .to_latest(&mut old)
+        .unwrap();
+    old.execute_batch(
+        "INSERT INTO study (uid, first_at, last_at, state) VALUES ('1.1', 1, 1, 'settled');
+         INSERT INTO model (digest, name, folder, mode, installed_at)
+             VALUES ('m', 'm', '', 'assist', 0);
+         INSERT INTO inference (study_id, generation, model_digest, mode, outcome, acuity, partial,
+             finished_at) VALUES (1, 1, 'm', 'assist', 'analysed', 'low', 0, 1)",
+    )
+    .unwrap();
+    drop(old);
+    let store = Store::open(&path, Arc::new(ManualClock::new(2))).unwrap();
+    store.set_destinations(&["A".to_owned()]).unwrap();
+    store.write(|tx| crate::store::decisions::recompute(tx, 1)).unwrap();
+    // The result was there before the archive.
+    assert_eq!(store.begin_delivery("A").unwrap(), None);
+    assert_eq!(store.delivery_queues().unwrap()[0].waiting, 0);
+}

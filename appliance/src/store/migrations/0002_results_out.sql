@@ -35,3 +35,6 @@ CREATE TABLE delivery (
 ) STRICT;
 CREATE INDEX delivery_queue ON delivery(destination, state, inference_id);
 CREATE INDEX delivery_study ON delivery(study_id);
+
+-- Prior studies of a patient.
+CREATE INDEX study_patient ON study(patient_id) WHERE patient_id <> '';

@@ -25,13 +25,16 @@ use super::worklist::{self, Moment, RowView};
 use super::{Error, Frame, Web, html};
 use crate::store::decisions::{DecisionRow, FindingStatistics, MAX_REASON};
 use crate::store::deliveries::DeliveryView;
-use crate::store::views::{ResultView, SeriesView, StudyView};
+use crate::store::views::{Prior, ResultView, SeriesView, StudyView};
 use crate::store::worklist::Row;
 use crate::triage::{Acuity, Assessment};
 
 /// Reasons to disagree that take one tap.
 const REASONS: [&str; 5] =
     ["not there", "known already", "artefact or motion", "normal variant", "explained otherwise"];
+
+/// Prior studies shown.
+pub(super) const PRIORS: usize = 20;
 
 #[derive(Template)]
 #[template(path = "study.html")]
@@ -58,6 +61,7 @@ struct Page {
     series_used: Vec<SeriesUsed>,
     left_out: Vec<LeftOutView>,
     arrived: Vec<SeriesView>,
+    priors: Vec<PriorView>,
     timeline: Vec<Entry>,
     results: Vec<ResultLine>,
     shown: Option<i64>,
@@ -80,6 +84,13 @@ struct DecisionView {
     actor: String,
     at: Moment,
     undone: Option<String>,
+}
+
+/// Another study of the patient.
+struct PriorView {
+    id: i64,
+    badge: Badge,
+    text: String,
 }
 
 struct Entry {
@@ -158,6 +169,7 @@ fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
         shown: stored.as_ref().map(|s| s.view.id),
         decisions: decisions.iter().rev().map(|d| decision_view(d, now)).collect(),
         arrived: view.series,
+        priors: web.store.priors(id, PRIORS)?.into_iter().map(prior_view).collect(),
         row: RowView::new(&row, now),
         scores,
         frame,
@@ -298,6 +310,22 @@ fn timeline(
     }
     entries.sort_by_key(|(at, _)| *at);
     entries.into_iter().map(|(at, text)| Entry { at: Moment::new(at, now), text }).collect()
+}
+
+fn prior_view(prior: Prior) -> PriorView {
+    let date = words::date(&prior.study_date);
+    let name = words::person_or_nothing(&prior.patient_name);
+    let state = match (prior.done, prior.evicted) {
+        (_, true) => "read; its images were deleted",
+        (true, false) => "read",
+        (false, false) => "not read yet",
+    };
+    let parts = [date.as_str(), &prior.description, &name, state];
+    PriorView {
+        id: prior.id,
+        badge: words::badge(prior.acuity),
+        text: parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// Where a result went; a result that waits has not happened yet.

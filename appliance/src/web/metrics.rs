@@ -1,0 +1,121 @@
+//! `/metrics` for Prometheus (text exposition format 0.0.4). No label carries anything of a
+//! patient: AE titles, checks and the model's name only.
+
+use std::fmt::{Display, Write as _};
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+
+use super::{Error, Verdict, Web};
+use crate::worklist::Queue;
+
+const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Answers with the present values.
+pub(super) async fn page(State(web): State<Web>) -> Result<Response, Error> {
+    let text = web.store(|web| Ok(render(web)?)).await?;
+    Ok(([(CONTENT_TYPE, FORMAT)], text).into_response())
+}
+
+/// Metrics, each with its help and type before its values.
+struct Text(String);
+
+impl Text {
+    fn gauge(&mut self, name: &str, help: &str) -> &mut Self {
+        self.begin(name, help, "gauge")
+    }
+
+    fn counter(&mut self, name: &str, help: &str) -> &mut Self {
+        self.begin(name, help, "counter")
+    }
+
+    fn begin(&mut self, name: &str, help: &str, kind: &str) -> &mut Self {
+        // Writing to a String cannot fail.
+        write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n").unwrap_or_default();
+        self
+    }
+
+    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) -> &mut Self {
+        let labels: Vec<_> =
+            labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
+        let labels = match labels.join(",") {
+            none if none.is_empty() => none,
+            some => format!("{{{some}}}"),
+        };
+        writeln!(self.0, "{name}{labels} {value}").unwrap_or_default();
+        self
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn render(web: &Web) -> Result<String, crate::store::StoreError> {
+    let now = web.now();
+    let status = web.status.borrow().clone();
+    let (counts, view) = (web.store.queue_counts("")?, web.store.box_view(0)?);
+    let mut text = Text(String::new());
+
+    let version = env!("CARGO_PKG_VERSION");
+    text.gauge("prima_info", "Version of the program.");
+    text.value("prima_info", &[("version", version)], 1);
+    text.gauge("prima_running_seconds", "Time since the daemon started.");
+    text.value("prima_running_seconds", &[], seconds(now - status.started_at));
+    text.gauge("prima_model_info", "The model that orders the worklist.");
+    if let Some(model) = &status.model {
+        let labels = [("name", model.name.as_str()), ("digest", model.digest.as_str())];
+        text.value("prima_model_info", &labels, 1);
+    }
+
+    text.gauge("prima_check", "How a check went: 0 good, 1 worth knowing, 2 somebody must act.");
+    for check in &status.checks {
+        let level = match check.verdict {
+            Verdict::Good => 0,
+            Verdict::Notice => 1,
+            Verdict::Problem => 2,
+        };
+        text.value("prima_check", &[("check", &check.name)], level);
+    }
+
+    text.gauge("prima_worklist_studies", "Studies on the worklist.");
+    for queue in Queue::ALL {
+        text.value("prima_worklist_studies", &[("queue", queue.word())], counts.of(queue));
+    }
+    text.gauge("prima_studies", "Studies that are not settled.");
+    for (state, studies) in
+        [("receiving", view.receiving), ("waiting", view.waiting), ("triaging", view.triaging)]
+    {
+        text.value("prima_studies", &[("state", state)], studies);
+    }
+    text.gauge("prima_associations", "Open DICOM associations of peers.");
+    text.value("prima_associations", &[], status.receive.associations.len());
+    text.gauge("prima_quarantined_files", "Files set aside that nobody has dealt with.");
+    text.value("prima_quarantined_files", &[], view.quarantined);
+
+    let queues = web.store.delivery_queues()?;
+    text.counter("prima_delivered_total", "Reports and pictures that an archive took.");
+    for queue in &queues {
+        text.value("prima_delivered_total", &[("archive", &queue.destination)], queue.sent);
+    }
+    text.gauge("prima_deliveries", "Reports and pictures that an archive does not have.");
+    for queue in &queues {
+        for (state, objects) in [("waiting", queue.waiting), ("dead", queue.dead)] {
+            let labels = [("archive", queue.destination.as_str()), ("state", state)];
+            text.value("prima_deliveries", &labels, objects);
+        }
+    }
+    text.gauge("prima_oldest_delivery_seconds", "Age of the oldest result that waits, else 0.");
+    for queue in &queues {
+        let age = queue.oldest_at.map_or(0, |at| now - at);
+        let labels = [("archive", queue.destination.as_str())];
+        text.value("prima_oldest_delivery_seconds", &labels, seconds(age));
+    }
+    Ok(text.0)
+}
+
+fn seconds(ms: i64) -> f64 {
+    // Exact below 285,000 years.
+    ms as f64 / 1000.0
+}
