@@ -169,7 +169,7 @@ fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
         shown: stored.as_ref().map(|s| s.view.id),
         decisions: decisions.iter().rev().map(|d| decision_view(d, now)).collect(),
         arrived: view.series,
-        priors: web.store.priors(id, PRIORS)?.into_iter().map(prior_view).collect(),
+        priors: web.store.priors(id, PRIORS)?.iter().map(prior_view).collect(),
         row: RowView::new(&row, now),
         scores,
         frame,
@@ -312,7 +312,7 @@ fn timeline(
     entries.into_iter().map(|(at, text)| Entry { at: Moment::new(at, now), text }).collect()
 }
 
-fn prior_view(prior: Prior) -> PriorView {
+fn prior_view(prior: &Prior) -> PriorView {
     let date = words::date(&prior.study_date);
     let name = words::person_or_nothing(&prior.patient_name);
     let state = match (prior.done, prior.evicted) {
