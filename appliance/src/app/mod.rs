@@ -197,6 +197,7 @@ impl App {
         });
         let archive = Arc::new(open_archive(&config, Arc::clone(&store))?);
         retention::recover(&store, archive.root())?;
+        retention::forget_derived(&store, &data)?;
         let archives = config.settings.results.archives.iter();
         store.set_destinations(&archives.map(|a| a.ae_title.clone()).collect::<Vec<_>>())?;
         let scp = scp_config(&config)?;

@@ -198,8 +198,15 @@ impl Rounds {
         let excess = space.excess(&config.disk);
         let (retention, root) = (retention::Config::default(), self.archive.root());
         let go_on = || !look.stop.is_cancelled();
-        if let Err(error) = retention::make_room(&retention, &self.store, root, excess, &go_on) {
-            self.note(Level::Error, "disk", &chain(&error));
+        let data = &self.config.settings.data.folder;
+        match retention::make_room(&retention, &self.store, root, excess, &go_on) {
+            Ok(pass) if pass.studies > 0 => {
+                if let Err(error) = retention::forget_derived(&self.store, data) {
+                    self.note(Level::Error, "disk", &chain(&error));
+                }
+            }
+            Ok(_) => {}
+            Err(error) => self.note(Level::Error, "disk", &chain(&error)),
         }
     }
 

@@ -1,8 +1,11 @@
 //! Making room on a disk that fills up, without ever deleting what somebody still needs.
 //!
 //! Only images of studies that are settled, read, answered for and synced are deleted, those read
-//! longest ago first; results, decisions and the audit log stay. Everything else is kept even
+//! longest ago first, and with them their tokens and pictures; results, decisions and the audit
+//! log stay. Everything else is kept even
 //! when the disk is full: then the archive refuses new images and the scanner keeps them.
+
+mod derived;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +24,7 @@ use crate::health::words;
 use crate::store::events::Level;
 use crate::store::retention::{EvictError, Evicted, Standing};
 use crate::store::{Store, StoreError};
+pub use derived::forget_derived;
 
 /// There is no hub to send studies to yet, so none waits for one.
 const SYNCED: bool = true;

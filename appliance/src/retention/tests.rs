@@ -223,6 +223,38 @@ fn a_power_cut_at_any_moment_is_recovered_from() {
 }
 
 #[test]
+fn tokens_and_pictures_go_with_their_images() {
+    let b = Box::new();
+    let (gone, stays) = (b.read("1.1", 10), b.read("1.2", 10));
+    b.clock.advance(48 * HOUR);
+    for study in [gone, stays] {
+        b.sql(&format!(
+            "INSERT INTO inference (study_id, generation, model_digest, mode, outcome, partial,
+               finished_at) VALUES ({study}, 7, 'm', 'assist', 'analysed', 0, 1)"
+        ));
+    }
+    let data = b.archive().parent().unwrap().to_owned();
+    assert_eq!(forget_derived(&b.store, &data).unwrap(), 0, "no folders yet");
+    let names = [
+        format!("tokens/{gone}-1-ab.safetensors"),
+        format!("tokens/{stays}-1-ab.safetensors"),
+        "tokens/other".to_owned(),
+        "explanations/1/a.png".to_owned(),
+        "explanations/2/a.png".to_owned(),
+    ];
+    for name in &names {
+        fs::create_dir_all(data.join(name).parent().unwrap()).unwrap();
+        fs::write(data.join(name), "x").unwrap();
+    }
+    assert_eq!(b.make_room(1).studies, 1);
+    assert_eq!(forget_derived(&b.store, &data).unwrap(), 2);
+    let left: Vec<bool> = names.iter().map(|name| data.join(name).exists()).collect();
+    assert_eq!(left, [false, true, true, false, true]);
+    assert!(!data.join("explanations/1").exists());
+    assert_eq!(forget_derived(&b.store, &data).unwrap(), 0);
+}
+
+#[test]
 fn images_sent_again_after_eviction_are_stored_again() {
     let b = Box::new();
     let study = b.read("1.1", 10);

@@ -194,6 +194,22 @@ impl Store {
         })
     }
 
+    /// Studies whose images were deleted, with each of their results.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn evicted_results(&self) -> Result<Vec<(i64, Option<i64>)>, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT s.id, r.id FROM study s LEFT JOIN inference r ON r.study_id = s.id
+                 WHERE s.evicted_at IS NOT NULL",
+            )?;
+            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// Bytes of the images of some studies.
     ///
     /// # Errors

@@ -28,17 +28,27 @@ pub(super) struct Explanation {
 impl Explanation {
     pub(super) fn of(stored: StoredExplanation) -> Self {
         let info = info(&stored);
+        let there = |info: &ExplanationInfo| {
+            let pictures = info.pictures.iter().enumerate();
+            pictures.filter(|(_, path)| path.exists()).map(|(place, _)| place).collect()
+        };
+        let pictures: Vec<usize> = info.as_ref().map(there).unwrap_or_default();
         Self {
             name: display_name(&stored.finding),
-            failed: match (&info, stored.failed.is_empty()) {
-                (None, true) => "it was stored by another version of this program".to_owned(),
+            failed: match &info {
+                None if stored.failed.is_empty() => {
+                    "it was stored by another version of this program".to_owned()
+                }
+                Some(_) if pictures.is_empty() => {
+                    "it was deleted with the images, to make room".to_owned()
+                }
                 _ => stored.failed,
             },
             series: info.as_ref().map(|info| info.series.clone()).unwrap_or_default(),
             how: info.as_ref().map_or_else(String::new, |info| {
                 format!("LIME with {} samples, R² {:.2}", info.samples, info.r2)
             }),
-            pictures: info.map_or_else(Vec::new, |info| (0..info.pictures.len()).collect()),
+            pictures,
         }
     }
 }
