@@ -10,7 +10,7 @@ use std::{process, thread};
 use models::dicom::decoder::Decoder;
 use models::engine::input_file::{self, InputFileError};
 use models::engine::{DeviceChoice, Engine, EngineError, Precision, Target};
-use models::explain::lime::LimeConfig;
+use models::explain::lime::{LimeConfig, Weighting};
 use models::tokens::context;
 use models::weights::bundle::{Bundle, BundleError};
 use models::weights::manifest::HeadEntry;
@@ -137,7 +137,12 @@ fn explain(
     let request = Request {
         output: Some(Target::Diagnosis(wanted.finding.clone())),
         series: None,
-        lime: LimeConfig { samples: wanted.samples, ..LimeConfig::default() },
+        lime: LimeConfig {
+            samples: wanted.samples,
+            // As `appliance triage --explain` does it; the published weights are for comparison.
+            weighting: Weighting::Locality { kernel_width: Weighting::LIME_WIDTH },
+            ..LimeConfig::default()
+        },
         out: wanted.out.clone(),
     };
     match explain_score(triaged, engine, decoder, &request, |_| alive()) {

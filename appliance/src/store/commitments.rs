@@ -200,7 +200,8 @@ impl Store {
     }
 }
 
-fn later(now: i64, by: Duration) -> i64 {
+/// Box time so much later.
+pub(in crate::store) fn later(now: i64, by: Duration) -> i64 {
     now.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
 }
 

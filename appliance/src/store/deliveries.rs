@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::audit::{self, Entry};
+use super::commitments::later;
 use super::{Store, StoreError};
 
 /// What of a result is sent.
@@ -267,13 +268,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let state = if after.is_some() { "waiting" } else { "dead" };
-        let wait = i64::try_from(after.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
+        let next_at = later(now, after.unwrap_or_default());
         self.write(|tx| {
             tx.prepare_cached(
                 "UPDATE delivery SET state = ?, attempts = attempts + 1, last_error = ?,
                         next_at = ?, at = ? WHERE id = ?",
             )?
-            .execute((state, error, now.saturating_add(wait), now, id))?;
+            .execute((state, error, next_at, now, id))?;
             Ok(())
         })
     }

@@ -1,5 +1,6 @@
--- Results beyond scores: pictures of what a finding rests on, and the way to archives. A row of `delivery` is written in the transaction that makes
--- its result the one that is shown, so that no power cut parts them.
+-- Results beyond scores: pictures of what a finding rests on, and the way to archives. A row of
+-- `delivery` is written in the transaction that makes its result the one that is shown, or its
+-- explanation known, so that no power cut parts them.
 
 -- What the first finding of a result rests on (LIME), or why that is not known.
 CREATE TABLE explanation (
