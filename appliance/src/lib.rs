@@ -11,12 +11,14 @@
 //!
 //! Under them lies [`store`], which holds all state. Around them: [`health`] looks at the box,
 //! [`retention`] makes room on its disk, [`audit`] and [`doctor`] explain it to others,
+//! [`accounts`] says who may do what,
 //! [`model_install`] puts models in place, [`feedback`] gives readers' corrections out,
 //! [`console`] prints one result, [`config`] holds the settings and [`app`] the daemon. [`clock`],
 //! [`fault`] and [`hex`] are used by all.
 //!
 //! Research use; not a medical device.
 
+pub mod accounts;
 pub mod app;
 pub mod archive;
 pub mod assembly;

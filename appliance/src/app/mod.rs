@@ -20,6 +20,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::accounts::{self, AccountError};
 use crate::archive::{self, Archive, ArchiveError};
 use crate::clock::SystemClock;
 use crate::config::{Config, Peer};
@@ -34,7 +35,7 @@ use crate::store::models::Mode;
 use crate::store::retention::EvictError;
 use crate::store::{Store, StoreError};
 use crate::triage::RulesError;
-use crate::web::{self, Web};
+use crate::web::{self, Gate, Web};
 use crate::{assembly, fault, retention};
 
 pub use lock::{Lock, drain, lock};
@@ -108,6 +109,9 @@ pub enum AppError {
     /// Nothing can be received.
     #[error("nothing can be received")]
     Scp(#[from] ScpError),
+    /// No code for the first visitor.
+    #[error("no code for the first user could be made")]
+    Setup(#[from] AccountError),
     /// The web address is taken.
     #[error(
         "the web pages cannot be shown on {address}; it must be an address of this box, with a port \
@@ -163,6 +167,8 @@ pub struct App {
     archive: Arc<Archive>,
     scp: Arc<Scp>,
     web: TcpListener,
+    /// Printed for the first visitor of a box without users.
+    setup_code: Option<String>,
     analysis: Analysis,
     analysis_status: watch::Receiver<task::Status>,
     hot: Arc<AtomicBool>,
@@ -205,6 +211,10 @@ impl App {
         let address = config.web_listen;
         let web =
             TcpListener::bind(address).await.map_err(|source| AppError::Web { address, source })?;
+        let setup_code = match store.has_no_users()? {
+            true => Some(accounts::setup_code()?),
+            false => None,
+        };
         let (status, analysis_status) = watch::channel(task::Status::default());
         let hot = Arc::new(AtomicBool::new(false));
         let analysis = Analysis::new(
@@ -220,6 +230,7 @@ impl App {
             archive,
             scp: Arc::new(scp),
             web,
+            setup_code,
             analysis,
             analysis_status,
             hot,
@@ -250,6 +261,9 @@ impl App {
             ip => ip,
         };
         text += &format!("Web    http://{}/\n", SocketAddr::new(host, web.port()));
+        if let Some(code) = &self.setup_code {
+            text += &format!("Login  no user yet: open the web page and give the code {code}\n");
+        }
         text += &format!("Data   {}\n", self.config.settings.data.folder.display());
         if let Ok(models) = self.store.models()
             && !models.iter().any(|model| model.mode == Mode::Assist && model.in_force())
@@ -303,6 +317,7 @@ impl App {
             poke,
             caps: self.config.age_caps,
             hosts: self.config.settings.web.host_names.clone().into(),
+            gate: Gate::new(self.setup_code),
         });
         let until = shutdown.clone();
         let listener = self.web;

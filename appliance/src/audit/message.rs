@@ -11,6 +11,8 @@
 //! | `commitment.*` | 110104 DICOM Instances Transferred | the scanner hands images over for good |
 //! | `retention.*` | 110105 DICOM Study Deleted | the images are gone from here |
 //! | `import` | 110107 Import | from a folder or a medium |
+//! | `login.*` | 110114 User Authentication | somebody comes or goes |
+//! | `user.*` | 110113 Security Alert, User Security Attributes Changed | its very meaning |
 //! | `association.refused` | 110113 Security Alert, Node Authentication | failed |
 //! | `model.*` | 110113 Security Alert, Software Configuration | what the box says changes |
 //! | `store.*` | 110113 Security Alert, Local Service Operation | on the whole database |
@@ -50,12 +52,16 @@ const INSTANCES_TRANSFERRED: Code = ("110104", "DCM", "DICOM Instances Transferr
 const STUDY_DELETED: Code = ("110105", "DCM", "DICOM Study Deleted");
 const IMPORT: Code = ("110107", "DCM", "Import");
 const SECURITY_ALERT: Code = ("110113", "DCM", "Security Alert");
+const USER_AUTHENTICATION: Code = ("110114", "DCM", "User Authentication");
 
 const APPLICATION_START: Code = ("110120", "DCM", "Application Start");
 const APPLICATION_STOP: Code = ("110121", "DCM", "Application Stop");
+const LOGIN: Code = ("110122", "DCM", "Login");
+const LOGOUT: Code = ("110123", "DCM", "Logout");
 const NODE_AUTHENTICATION: Code = ("110126", "DCM", "Node Authentication");
 const SOFTWARE_CONFIGURATION: Code = ("110131", "DCM", "Software Configuration");
 const RESTRICTED_FUNCTION: Code = ("110132", "DCM", "Use of Restricted Function");
+const USER_ATTRIBUTES: Code = ("110137", "DCM", "User Security Attributes Changed");
 const LOCAL_SERVICE: Code = ("110141", "DCM", "Local Service Operation Started");
 
 const APPLICATION: Code = ("110150", "DCM", "Application");
@@ -130,6 +136,13 @@ fn kind(action: &str) -> Kind {
             roles: [None, Some(DESTINATION)],
             ..plain
         },
+        ("login", verb) => Kind {
+            event: USER_AUTHENTICATION,
+            detail: Some(if verb == "out" { LOGOUT } else { LOGIN }),
+            outcome: if verb == "failure" { 4 } else { 0 },
+            ..plain
+        },
+        ("user", _) => Kind { detail: Some(USER_ATTRIBUTES), ..plain },
         ("association", _) => {
             Kind { detail: Some(NODE_AUTHENTICATION), outcome: 4, entity: true, ..plain }
         }

@@ -20,6 +20,7 @@ pub mod models;
 pub mod properties;
 pub mod quarantine;
 pub mod retention;
+pub mod users;
 pub mod views;
 pub mod worklist;
 
@@ -41,6 +42,7 @@ const READERS: usize = 4;
 const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0001_init.sql")),
     M::up(include_str!("migrations/0002_results_out.sql")),
+    M::up(include_str!("migrations/0003_users.sql")),
 ];
 
 /// Why the store failed.

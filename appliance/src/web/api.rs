@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::actor::Who;
+use super::who::Who;
 use super::worklist::Wanted;
 use super::{Error, Web, study, system};
 use crate::store::decisions::Decision;
@@ -38,12 +38,14 @@ pub(super) async fn worklist(
 /// `GET /studies/{id}`.
 pub(super) async fn study(
     State(web): State<Web>,
+    who: Who,
     id: Result<Path<i64>, PathRejection>,
 ) -> Result<Json<Value>, Error> {
     let Path(id) = id?;
     web.store(move |web| {
         let row = web.store.worklist_row(id, &web.caps)?.ok_or(Error::NoStudy(id))?;
         let view = web.store.study_view(id)?.ok_or(Error::NoStudy(id))?;
+        study::note_view(web, id, &who)?;
         Ok(Json(json!({
             "row": row,
             "study": view,

@@ -9,17 +9,24 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Request, State};
-use axum::http::{Response as HttpResponse, StatusCode};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, Method, Response as HttpResponse, StatusCode, Uri};
 use axum::middleware::Next;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde_json::json;
 
-use super::actor::Who;
+use super::who::Who;
+use super::worklist::percent_encoded;
 use super::{Frame, Web};
+use crate::accounts::AccountError;
 use crate::fault::chain;
 use crate::store::StoreError;
 use crate::store::decisions::DecisionError;
 use crate::store::models::ModelSwitchError;
+use crate::store::users::UserError;
+
+/// The word for [`Error::LogIn`].
+const LOGIN_REQUIRED: &str = "login_required";
 
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
@@ -56,9 +63,44 @@ pub enum Error {
     /// A form from another site, or a program that does not say where it comes from.
     #[error(
         "this was not sent from a page of this box; open the page again, or, from a program, send \
-         the header `Origin: http://HOST` with the host you address"
+         the header `Authorization: Bearer TOKEN`"
     )]
     Origin,
+    /// Nobody is logged in.
+    #[error(
+        "log in first; a program sends the header `Authorization: Bearer TOKEN` with a token that \
+         the users page or `appliance user token` makes"
+    )]
+    LogIn,
+    /// The password was made for once.
+    #[error("choose a password of your own first, on the page /account")]
+    NewPassword,
+    /// The role does not include it.
+    #[error("your role here is {role}, which may not {right}; ask the administrator of this box")]
+    Role {
+        /// Of whoever asked.
+        role: &'static str,
+        /// What it may not.
+        right: &'static str,
+    },
+    /// Guesses come too fast.
+    #[error("too many wrong guesses; wait {seconds} seconds and try again")]
+    Wait {
+        /// Until the next one is looked at.
+        seconds: i64,
+    },
+    /// The first visitor guessed.
+    #[error(
+        "this is not the code of this box; it was printed where `appliance serve` was started, \
+         and each start without users makes a new one"
+    )]
+    SetupCode,
+    /// The password cannot be used.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The users were not changed.
+    #[error(transparent)]
+    Users(#[from] UserError),
     /// The request does not make sense.
     #[error("{0}")]
     Request(String),
@@ -92,22 +134,36 @@ impl Error {
             | Self::NoPicture(_)
             | Self::NoResult { .. }
             | Self::Decision(DecisionError::NoStudy(_) | DecisionError::NoDecision(_))
-            | Self::Model(ModelSwitchError::Unknown { .. }) => (StatusCode::NOT_FOUND, "not_found"),
+            | Self::Model(ModelSwitchError::Unknown { .. })
+            | Self::Users(UserError::Unknown { .. } | UserError::NoToken { .. }) => {
+                (StatusCode::NOT_FOUND, "not_found")
+            }
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Host(_) => (StatusCode::MISDIRECTED_REQUEST, "unknown_host"),
             Self::Origin => (StatusCode::FORBIDDEN, "foreign_origin"),
+            Self::LogIn => (StatusCode::UNAUTHORIZED, LOGIN_REQUIRED),
+            Self::NewPassword => (StatusCode::FORBIDDEN, "password_expired"),
+            Self::Role { .. } | Self::SetupCode => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::Wait { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_guesses"),
             Self::Request(_)
-            | Self::Decision(DecisionError::NoReason | DecisionError::LongReason(_)) => {
-                (StatusCode::BAD_REQUEST, "bad_request")
-            }
+            | Self::Decision(DecisionError::NoReason | DecisionError::LongReason(_))
+            | Self::Account(AccountError::Short(_) | AccountError::Long(_) | AccountError::Name)
+            | Self::Users(UserError::Name { .. }) => (StatusCode::BAD_REQUEST, "bad_request"),
             Self::Decision(DecisionError::AlreadyUndone(_) | DecisionError::NoFinding { .. })
             | Self::Model(
                 ModelSwitchError::Ambiguous { .. }
                 | ModelSwitchError::NoEarlier
                 | ModelSwitchError::Killed { .. },
+            )
+            | Self::Users(
+                UserError::Exists { .. }
+                | UserError::LastAdmin { .. }
+                | UserError::NotFirst
+                | UserError::TokenExists { .. },
             ) => (StatusCode::CONFLICT, "conflict"),
             Self::Decision(DecisionError::Store(error))
             | Self::Model(ModelSwitchError::Store(error))
+            | Self::Users(UserError::Store(error))
             | Self::Store(error)
                 if error.is_full() =>
             {
@@ -115,6 +171,8 @@ impl Error {
             }
             Self::Decision(DecisionError::Store(_))
             | Self::Model(ModelSwitchError::Store(_))
+            | Self::Users(UserError::Store(_))
+            | Self::Account(AccountError::System(_))
             | Self::Store(_)
             | Self::Stored(_)
             | Self::Template(_)
@@ -145,6 +203,9 @@ impl IntoResponse for Error {
             _ => self.to_string(),
         };
         let mut response = status.into_response();
+        if let Self::Wait { seconds } = self {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
         response.extensions_mut().insert(Refusal { code, message });
         response
     }
@@ -201,14 +262,19 @@ struct ErrorPage {
     message: String,
 }
 
-/// Gives a failed response its body: JSON below `/api`, else a page.
-pub(super) async fn render(State(web): State<Web>, request: Request, next: Next) -> Response {
-    let uri = request.uri().clone();
-    let who = Who::of(request.headers());
+/// Gives a failed response its body: JSON below `/api`, else a page. Whoever opens a page without
+/// being logged in comes back to it after that.
+pub(super) async fn render(
+    State(web): State<Web>,
+    who: Who,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let response = next.run(request).await;
     let status = response.status();
     // An answer that says itself what is wrong, such as `/healthz`, has a type.
-    let has_body = response.headers().contains_key("content-type");
+    let has_body = response.headers().contains_key(CONTENT_TYPE);
     if !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
@@ -218,16 +284,45 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
         None => Refusal { code: "busy", message: BUSY.to_owned() },
     };
     let Refusal { code, message } = refusal;
-    if uri.path().starts_with("/api/") {
-        return (status, Json(json!({"error": {"code": code, "message": message}})))
-            .into_response();
+    if for_programs(&uri) {
+        let body = Json(json!({"error": {"code": code, "message": message}}));
+        let mut answer = (status, body).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"appliance\"");
+            answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        return with_headers(answer, response.headers());
+    }
+    if method == Method::GET && code == LOGIN_REQUIRED {
+        return to_login(&uri).into_response();
     }
     let frame = Frame::new(&web, &who, &uri, "");
     let title = status.canonical_reason().unwrap_or("Error");
-    match (ErrorPage { frame, title, message: sentence(&message) }).render() {
+    let page = ErrorPage { frame, title, message: sentence(&message) };
+    let answer = match page.render() {
         Ok(page) => (status, Html(page)).into_response(),
         Err(_) => status.into_response(),
+    };
+    with_headers(answer, response.headers())
+}
+
+/// Addresses that programs use.
+fn for_programs(uri: &Uri) -> bool {
+    uri.path().starts_with("/api/") || uri.path() == "/metrics"
+}
+
+fn to_login(uri: &Uri) -> Redirect {
+    let here = uri.path_and_query().map_or("/", |here| here.as_str());
+    let to = if here == "/" { String::new() } else { format!("?back={}", percent_encoded(here)) };
+    Redirect::to(&format!("/login{to}"))
+}
+
+/// What the refusal said in headers stays.
+fn with_headers(mut answer: Response, said: &HeaderMap) -> Response {
+    if let Some(value) = said.get(RETRY_AFTER) {
+        answer.headers_mut().insert(RETRY_AFTER, value.clone());
     }
+    answer
 }
 
 const BUSY: &str = "the box took too long to answer; try again";

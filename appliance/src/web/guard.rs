@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use axum::extract::{Request, State};
-use axum::http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
+use axum::http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, ORIGIN};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
@@ -75,11 +75,14 @@ fn is_ours(hosts: &[String], host: &Authority) -> bool {
         || hosts.iter().any(|ours| ours.eq_ignore_ascii_case(name))
 }
 
-/// `Origin` decides where it is present; browsers that leave it out say `Sec-Fetch-Site`.
+/// `Origin` decides where it is present; browsers that leave it out say `Sec-Fetch-Site`. Who says
+/// neither is a program, and comes with a token of its own, which no page elsewhere can send.
 fn same_origin(headers: &HeaderMap, host: &Authority) -> bool {
     let Some(origin) = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()) else {
-        let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
-        return matches!(site, Some(b"same-origin" | b"none"));
+        return match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
+            Some(site) => matches!(site, b"same-origin" | b"none"),
+            None => headers.contains_key(AUTHORIZATION),
+        };
     };
     let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     rest.is_some_and(|rest| rest.eq_ignore_ascii_case(host.as_str()))

@@ -2,20 +2,22 @@
 //!
 //! Everything is rendered here and works without JavaScript; nothing is loaded from elsewhere.
 //! Pages read from [`Store`] and from [`Status`], which the daemon publishes; they compute nothing.
-//! There is no login yet: whoever reaches the port may decide, under the name they give.
+//! Every page but those of logging in belongs to a right ([`Right`]), which the router asks for.
 
-mod actor;
 mod api;
 mod assets;
 mod error;
 mod guard;
 mod listen;
+mod login;
 mod metrics;
 mod status;
 mod study;
 mod system;
 #[cfg(test)]
 mod tests;
+mod users;
+mod who;
 mod words;
 mod worklist;
 
@@ -25,9 +27,9 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{StatusCode, Uri};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
@@ -36,8 +38,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 pub use error::Error;
+pub use login::Gate;
+use who::Who;
+
 pub use status::{Association, Check, ModelNow, Receive, Status, Verdict};
 
+use crate::accounts::Right;
 use crate::store::Store;
 use crate::worklist::AgeCaps;
 
@@ -59,6 +65,8 @@ pub struct Web {
     pub caps: AgeCaps,
     /// Names by which browsers may address the box, beside its IP addresses and `localhost`.
     pub hosts: Arc<[String]>,
+    /// Who may try to log in, and how often.
+    pub gate: Arc<Gate>,
 }
 
 impl Web {
@@ -82,31 +90,21 @@ impl Web {
 
 /// All pages and the API.
 pub fn router(web: Web) -> Router {
-    let api = Router::new()
-        .route("/worklist", get(api::worklist))
-        .route("/studies/{id}", get(api::study))
-        .route("/studies/{id}/results/{inference}", get(api::result))
-        .route("/studies/{id}/decisions", post(api::decide))
-        .route("/decisions/{id}/undo", post(api::undo))
-        .route("/deliveries/{id}/retry", post(api::retry))
-        .route("/studies/{id}/context", post(api::context))
-        .route("/system", get(api::system))
-        .route("/models/{digest}/mode", post(api::model_mode));
     Router::new()
-        .route("/", get(worklist::page))
-        .route("/study/{id}", get(study::page))
-        .route("/study/{id}/picture/{place}", get(study::picture))
-        .route("/study/{id}/decide", post(study::decide))
-        .route("/study/{id}/undo", post(study::undo))
-        .route("/study/{id}/context", post(study::context))
-        .route("/system", get(system::page))
-        .route("/system/models/{digest}", post(system::model))
-        .route("/system/deliveries/{id}", post(system::retry))
-        .route("/who", get(actor::page).post(actor::set))
+        .merge(only(Right::Patients, patients()))
+        .merge(only(Right::Decide, decisions()))
+        .merge(only(Right::Operate, operation()))
+        .merge(only(Right::Models, Router::new().route(API_MODEL_MODE, post(api::model_mode))))
+        .merge(only(
+            Right::Users,
+            Router::new().route("/users", get(users::page).post(users::change)),
+        ))
+        .route("/login", get(login::page).post(login::log_in))
+        .route("/logout", post(login::log_out))
+        .route("/setup", get(login::setup_page).post(login::set_up))
+        .route("/account", get(login::account).post(login::change_password))
         .route("/healthz", get(system::healthz))
-        .route("/metrics", get(metrics::page))
         .route("/assets/{name}", get(assets::file))
-        .nest("/api/v1", api)
         .fallback(|uri: Uri| async move { Error::NoPage(uri.path().to_owned()) })
         .method_not_allowed_fallback(|| async { Error::Method })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -116,8 +114,48 @@ pub fn router(web: Web) -> Router {
         // has the headers.
         .layer(from_fn_with_state(web.clone(), guard::requests))
         .layer(from_fn_with_state(web.clone(), error::render))
+        .layer(from_fn_with_state(web.clone(), who::identify))
         .layer(from_fn(guard::headers))
         .with_state(web)
+}
+
+const API_MODEL_MODE: &str = "/api/v1/models/{digest}/mode";
+
+/// Routes for those who have a right.
+fn only(right: Right, routes: Router<Web>) -> Router<Web> {
+    routes.route_layer(from_fn(move |who: Who, request: Request, next: Next| {
+        who::needs(right, who, request, next)
+    }))
+}
+
+fn patients() -> Router<Web> {
+    Router::new()
+        .route("/", get(worklist::page))
+        .route("/study/{id}", get(study::page))
+        .route("/study/{id}/picture/{place}", get(study::picture))
+        .route("/study/{id}/context", post(study::context))
+        .route("/api/v1/worklist", get(api::worklist))
+        .route("/api/v1/studies/{id}", get(api::study))
+        .route("/api/v1/studies/{id}/results/{inference}", get(api::result))
+        .route("/api/v1/studies/{id}/context", post(api::context))
+}
+
+fn decisions() -> Router<Web> {
+    Router::new()
+        .route("/study/{id}/decide", post(study::decide))
+        .route("/study/{id}/undo", post(study::undo))
+        .route("/api/v1/studies/{id}/decisions", post(api::decide))
+        .route("/api/v1/decisions/{id}/undo", post(api::undo))
+}
+
+fn operation() -> Router<Web> {
+    Router::new()
+        .route("/system", get(system::page))
+        .route("/system/models/{digest}", post(system::model))
+        .route("/system/deliveries/{id}", post(system::retry))
+        .route("/metrics", get(metrics::page))
+        .route("/api/v1/system", get(api::system))
+        .route("/api/v1/deliveries/{id}/retry", post(api::retry))
 }
 
 /// Answers until `shutdown` is ready, then finishes the requests under way.
@@ -130,18 +168,18 @@ pub async fn serve(
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listen::Listener::new(listener), router).with_graceful_shutdown(shutdown).await
+    let service = router.into_make_service_with_connect_info::<listen::Peer>();
+    axum::serve(listen::Listener::new(listener), service).with_graceful_shutdown(shutdown).await
 }
 
 /// What the frame around every page needs.
 struct Frame {
     /// Seconds after which the browser loads the page again.
     refresh_s: Option<u32>,
-    /// Name the reader gave, empty for none.
-    who: String,
+    who: Who,
     /// Where the reader is, to come back to.
     here: String,
-    /// `worklist`, `system` or neither.
+    /// `worklist`, `system`, `users` or none.
     section: &'static str,
     model: Option<ModelNow>,
     problems: usize,
@@ -149,17 +187,33 @@ struct Frame {
 }
 
 impl Frame {
-    fn new(web: &Web, who: &actor::Who, uri: &Uri, section: &'static str) -> Self {
+    fn new(web: &Web, who: &Who, uri: &Uri, section: &'static str) -> Self {
         let status = web.status.borrow();
         Self {
             refresh_s: None,
-            who: who.name().to_owned(),
+            who: who.clone(),
             here: uri.path_and_query().map_or("/", |p| p.as_str()).to_owned(),
             section,
             model: status.model.clone(),
             problems: status.checks.iter().filter(|c| c.verdict == Verdict::Problem).count(),
             version: env!("CARGO_PKG_VERSION"),
         }
+    }
+
+    fn sees_patients(&self) -> bool {
+        self.who.may(Right::Patients)
+    }
+
+    fn decides(&self) -> bool {
+        self.who.may(Right::Decide)
+    }
+
+    fn chooses_models(&self) -> bool {
+        self.who.may(Right::Models)
+    }
+
+    fn changes_users(&self) -> bool {
+        self.who.may(Right::Users)
     }
 
     fn untrained(&self) -> Option<&ModelNow> {

@@ -9,10 +9,11 @@ use axum::{Form, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::actor::Who;
+use super::who::Who;
 use super::words;
 use super::worklist::{self, Moment};
 use super::{Check, Error, Frame, Status, Verdict, Web, html};
+use crate::accounts::Right;
 use crate::store::deliveries::{DeliveryView, Queue as Deliveries};
 use crate::store::models::Model;
 use crate::store::views::BoxView;
@@ -226,7 +227,7 @@ pub(super) struct Switch {
     kill: bool,
 }
 
-/// Throws or releases it.
+/// Throws it, which anybody may who looks after the box, or releases it.
 pub(super) async fn model(
     State(web): State<Web>,
     who: Who,
@@ -234,6 +235,9 @@ pub(super) async fn model(
     form: Result<Form<Switch>, FormRejection>,
 ) -> Result<Redirect, Error> {
     let Form(Switch { kill }) = form?;
+    if !kill {
+        who.must(Right::Models)?;
+    }
     web.store(move |web| Ok(web.store.kill_model(&digest, kill, &who.actor())?)).await?;
     web.poke();
     Ok(Redirect::to("/system#models"))

@@ -7,7 +7,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::actor::Who;
+use super::who::Who;
 use super::words::{self, Badge};
 use super::{Error, Frame, Receive, Web, html};
 use crate::store::worklist::{QueueCounts, Row, WorklistQuery};
@@ -276,7 +276,7 @@ fn nothing(queue: Option<Queue>) -> &'static str {
     }
 }
 
-fn percent_encoded(text: &str) -> String {
+pub(super) fn percent_encoded(text: &str) -> String {
     let encode = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
             char::from(byte).to_string()

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use appliance::config::Config;
+use appliance::store::users::Role;
 use clap::{Parser, Subcommand, ValueEnum};
 use models::engine::DeviceChoice;
 
@@ -47,6 +48,13 @@ pub(crate) enum Command {
     Model {
         #[command(subcommand)]
         command: ModelCommand,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// People and programs that may use the pages and the API.
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
         #[command(flatten)]
         place: Place,
     },
@@ -151,6 +159,44 @@ pub(crate) enum ModelCommand {
         /// Name, or the first digits of the digest.
         model: String,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum UserCommand {
+    /// Add a user; prints the password for the first login.
+    Add {
+        /// As it should stand beside decisions.
+        name: String,
+        #[arg(long, value_parser = role)]
+        role: Role,
+    },
+    /// Who may log in, and the tokens of programs.
+    List,
+    /// Give a user another role.
+    Role {
+        name: String,
+        #[arg(value_parser = role)]
+        role: Role,
+    },
+    /// Make a new password for the next login, and end all sessions and tokens.
+    Reset { name: String },
+    /// Keep a user out, tokens included.
+    Disable { name: String },
+    /// Let a user in again.
+    Enable { name: String },
+    /// Make a token with which a program acts for a user; prints it.
+    Token {
+        name: String,
+        /// What it is for.
+        program: String,
+    },
+    /// Make the token of a program void.
+    Revoke { name: String, program: String },
+}
+
+fn role(word: &str) -> Result<Role, String> {
+    let known = Role::ALL.map(Role::word).join(", ");
+    Role::from_word(word).ok_or_else(|| format!("there are {known}"))
 }
 
 #[derive(clap::Args)]

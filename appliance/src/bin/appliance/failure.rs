@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use appliance::accounts::AccountError;
 use appliance::app::AppError;
 use appliance::archive::ArchiveError;
 use appliance::audit::ExportError;
@@ -15,6 +16,7 @@ use appliance::model_install::InstallError;
 use appliance::store::StoreError;
 use appliance::store::backup::BackupError;
 use appliance::store::models::ModelSwitchError;
+use appliance::store::users::UserError;
 use appliance::triage::RulesError;
 use appliance::worklist::simulate::SimulationError;
 use models::dicom::decoder;
@@ -38,6 +40,10 @@ pub(crate) enum Failure {
     Install(#[from] InstallError),
     #[error("the model was not changed")]
     Switch(#[from] ModelSwitchError),
+    #[error("the users were not changed")]
+    Users(#[from] UserError),
+    #[error("no password could be made")]
+    Account(#[from] AccountError),
     #[error("the rules cannot be used")]
     Rules(#[from] RulesError),
     #[error("the database was not restored")]
@@ -90,6 +96,15 @@ impl Failure {
             Self::Explain(ExplainError::Series { .. })
             | Self::Switch(_)
             | Self::NoModel
+            | Self::Users(
+                UserError::Name { .. }
+                | UserError::Exists { .. }
+                | UserError::Unknown { .. }
+                | UserError::LastAdmin { .. }
+                | UserError::NotFirst
+                | UserError::TokenExists { .. }
+                | UserError::NoToken { .. },
+            )
             | Self::Simulation(_) => 64,
             Self::Model { .. }
             | Self::Engine(_)
@@ -102,6 +117,8 @@ impl Failure {
             Self::App(error) if error.is_configuration() => 78,
             Self::App(_)
             | Self::Store(_)
+            | Self::Users(UserError::Store(_))
+            | Self::Account(_)
             | Self::Archive(_)
             | Self::Export(_)
             | Self::Feedback(_)

@@ -6,6 +6,7 @@ mod arguments;
 mod failure;
 mod operate;
 mod triage;
+mod users;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -63,6 +64,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Doctor(place) => doctor(&place),
         Command::Import { path, place } => import(&path, &place),
         Command::Model { command, place } => model(&command, &place).map(done),
+        Command::User { command, place } => users::user(&command, &place).map(done),
         Command::SimulateQueue(arguments) => simulate_queue(&arguments).map(done),
         Command::Backup(place) => backup(&place).map(done),
         Command::Restore { backup, place } => restore(&backup, &place).map(done),

@@ -24,7 +24,7 @@ use crate::failure::Failure;
 use crate::print;
 
 /// Who an operator at the command line is in the audit log.
-const ACTOR: &str = "command line";
+pub(crate) const ACTOR: &str = "command line";
 
 /// Runs the daemon until SIGTERM or SIGINT.
 pub(crate) fn serve(place: &Place) -> Result<(), Failure> {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::store::decisions::Decision;
 use crate::triage::Acuity;
-use crate::web::actor::Who;
+use crate::web::who::Who;
 use crate::web::{Error, Web};
 
 /// Longest clinical context, in characters.

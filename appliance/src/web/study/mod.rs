@@ -12,6 +12,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::Response;
+use serde_json::json;
 
 use explanation::Explanation;
 pub(super) use explanation::picture;
@@ -19,10 +20,11 @@ pub(super) use forms::{context, decide, set_context, undo};
 pub(super) use result::stored_json;
 use result::{LeftOutView, Scores, SeriesUsed};
 
-use super::actor::Who;
+use super::who::Who;
 use super::words::{self, Badge};
 use super::worklist::{self, Moment, RowView};
 use super::{Error, Frame, Web, html};
+use crate::store::audit;
 use crate::store::decisions::{DecisionRow, FindingStatistics, MAX_REASON};
 use crate::store::deliveries::DeliveryView;
 use crate::store::views::{Prior, ResultView, SeriesView, StudyView};
@@ -116,7 +118,20 @@ pub(super) async fn page(
 ) -> Result<Response, Error> {
     let Path(id) = id?;
     let frame = Frame::new(&web, &who, &uri, "");
-    web.store(move |web| html(&read(web, frame, id)?)).await
+    web.store(move |web| {
+        let page = read(web, frame, id)?;
+        note_view(web, id, &who)?;
+        html(&page)
+    })
+    .await
+}
+
+/// Who looked at a patient is written down.
+pub(super) fn note_view(web: &Web, id: i64, who: &Who) -> Result<(), Error> {
+    let (actor, object) = (who.actor(), format!("study {id}"));
+    let entry =
+        audit::Entry { actor: &actor, action: "study.view", object: &object, detail: &json!({}) };
+    Ok(web.store.audit(&entry)?)
 }
 
 fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
