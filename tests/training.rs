@@ -65,7 +65,8 @@ fn the_smoke_configurations_lead_to_a_bundle_that_the_appliance_reads() {
     work.done("heads", &[&config("heads.toml"), "--run", "heads"]);
     work.done("export", &[&config("export-teacher.toml"), "--out", "teacher"]);
     work.done("distill", &[&config("distill.toml"), "--run", "distill"]);
-    work.done("export", &[&config("export.toml"), "--out", "student"]);
+    let exported = work.done("export", &[&config("export.toml"), "--out", "student"]).stdout;
+    assert!(exported.starts_with("Largest difference to burn over 3 studies"), "{exported}");
     work.done("score", &["student", "--cohort", "cohort", "--out", "score"]);
 
     let metrics: Value = read_json(&work.path("score/metrics.json"));

@@ -24,7 +24,6 @@ use crate::cohort::record::{Split, StudyLabels};
 use crate::cohort::shard::{SeriesView, Store, Values};
 use crate::cohort::{Cohort, write_lines};
 use crate::export::card::{self, ModelCard};
-use crate::export::check::CheckStudy;
 use crate::reports::mapping::{NEUROLOGY, NEUROSURGERY};
 use crate::stage::heads::expected_class;
 use crate::stage::tasks::class;
@@ -316,28 +315,6 @@ impl fmt::Display for Metrics {
             shown(self.acuity_pearson)
         )
     }
-}
-
-/// Test studies of a cohort for comparing engines.
-///
-/// # Errors
-///
-/// When the cohort has no patches.
-pub fn check_studies(cohort: &Path, count: usize) -> anyhow::Result<Vec<CheckStudy>> {
-    let store = Store::open(cohort, Values::Patches)?;
-    let cohort = Cohort::open(cohort)?;
-    let mut studies = Vec::new();
-    for record in cohort.split(Split::Test) {
-        let (description, views) = store.study(&record.id)?;
-        if !views.is_empty() && studies.len() < count {
-            studies.push(CheckStudy {
-                patches: StudyPatches { series: views.iter().map(|v| v.patches()).collect() },
-                series_names: views.iter().map(|v| v.name.to_owned()).collect(),
-                description: description.to_owned(),
-            });
-        }
-    }
-    Ok(studies)
 }
 
 /// What a person says on a model card.
