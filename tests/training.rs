@@ -65,14 +65,19 @@ fn the_smoke_configurations_lead_to_a_bundle_that_the_appliance_reads() {
     work.done("heads", &[&config("heads.toml"), "--run", "heads"]);
     work.done("export", &[&config("export-teacher.toml"), "--out", "teacher"]);
     work.done("distill", &[&config("distill.toml"), "--run", "distill"]);
-    work.done("export", &[&config("export.toml"), "--out", "student"]);
+    let exported = work.done("export", &[&config("export.toml"), "--out", "student"]).stdout;
+    assert!(exported.starts_with("Largest difference to burn over 3 studies"), "{exported}");
     work.done("score", &["student", "--cohort", "cohort", "--out", "score"]);
 
     let metrics: Value = read_json(&work.path("score/metrics.json"));
     assert_eq!(metrics["studies"], 3);
     assert_eq!(metrics["diagnoses"].as_array().unwrap().len(), 52);
     let agreement: Value = read_json(&work.path("distill/agreement.json"));
-    assert_eq!(agreement.as_array().unwrap().len(), 2, "validation and test");
+    assert_eq!(agreement["splits"].as_array().unwrap().len(), 2, "validation and test");
+    for key in ["parameters", "weight_bytes", "multiplications_per_patch", "studies_per_second"] {
+        let [teacher, student] = ["teacher", "student"].map(|of| agreement[of][key].as_f64());
+        assert!(teacher > Some(0.0) && student > Some(0.0), "{key}: {agreement}");
+    }
     let about = fs::read_to_string(work.path("clip/run.toml")).unwrap();
     for key in ["stage = \"clip\"", "seed = 0", "revision = ", "inputs = "] {
         assert!(about.contains(key), "{about}");

@@ -19,6 +19,7 @@ use trainer::curate;
 use trainer::evaluate::report;
 use trainer::evaluate::robustness::{self, Question};
 use trainer::export;
+use trainer::export::bundle::Exported;
 use trainer::reports::command::{self as reports, ReportsConfig};
 use trainer::show::{self, MosaicOptions};
 use trainer::simulate::simulate;
@@ -95,7 +96,7 @@ pub(crate) enum Command {
         #[arg(long)]
         cohort: PathBuf,
         /// Studies that are compared.
-        #[arg(long, default_value_t = 3)]
+        #[arg(long, default_value_t = export::check::STUDIES)]
         studies: usize,
         /// Python that has onnxruntime and safetensors.
         #[arg(long, default_value = "python3")]
@@ -405,12 +406,13 @@ pub(crate) fn run(command: Command) -> Result<()> {
         }
         Command::Export { config, out } => {
             let config = run::config(&config, "export")?;
-            let manifest = export::bundle::export(&config, &out)?;
+            let Exported { manifest, comparison } = export::bundle::export(&config, &out)?;
             let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
+            print!("{comparison}");
             println!("{}: {:.1} MB in {}", manifest.id, bytes as f64 / 1e6, out.display());
         }
         Command::Check { bundle, cohort, studies, python } => {
-            let studies = report::check_studies(&cohort, studies)?;
+            let studies = export::check::studies(&cohort, studies)?;
             println!("{}", export::check::check(&bundle, &studies, &python)?);
         }
         Command::Card { bundle, words, metrics } => {

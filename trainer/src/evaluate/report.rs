@@ -17,14 +17,13 @@ use serde::{Deserialize, Serialize};
 use super::groups::{GroupMetrics, groups};
 use super::input::Inputs;
 use super::leak::features::{HEADERS_WIDTH, HISTOGRAMS_WIDTH, SeriesHeader, headers, histograms};
-use super::leak::{LeakReport, measure};
+use super::leak::{LENT_PERCENT, LeakReport, MeasuredOn, assign, measure};
 use super::metrics::{Auroc, auroc, average_precision, pearson};
 use super::rows::Rows;
 use crate::cohort::record::{Split, StudyLabels};
 use crate::cohort::shard::{SeriesView, Store, Values};
 use crate::cohort::{Cohort, write_lines};
 use crate::export::card::{self, ModelCard};
-use crate::export::check::CheckStudy;
 use crate::reports::mapping::{NEUROLOGY, NEUROSURGERY};
 use crate::stage::heads::expected_class;
 use crate::stage::tasks::class;
@@ -318,28 +317,6 @@ impl fmt::Display for Metrics {
     }
 }
 
-/// Test studies of a cohort for comparing engines.
-///
-/// # Errors
-///
-/// When the cohort has no patches.
-pub fn check_studies(cohort: &Path, count: usize) -> anyhow::Result<Vec<CheckStudy>> {
-    let store = Store::open(cohort, Values::Patches)?;
-    let cohort = Cohort::open(cohort)?;
-    let mut studies = Vec::new();
-    for record in cohort.split(Split::Test) {
-        let (description, views) = store.study(&record.id)?;
-        if !views.is_empty() && studies.len() < count {
-            studies.push(CheckStudy {
-                patches: StudyPatches { series: views.iter().map(|v| v.patches()).collect() },
-                series_names: views.iter().map(|v| v.name.to_owned()).collect(),
-                description: description.to_owned(),
-            });
-        }
-    }
-    Ok(studies)
-}
-
 /// What a person says on a model card.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -412,6 +389,10 @@ pub fn card(words: &CardWords, metrics: &Path) -> anyhow::Result<ModelCard> {
 /// Both leak baselines of a cohort.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Leaks {
+    /// Which studies both were measured on.
+    pub measured_on: MeasuredOn,
+    /// How many.
+    pub studies: usize,
     /// From series names, study description, scanner, field strength, and the numbers of series
     /// and slices. Echo and repetition times are no part of it: a shard does not hold them, so
     /// what they give away is not measured here.
@@ -429,8 +410,7 @@ pub struct Leaks {
 /// When a study has no patches or no labels.
 pub fn leaks(cohort: &Cohort) -> anyhow::Result<Leaks> {
     let store = Store::open(&cohort.folder, Values::Patches)?;
-    let (mut names, mut grey) = (Vec::new(), Vec::new());
-    let (mut labels, mut splits) = (Vec::new(), Vec::new());
+    let (mut names, mut grey, mut labels) = (Vec::new(), Vec::new(), Vec::new());
     for record in &cohort.records {
         let (_, views) = store.study(&record.id)?;
         let series: Vec<SeriesHeader> = views.iter().map(header).collect();
@@ -439,9 +419,11 @@ pub fn leaks(cohort: &Cohort) -> anyhow::Result<Leaks> {
         let series: Vec<&str> = views.iter().map(|v| v.name).collect();
         grey.extend(histograms(&patches, &series));
         labels.push(cohort.labels(&record.id)?.diagnoses.clone());
-        splits.push(record.split);
     }
+    let (splits, measured_on) = assign(&cohort.records);
     let leaks = Leaks {
+        measured_on,
+        studies: splits.iter().filter(|split| **split == Split::Test).count(),
         headers: measure(Rows::new(&names, HEADERS_WIDTH), &labels, &splits),
         histograms: measure(Rows::new(&grey, HISTOGRAMS_WIDTH), &labels, &splits),
     };
@@ -470,6 +452,15 @@ impl fmt::Display for Leaks {
                 area.map_or_else(|| "   - ".to_owned(), |a| format!("{:.3}", a.value))
             };
             writeln!(f, "{name:<52} {} {}", shown(&self.headers), shown(&self.histograms))?;
+        }
+        let studies = self.studies;
+        match self.measured_on {
+            MeasuredOn::TestStudies => writeln!(f, "measured on {studies} test studies")?,
+            MeasuredOn::LentPatients => writeln!(
+                f,
+                "the cohort has no test studies: measured on {studies} studies of {LENT_PERCENT} % \
+                 of its training patients, fitted on the others"
+            )?,
         }
         let mean = |report: &LeakReport| report.mean.unwrap_or(f64::NAN);
         write!(

@@ -1,5 +1,6 @@
 //! Finished runs to a bundle that the appliance accepts.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,9 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::check::{self, Agreement, CheckError, check};
 use super::onnx;
+use crate::cohort::shard::ShardError;
 use crate::cohort::{Cohort, CohortKind};
 use crate::stage::distill::StudentHeads;
 use crate::stage::heads::{HeadSummary, Summary};
@@ -35,12 +38,19 @@ pub struct ExportRun {
     /// Half-precision weights.
     #[serde(default = "yes")]
     pub half: bool,
+    /// Python that has onnxruntime and safetensors, for the comparison of engines.
+    #[serde(default = "python")]
+    pub python: PathBuf,
     /// What to export.
     pub from: Source,
 }
 
 fn yes() -> bool {
     true
+}
+
+pub(crate) fn python() -> PathBuf {
+    "python3".into()
 }
 
 /// Runs that make a model.
@@ -69,32 +79,92 @@ fn served(name: &str) -> bool {
     !training.iter().any(|t| name.starts_with(t)) && !name.contains("patdisnet.")
 }
 
-/// Writes a bundle; returns its manifest.
+/// A bundle that was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exported {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Whether its engines agree.
+    pub comparison: Comparison,
+}
+
+/// Whether the engines that can serve a bundle were compared.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Comparison {
+    /// They agree.
+    Made(Agreement),
+    /// burn alone can serve it.
+    OneEngine,
+    /// There was nothing to compare them on.
+    NoPatches {
+        /// The cohort.
+        cohort: PathBuf,
+    },
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Made(agreement) => write!(f, "{agreement}"),
+            Self::OneEngine => writeln!(f, "No ONNX graphs: burn alone serves this bundle"),
+            Self::NoPatches { cohort } => writeln!(
+                f,
+                "Engines NOT COMPARED: {} holds no patches; run `trainer check` where a cohort \
+                 has them",
+                cohort.display()
+            ),
+        }
+    }
+}
+
+/// Writes a bundle whose engines agree.
 ///
 /// # Errors
 ///
-/// When a run is not finished, the folder exists, or the finished bundle does not score.
-pub fn export(config: &ExportRun, out: &Path) -> anyhow::Result<Manifest> {
+/// When a run is not finished, the folder exists, the finished bundle does not score, or its
+/// engines differ.
+pub fn export(config: &ExportRun, out: &Path) -> anyhow::Result<Exported> {
     anyhow::ensure!(!out.exists(), "{} exists; name a new folder for the bundle", out.display());
     let partial = out.with_extension("partial");
     if partial.exists() {
         fs::remove_dir_all(&partial)?;
     }
-    fs::create_dir_all(partial.join("heads"))?;
+    let manifest = assemble(config, &partial)?;
+    let comparison = compare(config, &partial, &manifest)?;
+    fs::rename(&partial, out)?;
+    Ok(Exported { manifest, comparison })
+}
+
+/// Writes a bundle into a new folder; returns its manifest.
+pub(crate) fn assemble(config: &ExportRun, folder: &Path) -> anyhow::Result<Manifest> {
+    fs::create_dir_all(folder.join("heads"))?;
     let manifest = match &config.from {
         Source::Teacher { tokenizer, clip, heads } => {
-            teacher(config, &partial, tokenizer, clip, heads)?
+            teacher(config, folder, tokenizer, clip, heads)?
         }
-        Source::Student { distill } => student(config, &partial, distill)?,
+        Source::Student { distill } => student(config, folder, distill)?,
     };
-    fs::write(partial.join(MANIFEST), toml::to_string_pretty(&manifest)?)?;
+    fs::write(folder.join(MANIFEST), toml::to_string_pretty(&manifest)?)?;
     // Graphs exist for networks of matrix products only.
     if matches!(manifest.sizes.tokenizer, TokenizerConfig::Mixer(_)) {
-        onnx::add_parts(&partial)?;
+        onnx::add_parts(folder)?;
     }
-    golden::record(&partial)?;
-    fs::rename(&partial, out)?;
-    Ok(toml::from_str(&fs::read_to_string(out.join(MANIFEST))?)?)
+    golden::record(folder)?;
+    Ok(toml::from_str(&fs::read_to_string(folder.join(MANIFEST))?)?)
+}
+
+/// Compares the engines on studies of the cohort, where it has patches.
+fn compare(config: &ExportRun, bundle: &Path, manifest: &Manifest) -> anyhow::Result<Comparison> {
+    if manifest.onnx.is_none() {
+        return Ok(Comparison::OneEngine);
+    }
+    let studies = match check::studies(&config.cohort, check::STUDIES) {
+        Err(CheckError::Patches(ShardError::None { path, .. })) => {
+            return Ok(Comparison::NoPatches { cohort: path });
+        }
+        found => found?,
+    };
+    Ok(Comparison::Made(check(bundle, &studies, &config.python)?))
 }
 
 fn teacher(
@@ -273,32 +343,5 @@ impl Files<'_> {
         let (path, bytes, sha256) = (to.to_owned(), written.bytes, written.sha256);
         self.entries.push(FileEntry { path, bytes, sha256 });
         Ok(())
-    }
-}
-
-/// Multiplications that a tokenizer spends on one patch.
-#[must_use]
-pub fn tokenizer_macs(sizes: &TokenizerConfig) -> u64 {
-    match sizes {
-        TokenizerConfig::Mixer(m) => {
-            let per_block = 2 * 64 * m.cell_hidden * m.width + 2 * 64 * m.width * m.hidden;
-            (64 * 64 * m.width + m.depth * per_block + 64 * m.width * 4) as u64
-        }
-        TokenizerConfig::Conv3d(c) => {
-            let mut volume = [8usize, 32, 32];
-            let (mut macs, mut input) = (0, 1);
-            for ((conv, &channels), &inner) in
-                c.downsample.iter().zip(&c.channels).zip(&c.residual_channels)
-            {
-                volume = volume.map(|edge| {
-                    (edge + 2 * conv.padding).saturating_sub(conv.kernel) / conv.stride.max(1) + 1
-                });
-                let voxels: usize = volume.iter().product();
-                macs += voxels * conv.kernel.pow(3) * input * channels;
-                macs += c.residual_units * 2 * voxels * 27 * channels * inner;
-                input = channels;
-            }
-            (macs + volume.iter().product::<usize>() * 27 * input * c.codebook_dim) as u64
-        }
     }
 }

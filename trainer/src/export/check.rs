@@ -16,6 +16,12 @@ use models::weights::bundle::{Bundle, BundleError};
 use models::weights::manifest::{HeadEntry, Manifest};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use crate::cohort::record::Split;
+use crate::cohort::shard::{SeriesView, ShardError, Store, Values};
+use crate::cohort::{Cohort, CohortError};
+
+/// Studies that are compared, where nobody says how many.
+pub const STUDIES: usize = 3;
 /// Largest difference of a token, an embedding or a logit between two engines.
 pub const TOLERANCE: f32 = 1e-4;
 /// What runs the graphs in ONNX Runtime.
@@ -32,6 +38,47 @@ pub struct CheckStudy {
     pub series_names: Vec<String>,
     /// Study Description.
     pub description: String,
+}
+
+impl CheckStudy {
+    /// What an engine reads of it, with the tokens of its patches.
+    pub(crate) fn input(&self, tokens: StudyTokens) -> StudyInput {
+        StudyInput {
+            tokens,
+            series_names: self.series_names.clone(),
+            study_description: self.description.clone(),
+            clinical_context: None,
+        }
+    }
+}
+
+/// Studies of a cohort to compare engines on, those of the test split first.
+///
+/// # Errors
+///
+/// When the cohort is refused or has no patches.
+pub fn studies(folder: &Path, count: usize) -> Result<Vec<CheckStudy>, CheckError> {
+    let store = Store::open(folder, Values::Patches)?;
+    let cohort = Cohort::open(folder)?;
+    let mut studies = Vec::new();
+    let splits = [Split::Test, Split::Validation, Split::Train];
+    for record in splits.into_iter().flat_map(|split| cohort.split(split)) {
+        if studies.len() == count {
+            break;
+        }
+        if !store.contains(&record.id) {
+            continue;
+        }
+        let (description, views) = store.study(&record.id)?;
+        if !views.is_empty() {
+            studies.push(CheckStudy {
+                patches: StudyPatches { series: views.iter().map(SeriesView::patches).collect() },
+                series_names: views.iter().map(|v| v.name.to_owned()).collect(),
+                description: description.to_owned(),
+            });
+        }
+    }
+    Ok(studies)
 }
 
 /// Largest absolute differences to burn.
@@ -88,6 +135,12 @@ pub enum CheckError {
         /// The bundle.
         path: PathBuf,
     },
+    /// The cohort is refused.
+    #[error("cannot take studies for the check from the cohort")]
+    Cohort(#[from] CohortError),
+    /// Its patches are missing or damaged.
+    #[error("cannot take patches for the check from the cohort")]
+    Patches(#[from] ShardError),
     /// No study.
     #[error("the check was given no study; give one or more")]
     NoStudies,
@@ -163,15 +216,9 @@ pub fn check(
         onnxruntime: Peer::Absent { reason: String::new() },
     };
     for (number, study) in (1..).zip(studies) {
-        let input = |tokens| StudyInput {
-            tokens,
-            series_names: study.series_names.clone(),
-            study_description: study.description.clone(),
-            clinical_context: None,
-        };
         let tokens = burn.encode(&study.patches, |_| {})?;
         let found = latents(&tract.encode(&study.patches, |_| {})?);
-        let input = input(tokens);
+        let input = study.input(tokens);
         let scores = burn.score(&input)?;
         let expected = Answer {
             latents: latents(&input.tokens),

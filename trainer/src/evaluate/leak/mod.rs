@@ -3,19 +3,28 @@
 //! must hardly be predictable; where it is, the cohort gives its answers away.
 //!
 //! Both use the same classifier, logistic regression on standardised features, fitted on the
-//! training split, its penalty chosen on the validation split, measured on the test split.
+//! training split, its penalty chosen on the validation split, measured on the test split. A cohort
+//! without test studies lends some of its training patients for that ([`assign`]).
 
 pub mod features;
 mod logistic;
 
+use std::collections::BTreeSet;
+
+use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::logistic::{Standard, fit};
 use super::metrics::{Auroc, auroc};
 use super::rows::Rows;
-use crate::cohort::record::Split;
+use crate::cohort::record::{Split, StudyRecord};
+use crate::stage::run::rng;
 
+/// Of a hundred training patients, those that a cohort without test studies lends.
+pub const LENT_PERCENT: usize = 30;
+/// Seed of the choice of these.
+const SEED: u64 = 0;
 /// Penalties that are tried, in units of the mean loss.
 const PENALTIES: [f64; 4] = [1.0, 1e-1, 1e-2, 1e-3];
 /// Penalty of a cohort without a validation split.
@@ -30,6 +39,34 @@ pub struct LeakReport {
     pub mean: Option<f64>,
     /// The penalty that was best on the validation split.
     pub penalty: f64,
+}
+
+/// Which studies the baselines are measured on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MeasuredOn {
+    /// Those of the test split.
+    TestStudies,
+    /// Those of [`LENT_PERCENT`] of the training patients, in a cohort without test studies.
+    LentPatients,
+}
+
+/// What each study is used for, in the order of the records. Equal cohorts lend the same patients.
+#[must_use]
+pub fn assign(records: &[StudyRecord]) -> (Vec<Split>, MeasuredOn) {
+    let of = |split: Split| records.iter().filter(move |record| record.split == split);
+    if of(Split::Test).next().is_some() {
+        return (records.iter().map(|record| record.split).collect(), MeasuredOn::TestStudies);
+    }
+    let patients: BTreeSet<&str> = of(Split::Train).map(|r| r.patient.as_str()).collect();
+    let mut patients: Vec<&str> = patients.into_iter().collect();
+    patients.shuffle(&mut rng(SEED, 0));
+    patients.truncate(patients.len() * LENT_PERCENT / 100);
+    let lent: BTreeSet<&str> = patients.into_iter().collect();
+    let split = |record: &StudyRecord| {
+        if lent.contains(record.patient.as_str()) { Split::Test } else { record.split }
+    };
+    (records.iter().map(split).collect(), MeasuredOn::LentPatients)
 }
 
 /// Fits the baseline and measures it.

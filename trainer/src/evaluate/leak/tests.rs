@@ -160,6 +160,32 @@ fn a_label_without_positives_has_no_area() {
 }
 
 #[test]
+fn a_cohort_without_test_studies_lends_training_patients() {
+    let record = |study: usize| StudyRecord {
+        id: format!("s{study}"),
+        patient: format!("p{}", study / 2),
+        split: if study < 100 { Split::Validation } else { Split::Train },
+        day: 0,
+        description: String::new(),
+        report: Report::default(),
+        demographics: Demographics::default(),
+    };
+    let mut records: Vec<StudyRecord> = (0..300).map(record).collect();
+    let (splits, measured_on) = assign(&records);
+    assert_eq!(measured_on, MeasuredOn::LentPatients);
+    assert!(splits[..100].iter().all(|split| *split == Split::Validation));
+    assert!(splits.chunks(2).all(|of_patient| of_patient[0] == of_patient[1]));
+    let lent = splits.iter().filter(|split| **split == Split::Test).count();
+    assert_eq!(lent, 2 * 30);
+    assert_eq!(assign(&records), (splits, measured_on));
+
+    records[299].split = Split::Test;
+    let (splits, measured_on) = assign(&records);
+    assert_eq!(measured_on, MeasuredOn::TestStudies);
+    assert!(splits.iter().zip(&records).all(|(split, record)| *split == record.split));
+}
+
+#[test]
 fn contrasts_are_told_apart_by_the_names_of_all_makers() {
     for (names, expected) in [
         (

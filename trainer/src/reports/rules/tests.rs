@@ -16,13 +16,16 @@ struct Case {
     text: String,
 }
 
+fn cases(text: &str) -> Vec<Case> {
+    toml::from_str::<Cases>(text).unwrap().case
+}
+
 /// Every difference, and the counts of true positives, false positives and false negatives.
-fn score(text: &str) -> (Vec<String>, [usize; 3]) {
+fn score(cases: &[Case]) -> (Vec<String>, [usize; 3]) {
     let rules = Rules::built_in().unwrap();
-    let cases: Cases = toml::from_str(text).unwrap();
     let (mut wrong, mut counts) = (Vec::new(), [0; 3]);
-    for Case { expect, text } in cases.case {
-        let reading = rules.read(&sections::split(&text));
+    for Case { expect, text } in cases {
+        let reading = rules.read(&sections::split(text));
         let found: Vec<_> = (0..52).filter(|d| reading.diagnoses[*d]).collect();
         let expect: Vec<_> = expect.iter().map(|name| index_of(name).unwrap()).collect();
         let hits = found.iter().filter(|d| expect.contains(d)).count();
@@ -43,16 +46,31 @@ fn f1([hits, extra, missed]: [usize; 3]) -> f64 {
 
 #[test]
 fn the_rules_agree_with_the_cases_they_were_tuned_on() {
-    let (wrong, counts) = score(include_str!("cases.toml"));
+    let (wrong, counts) = score(&cases(include_str!("cases.toml")));
     println!("tuned on: {counts:?}, F1 {:.3}", f1(counts));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn the_rules_hold_on_cases_they_have_not_seen() {
-    let (wrong, counts) = score(include_str!("held_out.toml"));
-    println!("held out: {} of 90 texts differ, {counts:?}, F1 {:.3}", wrong.len(), f1(counts));
+    let cases = cases(include_str!("held_out.toml"));
+    let (wrong, counts) = score(&cases);
+    let (differ, texts) = (wrong.len(), cases.len());
+    println!("held out: {differ} of {texts} texts differ, {counts:?}, F1 {:.3}", f1(counts));
     assert!(f1(counts) > 0.9, "{counts:?}");
+}
+
+#[test]
+fn every_diagnosis_is_asked_on_cases_not_seen() {
+    let (tuned_on, held_out) =
+        (cases(include_str!("cases.toml")), cases(include_str!("held_out.toml")));
+    assert!(held_out.len() >= 200, "{}", held_out.len());
+    for diagnosis in DIAGNOSES {
+        let texts = held_out.iter().filter(|case| case.expect.iter().any(|d| d == diagnosis));
+        assert!(texts.count() >= 2, "{diagnosis}");
+    }
+    let seen = |case: &&Case| tuned_on.iter().any(|other| other.text == case.text);
+    assert_eq!(held_out.iter().find(seen).map(|case| &case.text), None);
 }
 
 #[derive(Deserialize)]

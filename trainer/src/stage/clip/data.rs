@@ -98,6 +98,20 @@ impl Data {
         })
     }
 
+    /// Whole studies of a split, a few at a time.
+    pub(super) fn parts(
+        &self,
+        split: Split,
+        vocabulary: &Vocabulary,
+    ) -> impl Iterator<Item = anyhow::Result<Vec<Pair>>> {
+        self.split(split).chunks(8).map(move |part| {
+            let mut rng = rng(0, 0);
+            let pairs =
+                part.iter().map(|id| self.pair(id, vocabulary, &Augmentation::none(), &mut rng));
+            pairs.collect()
+        })
+    }
+
     /// Reports of the training studies, as the report encoder reads them.
     pub(in crate::stage) fn reports(
         &self,

@@ -1,4 +1,5 @@
-//! Which report belongs to an image: the finished network on studies of any cohort.
+//! Which report belongs to an image: embeddings of both, and the finished network on studies of any
+//! cohort.
 
 use std::path::Path;
 
@@ -9,16 +10,38 @@ use models::nn::config::PrimaConfig;
 use models::nn::parameters::Parameters;
 use models::weights::mapped::WeightFile;
 
-use super::data::{Data, Pair};
+use super::data::Data;
 use super::start::{NETWORK, PROBES};
 use super::{ClipModel, forward};
 use crate::cohort::record::Split;
 use crate::evaluate::embedding::{self, Retrieval};
 use crate::evaluate::rows::Rows;
-use crate::stage::batch::Augmentation;
-use crate::stage::run::rng;
 use crate::stage::text::Vocabulary;
 use crate::stage::weights::Overlay;
+
+/// What the network makes of studies and of their reports, one row each.
+#[derive(Default)]
+pub(super) struct Embeddings {
+    images: Vec<f32>,
+    texts: Vec<f32>,
+}
+
+impl Embeddings {
+    pub(super) fn add(&mut self, image: Tensor<Compute, 2>, text: Option<Tensor<Compute, 2>>) {
+        let values = |x: Tensor<Compute, 2>| x.into_data().iter::<f32>().collect::<Vec<_>>();
+        self.images.extend(values(image));
+        self.texts.extend(text.map(values).unwrap_or_default());
+    }
+
+    /// Among the first and the first five; `None` without reports or a whole group.
+    pub(super) fn retrieval(&self, width: usize, group: usize) -> Option<Retrieval> {
+        if self.texts.is_empty() {
+            return None;
+        }
+        let rows = |values| Rows::new(values, width);
+        embedding::retrieval(rows(&self.images), rows(&self.texts), group, &[1, 5])
+    }
+}
 
 /// Retrieval in groups of `group` studies of a split that has tokens, by the weights of a finished
 /// run of `trainer clip` and the vocabulary of its `text` run.
@@ -48,24 +71,16 @@ pub fn retrieve(
     let weights = Overlay { first: &network, then: &probes };
     let model = ClipModel::load(&Parameters::new(&weights, &device, DType::F32), &sizes)?;
     let width = sizes.sequence_vit.transformer.dim;
-    let (mut images, mut texts) = (Vec::new(), Vec::new());
-    let values = |x: Tensor<Compute, 2>| x.into_data().iter::<f32>().collect::<Vec<_>>();
-    let ids = data.split(split);
-    for part in ids.chunks(8) {
-        let mut rng = rng(0, 0);
-        let pairs =
-            part.iter().map(|id| data.pair(id, &vocabulary, &Augmentation::none(), &mut rng));
-        let pairs: Vec<Pair> = pairs.collect::<anyhow::Result<_>>()?;
-        let out = forward(&model, &pairs, true, width, &device);
-        images.extend(values(out.image));
-        texts.extend(out.text.map(values).unwrap_or_default());
+    let mut embeddings = Embeddings::default();
+    for pairs in data.parts(split, &vocabulary) {
+        let out = forward(&model, &pairs?, true, width, &device);
+        embeddings.add(out.image, out.text);
     }
-    let rows = |values| Rows::new(values, sizes.projection);
-    embedding::retrieval(rows(&images), rows(&texts), group, &[1, 5]).with_context(|| {
+    embeddings.retrieval(sizes.projection, group).with_context(|| {
         format!(
             "{}: {} studies of this split have tokens, fewer than a group of {group}; run `trainer tokens`, or give a smaller --group",
             cohort.display(),
-            ids.len()
+            data.split(split).len()
         )
     })
 }

@@ -6,16 +6,13 @@ use models::labels::DIAGNOSES;
 use models::nn::Compute;
 use models::nn::peaks::Peaks;
 
-use super::data::Pair;
+use super::retrieval::Embeddings;
 use super::supervision::{lesion_targets, series_targets};
 use super::{ClipModel, Pairs, forward};
 use crate::cohort::record::Split;
-use crate::evaluate::embedding;
 use crate::evaluate::metrics::auroc;
-use crate::evaluate::rows::Rows;
-use crate::stage::batch::{Augmentation, SeriesExample};
+use crate::stage::batch::SeriesExample;
 use crate::stage::learner::Metrics;
-use crate::stage::run::rng;
 
 /// Studies of a retrieval.
 const GROUP: usize = 100;
@@ -56,19 +53,12 @@ pub(super) fn validate(model: &ClipModel<Compute>, pairs: &Pairs<'_>) -> anyhow:
     let Pairs { data, vocabulary, sizes, config, device, .. } = pairs;
     let model = model.valid();
     let width = sizes.sequence_vit.transformer.dim;
-    let ids = data.split(Split::Validation);
-    let (mut images, mut texts) = (Vec::new(), Vec::new());
+    let mut embeddings = Embeddings::default();
     let [mut studies, mut series, mut tokens, mut peaks] = [(); 4].map(|()| Judged::default());
-    for part in ids.chunks(8) {
-        let mut rng = rng(0, 0);
-        let pairs =
-            part.iter().map(|id| data.pair(id, vocabulary, &Augmentation::none(), &mut rng));
-        let pairs: Vec<Pair> = pairs.collect::<anyhow::Result<_>>()?;
+    for pairs in data.parts(Split::Validation, vocabulary) {
+        let pairs = pairs?;
         let out = forward(&model, &pairs, config.objective.clip > 0.0, width, device);
-        images.extend(out.image.into_data().iter::<f32>());
-        texts.extend(
-            out.text.iter().flat_map(|text| text.to_data().iter::<f32>().collect::<Vec<_>>()),
-        );
+        embeddings.add(out.image, out.text);
         if config.objective.labels > 0.0 {
             studies.add(out.labels, pairs.iter().flat_map(|p| p.labels.clone()));
         }
@@ -84,11 +74,9 @@ pub(super) fn validate(model: &ClipModel<Compute>, pairs: &Pairs<'_>) -> anyhow:
         }
     }
     let mut metrics = Vec::new();
-    if !texts.is_empty() {
-        let rows = |values| Rows::new(values, sizes.projection);
-        let group = GROUP.min(ids.len());
-        let found = embedding::retrieval(rows(&images), rows(&texts), group, &[1, 5]);
-        let shares = found.map(|found| found.image_to_text).unwrap_or_default();
+    let group = GROUP.min(data.split(Split::Validation).len());
+    if let Some(found) = embeddings.retrieval(sizes.projection, group) {
+        let shares = found.image_to_text;
         let share = |k: usize| shares.iter().find(|(at, _)| *at == k).map_or(f64::NAN, |(_, s)| *s);
         metrics.extend([("retrieval_top1", share(1)), ("retrieval_top5", share(5))]);
     }

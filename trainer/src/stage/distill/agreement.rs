@@ -1,9 +1,10 @@
-//! How a student agrees with its teacher.
+//! How a student agrees with its teacher, and what both cost.
 
 use burn::DispatchDevice;
 use models::nn::Compute;
 use serde::{Deserialize, Serialize};
 
+use super::cost::Cost;
 use super::teacher::Taught;
 use super::{School, Student};
 use crate::cohort::record::Split;
@@ -56,16 +57,29 @@ impl School<'_> {
             Rows::new(&embeddings, self.config.sizes.embedding()),
             Rows::new(&teacher, width),
         );
+        let [student_auroc, teacher_auroc] = [mean(|o| o.student_auroc), mean(|o| o.teacher_auroc)];
         Ok(Agreement {
             split,
             studies: ids.len(),
-            mean_student_auroc: mean(|o| o.student_auroc),
-            mean_teacher_auroc: mean(|o| o.teacher_auroc),
+            mean_student_auroc: student_auroc,
+            mean_teacher_auroc: teacher_auroc,
+            auroc_difference: student_auroc.zip(teacher_auroc).map(|(own, other)| own - other),
             acuity_spearman: acuity.flatten(),
             embedding_cka: cka,
             outputs,
         })
     }
+}
+
+/// `agreement.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AgreementReport {
+    /// Size and speed of the teacher.
+    pub teacher: Cost,
+    /// The same of the student, as it is exported.
+    pub student: Cost,
+    /// Agreement on the validation and the test studies, where there are any.
+    pub splits: Vec<Agreement>,
 }
 
 /// How a student agrees with its teacher on one split.
@@ -79,6 +93,8 @@ pub struct Agreement {
     pub mean_student_auroc: Option<f64>,
     /// Over the diagnoses, where labels are known.
     pub mean_teacher_auroc: Option<f64>,
+    /// Mean of the student less that of the teacher.
+    pub auroc_difference: Option<f64>,
     /// Of the expected acuity class.
     pub acuity_spearman: Option<f64>,
     /// Linear CKA of the study embeddings.

@@ -8,10 +8,12 @@
 //!    same name and shape (Sanh et al., 2019), and its one shared head imitate series vectors and study
 //!    embeddings by their mutual similarities (the widths differ; Park et al., 2019, "relational
 //!    knowledge distillation") and every logit;
-//! 4. agreement with the teacher is measured on the validation and test studies.
+//! 4. agreement with the teacher is measured on the validation and test studies, size and speed of
+//!    both beside it.
 
 mod agreement;
 mod answers;
+mod cost;
 mod teacher;
 
 use std::collections::HashMap;
@@ -37,7 +39,9 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use self::agreement::{Agreement, OutputAgreement};
+pub use self::agreement::{Agreement, AgreementReport, OutputAgreement};
+pub use self::cost::Cost;
+use self::cost::costs;
 use self::teacher::{Taught, listen, teacher_tokens};
 use super::batch::{Augmentation, Example, example};
 use super::clip::{embed, normalised};
@@ -440,7 +444,7 @@ impl School<'_> {
         Ok((logits, embeddings))
     }
 
-    /// Writes the student's weights and how it agrees with its teacher.
+    /// Writes the student's weights, how it agrees with its teacher, and what both cost.
     fn graduate(
         &self,
         student: &Student<Compute>,
@@ -483,14 +487,16 @@ impl School<'_> {
             classes: classes.unwrap_or_default(),
         };
         std::fs::write(folder.join("outputs.toml"), toml::to_string_pretty(&student_heads)?)?;
-        let mut agreement = Vec::new();
+        let mut splits = Vec::new();
         for split in [Split::Validation, Split::Test] {
             let ids = self.split(split);
             if ids.len() > 1 {
-                agreement.push(self.agreement(student, split, &ids, device)?);
+                splits.push(self.agreement(student, split, &ids, device)?);
             }
         }
-        std::fs::write(folder.join("agreement.json"), serde_json::to_vec_pretty(&agreement)?)?;
+        let [teacher, student] = costs(self.config, folder)?;
+        let report = AgreementReport { teacher, student, splits };
+        std::fs::write(folder.join("agreement.json"), serde_json::to_vec_pretty(&report)?)?;
         Ok(())
     }
 

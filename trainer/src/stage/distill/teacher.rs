@@ -93,13 +93,12 @@ pub(super) fn listen(
                 series: vectors.chunks_exact(each).map(<[f32]>::to_vec).collect(),
                 embedding: scores.embedding,
             };
-            let (_, views) = inputs.patches().study(id)?;
-            let series = views.iter().zip(&input.tokens.series);
-            let series = if inputs.stored() {
-                Vec::new()
-            } else {
-                series.map(|(view, tokens)| with_latents(view, tokens)).collect()
-            };
+            let mut series = Vec::new();
+            if !inputs.stored() {
+                let (_, views) = inputs.patches().study(id)?;
+                let views = views.iter().zip(&input.tokens.series);
+                series.extend(views.map(|(view, tokens)| with_latents(view, tokens)));
+            }
             let description = input.study_description;
             Ok(Some((taught, ShardStudy { id: (*id).to_owned(), description, series })))
         });

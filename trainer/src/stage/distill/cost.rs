@@ -1,0 +1,107 @@
+//! What teacher and student weigh and how fast they answer: both as bundles, by the engine that
+//! serves them, on the same studies and device.
+
+use std::path::Path;
+use std::time::Instant;
+
+use models::engine::{DeviceChoice, Engine, Precision};
+use models::nn::config::TokenizerConfig;
+use models::weights::bundle::Bundle;
+use serde::{Deserialize, Serialize};
+
+use super::DistillRun;
+use crate::export::bundle::{ExportRun, Source, assemble, python};
+use crate::export::check::{self, CheckStudy};
+
+/// Studies of a round.
+const STUDIES: usize = 4;
+/// Rounds that count; one before them lets the device get ready.
+const ROUNDS: usize = 5;
+
+/// Size and speed of a bundle.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Cost {
+    /// Numbers in its weight files.
+    pub parameters: u64,
+    /// Bytes of its weight files.
+    pub weight_bytes: u64,
+    /// Multiplications that its tokenizer spends on a patch.
+    pub multiplications_per_patch: u64,
+    /// From patches to scores, median of several rounds over the same studies.
+    pub studies_per_second: f64,
+}
+
+/// Costs of the teacher, and of the student whose weights are in `folder` as it is exported.
+pub(super) fn costs(config: &DistillRun, folder: &Path) -> anyhow::Result<[Cost; 2]> {
+    let scratch = tempfile::tempdir()?;
+    let student = scratch.path().join("student");
+    let export = ExportRun {
+        id: "student".to_owned(),
+        cohort: config.cohort.clone(),
+        half: true,
+        python: python(),
+        from: Source::Student { distill: folder.to_owned() },
+    };
+    assemble(&export, &student)?;
+    let studies = check::studies(&config.cohort, STUDIES)?;
+    Ok([
+        measure(&config.teacher, config.device, &studies)?,
+        measure(&student, config.device, &studies)?,
+    ])
+}
+
+fn measure(folder: &Path, device: DeviceChoice, studies: &[CheckStudy]) -> anyhow::Result<Cost> {
+    let engine = Engine::open(Bundle::open(folder)?, device, Precision::Full)?;
+    let manifest = engine.bundle().manifest();
+    let (mut parameters, mut weight_bytes) = (0, 0);
+    for file in manifest.files.iter().filter(|file| file.path.ends_with(".safetensors")) {
+        let tensors = engine.bundle().reopen_file(&file.path)?;
+        let sizes = tensors.tensors().map(|(_, shape)| shape.iter().product::<usize>() as u64);
+        parameters += sizes.sum::<u64>();
+        weight_bytes += file.bytes;
+    }
+    let mut seconds = Vec::new();
+    for round in 0..=ROUNDS {
+        let started = Instant::now();
+        for study in studies {
+            let tokens = engine.encode(&study.patches, |_| {})?;
+            engine.score(&study.input(tokens))?;
+        }
+        if round > 0 {
+            seconds.push(started.elapsed().as_secs_f64());
+        }
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok(Cost {
+        parameters,
+        weight_bytes,
+        multiplications_per_patch: multiplications(&manifest.sizes.tokenizer),
+        studies_per_second: studies.len() as f64 / seconds[ROUNDS / 2],
+    })
+}
+
+/// Multiplications that a tokenizer spends on one patch.
+fn multiplications(sizes: &TokenizerConfig) -> u64 {
+    match sizes {
+        TokenizerConfig::Mixer(m) => {
+            let per_block = 2 * 64 * m.cell_hidden * m.width + 2 * 64 * m.width * m.hidden;
+            (64 * 64 * m.width + m.depth * per_block + 64 * m.width * 4) as u64
+        }
+        TokenizerConfig::Conv3d(c) => {
+            let mut volume = [8usize, 32, 32];
+            let (mut macs, mut input) = (0, 1);
+            for ((conv, &channels), &inner) in
+                c.downsample.iter().zip(&c.channels).zip(&c.residual_channels)
+            {
+                volume = volume.map(|edge| {
+                    (edge + 2 * conv.padding).saturating_sub(conv.kernel) / conv.stride.max(1) + 1
+                });
+                let voxels: usize = volume.iter().product();
+                macs += voxels * conv.kernel.pow(3) * input * channels;
+                macs += c.residual_units * 2 * voxels * 27 * channels * inner;
+                input = channels;
+            }
+            (macs + volume.iter().product::<usize>() * 27 * input * c.codebook_dim) as u64
+        }
+    }
+}
