@@ -155,8 +155,8 @@ impl FromStr for WindowChoice {
         });
         numbers.ok_or_else(|| {
             format!(
-                "there is no window {text:?}; there are stored, slice, or centre and a width above 0, \
-                 such as 450,900"
+                "there is no window {text:?}; there are stored, slice, or centre and a width \
+                 above 0, such as 450,900"
             )
         })
     }

@@ -35,8 +35,8 @@ pub struct SeriesFiles {
     pub number: Option<i64>,
     /// Series Description.
     pub description: String,
-    /// Modality.
-    pub modality: String,
+    /// Its images were deleted to make room.
+    pub evicted: bool,
     /// Files below the archive's folder, in order of arrival.
     pub paths: Vec<String>,
 }
@@ -87,15 +87,15 @@ impl Store {
     ) -> Result<Option<SeriesFiles>, StoreError> {
         self.read(|db| {
             let mut query = db.prepare_cached(
-                "SELECT uid, number, description, modality FROM series
-                 WHERE id = ? AND study_id = ?",
+                "SELECT r.uid, r.number, r.description, s.evicted_at IS NOT NULL
+                 FROM series r JOIN study s ON s.id = r.study_id WHERE r.id = ? AND s.id = ?",
             )?;
             let series = query.query_row((series_id, study_id), |row| {
                 Ok(SeriesFiles {
                     uid: row.get(0)?,
                     number: row.get(1)?,
                     description: row.get(2)?,
-                    modality: row.get(3)?,
+                    evicted: row.get(3)?,
                     paths: Vec::new(),
                 })
             });
