@@ -92,6 +92,7 @@ const MODULE_ORDER: &[(&str, &[&str])] = &[
             "audit",
             "doctor",
             "accounts",
+            "slices",
             "web",
             "config",
             "app",

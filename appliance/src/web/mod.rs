@@ -1,8 +1,9 @@
 //! The pages people look at, and the same as JSON.
 //!
-//! Everything is rendered here and works without JavaScript; nothing is loaded from elsewhere.
-//! Pages read from [`Store`] and from [`Status`], which the daemon publishes; they compute nothing.
-//! Every page but those of logging in belongs to a right ([`Right`]), which the router asks for.
+//! Everything is rendered here and works without JavaScript, which only makes scrolling through
+//! slices faster; nothing is loaded from elsewhere. Pages read from [`Store`] and from [`Status`],
+//! which the daemon publishes; they compute nothing. Every page but those of logging in belongs to
+//! a right ([`Right`]), which the router asks for.
 
 mod api;
 mod assets;
@@ -11,6 +12,7 @@ mod guard;
 mod listen;
 mod login;
 mod metrics;
+mod slices;
 mod status;
 mod study;
 mod system;
@@ -32,6 +34,7 @@ use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::{get, post};
+use models::dicom::decoder::Decoder;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -44,6 +47,8 @@ use who::Who;
 pub use status::{Association, Check, ModelNow, Receive, Status, Verdict};
 
 use crate::accounts::Right;
+use crate::archive::Archive;
+use crate::slices::Slices;
 use crate::store::Store;
 use crate::worklist::AgeCaps;
 
@@ -57,6 +62,12 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 pub struct Web {
     /// The database.
     pub store: Arc<Store>,
+    /// The images.
+    pub archive: Arc<Archive>,
+    /// Decodes compressed ones.
+    pub decoder: Arc<Decoder>,
+    /// Makes pictures of them.
+    pub slices: Arc<Slices>,
     /// What the daemon says of itself every few seconds.
     pub status: watch::Receiver<Status>,
     /// Wakes the analysis task when there is something to analyse again.
@@ -133,6 +144,9 @@ fn patients() -> Router<Web> {
         .route("/", get(worklist::page))
         .route("/study/{id}", get(study::page))
         .route("/study/{id}/picture/{place}", get(study::picture))
+        .route("/study/{id}/series/{series}", get(slices::page))
+        .route("/study/{id}/series/{series}/slice/{name}", get(slices::picture))
+        .route("/study/{id}/series/{series}/thumbnail.jpg", get(slices::thumbnail))
         .route("/study/{id}/context", post(study::context))
         .route("/api/v1/worklist", get(api::worklist))
         .route("/api/v1/studies/{id}", get(api::study))
