@@ -118,6 +118,7 @@ pub struct Dicom {
     pub port: u16,
     pub called_ae_titles: Vec<String>,
     pub calling_ae_titles: Vec<String>,
+    pub query_retrieve_ae_titles: Vec<String>,
     pub networks: Vec<String>,
     pub max_associations: usize,
     pub max_associations_per_peer: usize,
@@ -459,6 +460,13 @@ impl Settings {
             ("dicom.calling_ae_titles", &dicom.calling_ae_titles),
         ] {
             titles.iter().filter(|t| *t != "*").try_for_each(|title| ae(key, title))?;
+        }
+        for title in &dicom.query_retrieve_ae_titles {
+            let key = "dicom.query_retrieve_ae_titles";
+            ae(key, title)?;
+            if title == "*" {
+                return Err(refuse(key, &"\"*\"", "AE titles, each by its name"));
+            }
         }
         let peers = || {
             let archives = self.results.archives.iter().map(|peer| ("results.archives", peer));

@@ -428,6 +428,7 @@ fn scp_config(config: &Config) -> Result<scp::Config, AppError> {
             networks: config.networks.clone(),
         },
         private_classes: settings.private_storage_classes.clone(),
+        query_retrieve: settings.query_retrieve_ae_titles.clone(),
         destinations: peers.collect(),
         limits: scp::Limits {
             handshake: Duration::from_secs(settings.handshake_limit_s),

@@ -20,6 +20,7 @@ mod incoming;
 mod layout;
 pub mod meta;
 mod rebuild;
+mod stored;
 
 use std::collections::HashMap;
 use std::io;
@@ -34,6 +35,7 @@ use layout::Layout;
 pub(crate) use layout::folder_name;
 pub use meta::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 pub use rebuild::{Bad, Reconciled, rebuild_index, reconcile, verify};
+pub(crate) use stored::StoredDataSet;
 
 use crate::store::events::Level;
 use crate::store::{Store, StoreError};

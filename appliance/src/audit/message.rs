@@ -9,6 +9,9 @@
 //! | `result.sent` | 110104 DICOM Instances Transferred | a result went to an archive |
 //! | `result.retry` | 110103 DICOM Instances Accessed | a person has it sent again |
 //! | `commitment.*` | 110104 DICOM Instances Transferred | the scanner hands images over for good |
+//! | `query` | 110112 Query | a workstation asked what is here |
+//! | `retrieve.begin` | 110102 Begin Transferring DICOM Instances | images are about to leave |
+//! | `retrieve.sent` | 110104 DICOM Instances Transferred | they have left |
 //! | `retention.*` | 110105 DICOM Study Deleted | the images are gone from here |
 //! | `import` | 110107 Import | from a folder or a medium |
 //! | `login.*` | 110114 User Authentication | somebody comes or goes |
@@ -47,10 +50,12 @@ pub struct Subject {
 type Code = (&'static str, &'static str, &'static str);
 
 const APPLICATION_ACTIVITY: Code = ("110100", "DCM", "Application Activity");
+const BEGIN_TRANSFERRING: Code = ("110102", "DCM", "Begin Transferring DICOM Instances");
 const INSTANCES_ACCESSED: Code = ("110103", "DCM", "DICOM Instances Accessed");
 const INSTANCES_TRANSFERRED: Code = ("110104", "DCM", "DICOM Instances Transferred");
 const STUDY_DELETED: Code = ("110105", "DCM", "DICOM Study Deleted");
 const IMPORT: Code = ("110107", "DCM", "Import");
+const QUERY: Code = ("110112", "DCM", "Query");
 const SECURITY_ALERT: Code = ("110113", "DCM", "Security Alert");
 const USER_AUTHENTICATION: Code = ("110114", "DCM", "User Authentication");
 
@@ -125,6 +130,22 @@ fn kind(action: &str) -> Kind {
             detail: None,
             verb: 'R',
             roles: [Some(SOURCE), Some(DESTINATION)],
+            entity: true,
+            ..plain
+        },
+        ("query", _) => Kind {
+            event: QUERY,
+            detail: None,
+            roles: [Some(SOURCE), Some(DESTINATION)],
+            entity: true,
+            ..plain
+        },
+        // The requester of a C-MOVE may be another than the destination, which `detail` names.
+        ("retrieve", verb) => Kind {
+            event: if verb == "begin" { BEGIN_TRANSFERRING } else { INSTANCES_TRANSFERRED },
+            detail: None,
+            verb: if verb == "begin" { 'E' } else { 'R' },
+            roles: [None, Some(SOURCE)],
             entity: true,
             ..plain
         },

@@ -41,6 +41,10 @@ fn what_makes_no_sense_is_refused_with_the_key() {
          characters without a backslash",
     );
     check(
+        "dicom.query_retrieve_ae_titles = ['PACS', '*']",
+        "site.toml: dicom.query_retrieve_ae_titles is \"*\", expected AE titles, each by its name",
+    );
+    check(
         "[dicom]\nnetworks = ['scanner']",
         "site.toml: dicom.networks is \"scanner\", expected a network such as \
          192.168.10.0/24, or an address",

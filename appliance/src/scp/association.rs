@@ -11,11 +11,16 @@ use std::time::Duration;
 use tokio::task::block_in_place;
 
 use super::commitment::{self, Report};
+use super::dialogue::Dialogue;
 use super::dimse::{self, Command, NO_DATA_SET, Value, element, field};
+use super::find::find;
+use super::identifier::{self, Identifier, MAX_IDENTIFIER, Model};
 use super::negotiation::Context;
 use super::pdu::{self, AbortReason, Ended, Pdv, Wire, p_data, split_pdv};
+use super::retrieve::{Originator, Target, retrieve};
 use super::status::{self, Refusal};
 use super::storage::Reception;
+use super::trail::Trail;
 use super::{OpenAssociation, Shared};
 use crate::store::events::Level;
 
@@ -64,6 +69,8 @@ enum Message {
 enum Body {
     Instance(Box<Reception>),
     Action(Vec<u8>),
+    /// Of a query or retrieval.
+    Identifier(Vec<u8>),
     /// Nobody wants it; what the answer will be.
     Ignored(Option<Refusal>),
 }
@@ -201,7 +208,11 @@ impl<'a> Association<'a> {
                 let comment = "more instances than can be committed at once";
                 *body = Body::Ignored(Some(Refusal::new(status::RESOURCE_LIMITATION, comment)));
             }
-            Body::Action(bytes) => bytes.extend_from_slice(pdv.data),
+            Body::Identifier(bytes) if bytes.len() + pdv.data.len() > MAX_IDENTIFIER => {
+                let comment = "an identifier of over 1 MiB, ask in parts";
+                *body = Body::Ignored(Some(Refusal::new(status::OUT_OF_RESOURCES, comment)));
+            }
+            Body::Action(bytes) | Body::Identifier(bytes) => bytes.extend_from_slice(pdv.data),
             Body::Ignored(_) => {}
         }
         if !pdv.last {
@@ -225,6 +236,15 @@ impl<'a> Association<'a> {
                 None => Body::Action(Vec::new()),
                 refusal => Body::Ignored(refusal),
             },
+            (operation, Some(context))
+                if Model::of(&context.abstract_syntax)
+                    .is_some_and(|model| model.operation == operation) =>
+            {
+                match identifier::refuse(command, context) {
+                    None => Body::Identifier(Vec::new()),
+                    refusal => Body::Ignored(refusal),
+                }
+            }
             (field::C_ECHO_RQ, _) => Body::Ignored(None),
             _ => Body::Ignored(Some(Refusal::new(
                 status::UNRECOGNIZED_OPERATION,
@@ -246,13 +266,18 @@ impl<'a> Association<'a> {
                 self.reported(command);
                 return Ok(());
             }
-            // Nothing is ever in progress that could be cancelled, and nothing else was asked.
+            // What could be cancelled has been answered, and nothing else was asked.
             field::C_CANCEL_RQ | field::RESPONSE.. => return Ok(()),
             _ => {}
         }
         let outcome = match body {
             Body::Instance(reception) => self.store(*reception),
             Body::Action(data_set) => self.commit(context, &data_set),
+            Body::Identifier(bytes) => match self.query(wire, context, command, &bytes).await? {
+                // All answers are given.
+                Ok(()) => return Ok(()),
+                refused => refused,
+            },
             Body::Ignored(None) => Ok(()),
             Body::Ignored(Some(refusal)) => Err(refusal),
         };
@@ -284,6 +309,50 @@ impl<'a> Association<'a> {
         })?;
         self.reports.push_back((context, id));
         Ok(())
+    }
+
+    /// Answers a query or retrieval, unless it is refused as a whole.
+    async fn query(
+        &mut self,
+        wire: &mut Wire,
+        context: u8,
+        command: &Command,
+        bytes: &[u8],
+    ) -> Result<Result<(), Refusal>, Ended> {
+        let Some(agreed) = self.contexts.get(&context) else { return Ok(Ok(())) };
+        let asked = match block_in_place(|| Identifier::read(bytes, agreed)) {
+            Ok(asked) => asked,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let syntax = agreed.transfer_syntax.as_str();
+        let mut dialogue = Dialogue::new(wire, context, command, self.max_pdu);
+        let trail = Trail { store: &self.shared.store, calling: self.calling, ip: self.ip };
+        if command.field == field::C_FIND_RQ {
+            if let Err(refusal) = trail.query(&asked) {
+                return Ok(Err(refusal));
+            }
+            let to = (self.called, syntax);
+            return find(&mut dialogue, &self.shared.store, &asked, to).await;
+        }
+        let target = match self.target(command) {
+            Ok(target) => target,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let (calling, called) = (self.calling, self.called);
+        let originator = Originator { calling, called, message_id: command.message_id };
+        let to = (target, originator);
+        retrieve(self.shared, &mut dialogue, (&asked, syntax), to, trail).await
+    }
+
+    fn target(&self, command: &Command) -> Result<Target<'_>, Refusal> {
+        if command.field == field::C_GET_RQ {
+            return Ok(Target::Requester(&self.contexts));
+        }
+        let known = self.shared.config.destinations.get_key_value(&command.destination);
+        known.map(|(title, destination)| Target::Destination(title, destination)).ok_or_else(|| {
+            let comment = format!("no address is known for {:?}", command.destination);
+            Refusal::new(status::DESTINATION_UNKNOWN, comment)
+        })
     }
 
     /// Sends the first report of storage commitment.

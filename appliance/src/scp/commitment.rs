@@ -6,22 +6,21 @@
 //! association if that stays open, else on one of ours to the address configured for its AE title.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Mutex;
 use std::time::Duration;
 
-use dicom_core::Tag;
+use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dicom_ul::pdu::{RequestorRoles, UserVariableItem};
-use models::dicom::parse::parse_bytes;
+use models::dicom::parse::DataSet;
 use tokio::task::block_in_place;
 
+use super::Shared;
+use super::data_set::{self, push, push_item};
 use super::dimse::{self, Command, Value, WITH_DATA_SET, element, field};
 use super::negotiation::Context;
 use super::pdu::{Ended, p_data};
 use super::requestor::{OpenError, Proposal, Requestor};
 use super::status::{self, Refusal};
-use super::{Shared, lock};
 use crate::fault::chain;
 use crate::store::commitments::{Commitment, Held};
 use crate::store::events::Level;
@@ -39,10 +38,6 @@ const FIRST: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// A report is given up after this.
 const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
-/// An item of a sequence (PS3.5 7.5).
-const ITEM: Tag = Tag(0xFFFE, 0xE000);
-/// Held while a request is parsed, because 2 MiB of empty elements take 40 MiB in memory.
-static PARSING: Mutex<()> = Mutex::new(());
 
 /// A request for commitment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,19 +66,20 @@ pub(super) fn refuse(command: &Command, context: &Context) -> Option<Refusal> {
 
 /// Reads the data set of a request.
 pub(super) fn parse(data_set: &[u8], transfer_syntax: &str) -> Result<Request, Refusal> {
-    let invalid = |comment: &str| Refusal::new(status::INVALID_ARGUMENT, comment);
-    let _alone = lock(&PARSING);
-    // The parser reads files, so the data set gets the one meta element that matters to it.
-    let mut bytes = b"DICM".to_vec();
-    push(&mut bytes, true, tags::TRANSFER_SYNTAX_UID, b"UI", &padded(transfer_syntax));
-    bytes.extend_from_slice(data_set);
-    let file = parse_bytes(Path::new("request"), bytes)
-        .map_err(|_| invalid("the data set cannot be read"))?;
+    data_set::read(data_set, transfer_syntax, request)
+        .unwrap_or_else(|_| Err(invalid("the data set cannot be read")))
+}
+
+fn invalid(comment: &str) -> Refusal {
+    Refusal::new(status::INVALID_ARGUMENT, comment)
+}
+
+fn request(data: &DataSet) -> Result<Request, Refusal> {
     let uid = |text: Option<String>| text.filter(|uid| uid.len() <= 64);
     let transaction_uid =
-        uid(file.data.text(tags::TRANSACTION_UID)).ok_or_else(|| invalid("no Transaction UID"))?;
+        uid(data.text(tags::TRANSACTION_UID)).ok_or_else(|| invalid("no Transaction UID"))?;
     let mut instances = Vec::new();
-    for item in file.data.items(tags::REFERENCED_SOP_SEQUENCE) {
+    for item in data.items(tags::REFERENCED_SOP_SEQUENCE) {
         let class = uid(item.text(tags::REFERENCED_SOP_CLASS_UID));
         let instance = uid(item.text(tags::REFERENCED_SOP_INSTANCE_UID));
         let (Some(class), Some(instance)) = (class, instance) else {
@@ -127,31 +123,32 @@ impl Report {
     ) -> Result<Option<Self>, StoreError> {
         let Some(asked) = store.pending_commitment(id)? else { return Ok(None) };
         let held = store.held(&asked.instances)?;
-        let explicit = transfer_syntax != uids::IMPLICIT_VR_LITTLE_ENDIAN;
+        let explicit = data_set::is_explicit(transfer_syntax);
         let (mut kept, mut failed) = (Vec::new(), Vec::new());
         for ((class, instance), held) in asked.instances.iter().zip(held) {
             let mut item = Vec::new();
-            push(&mut item, explicit, tags::REFERENCED_SOP_CLASS_UID, b"UI", &padded(class));
-            push(&mut item, explicit, tags::REFERENCED_SOP_INSTANCE_UID, b"UI", &padded(instance));
+            let (class, instance) = (class.as_bytes(), instance.as_bytes());
+            push(&mut item, explicit, tags::REFERENCED_SOP_CLASS_UID, VR::UI, class);
+            push(&mut item, explicit, tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, instance);
             let reason = match held {
                 Held::Yes => {
-                    push(&mut kept, false, ITEM, b"", &item);
+                    push_item(&mut kept, &item);
                     continue;
                 }
                 Held::No => status::NO_SUCH_INSTANCE,
                 Held::OtherClass => status::CLASS_CONFLICT,
             };
-            push(&mut item, explicit, tags::FAILURE_REASON, b"US", &reason.to_le_bytes());
-            push(&mut failed, false, ITEM, b"", &item);
+            push(&mut item, explicit, tags::FAILURE_REASON, VR::US, &reason.to_le_bytes());
+            push_item(&mut failed, &item);
         }
         let mut data_set = Vec::new();
-        let transaction = padded(&asked.transaction_uid);
-        push(&mut data_set, explicit, tags::TRANSACTION_UID, b"UI", &transaction);
+        let transaction = asked.transaction_uid.as_bytes();
+        push(&mut data_set, explicit, tags::TRANSACTION_UID, VR::UI, transaction);
         if !failed.is_empty() {
-            push(&mut data_set, explicit, tags::FAILED_SOP_SEQUENCE, b"SQ", &failed);
+            push(&mut data_set, explicit, tags::FAILED_SOP_SEQUENCE, VR::SQ, &failed);
         }
         if !kept.is_empty() {
-            push(&mut data_set, explicit, tags::REFERENCED_SOP_SEQUENCE, b"SQ", &kept);
+            push(&mut data_set, explicit, tags::REFERENCED_SOP_SEQUENCE, VR::SQ, &kept);
         }
         let event = if failed.is_empty() { EVENT_SUCCESSFUL } else { EVENT_FAILURES };
         Ok(Some(Self { event, data_set }))
@@ -172,32 +169,6 @@ impl Report {
         p_data(&mut message, context, false, &self.data_set, max_pdu);
         message
     }
-}
-
-/// Writes an element, or an item when `vr` is empty (PS3.5 7.1, 7.5).
-fn push(out: &mut Vec<u8>, explicit: bool, tag: Tag, vr: &[u8], value: &[u8]) {
-    let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
-    out.extend(tag.0.to_le_bytes());
-    out.extend(tag.1.to_le_bytes());
-    if explicit && vr != b"SQ" {
-        out.extend(vr);
-        out.extend(u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes());
-    } else {
-        if explicit {
-            out.extend(b"SQ\0\0");
-        }
-        out.extend(length.to_le_bytes());
-    }
-    out.extend(value);
-}
-
-/// A UID of even length.
-fn padded(uid: &str) -> Vec<u8> {
-    let mut bytes = uid.as_bytes().to_vec();
-    if bytes.len() % 2 == 1 {
-        bytes.push(0);
-    }
-    bytes
 }
 
 /// Why a report was not delivered.

@@ -7,6 +7,9 @@
 pub(super) mod field {
     pub(in crate::scp) const C_STORE_RQ: u16 = 0x0001;
     pub(in crate::scp) const C_STORE_RSP: u16 = 0x8001;
+    pub(in crate::scp) const C_GET_RQ: u16 = 0x0010;
+    pub(in crate::scp) const C_FIND_RQ: u16 = 0x0020;
+    pub(in crate::scp) const C_MOVE_RQ: u16 = 0x0021;
     pub(in crate::scp) const C_ECHO_RQ: u16 = 0x0030;
     pub(in crate::scp) const C_CANCEL_RQ: u16 = 0x0FFF;
     pub(in crate::scp) const N_EVENT_REPORT_RQ: u16 = 0x0100;
@@ -22,6 +25,7 @@ pub(super) mod element {
     pub(in crate::scp) const FIELD: u16 = 0x0100;
     pub(in crate::scp) const MESSAGE_ID: u16 = 0x0110;
     pub(in crate::scp) const RESPONDED_TO: u16 = 0x0120;
+    pub(in crate::scp) const MOVE_DESTINATION: u16 = 0x0600;
     pub(in crate::scp) const PRIORITY: u16 = 0x0700;
     pub(in crate::scp) const DATA_SET_TYPE: u16 = 0x0800;
     pub(in crate::scp) const STATUS: u16 = 0x0900;
@@ -30,6 +34,12 @@ pub(super) mod element {
     pub(super) const REQUESTED_INSTANCE: u16 = 0x1001;
     pub(in crate::scp) const EVENT_TYPE: u16 = 0x1002;
     pub(in crate::scp) const ACTION_TYPE: u16 = 0x1008;
+    pub(in crate::scp) const REMAINING: u16 = 0x1020;
+    pub(in crate::scp) const COMPLETED: u16 = 0x1021;
+    pub(in crate::scp) const FAILED: u16 = 0x1022;
+    pub(in crate::scp) const WARNING: u16 = 0x1023;
+    pub(in crate::scp) const ORIGINATOR: u16 = 0x1030;
+    pub(in crate::scp) const ORIGINATOR_MESSAGE: u16 = 0x1031;
 }
 
 /// Command Data Set Type: this message has no data set (PS3.7 E.1-1).
@@ -52,6 +62,8 @@ pub(super) struct Command {
     pub(super) sop_instance: String,
     /// A data set follows.
     pub(super) has_data: bool,
+    /// Move Destination (0000,0600).
+    pub(super) destination: String,
     /// Action Type ID (0000,1008).
     pub(super) action_type: u16,
     /// Status (0000,0900) of a response.
@@ -69,7 +81,7 @@ pub(super) enum CommandError {
     /// Something other than group 0000.
     #[error("the command has an element of group {0:04X}")]
     Group(u16),
-    /// A number that is not two bytes, or a UID that is not ASCII.
+    /// A number that is not two bytes, or a UID or AE title that is not ASCII.
     #[error("element (0000,{0:04X}) of the command has no legal value")]
     Value(u16),
     /// Without it nobody can tell what to do or what to answer.
@@ -96,11 +108,12 @@ pub(super) fn parse(mut bytes: &[u8]) -> Result<Command, CommandError> {
             }
             element::ACTION_TYPE => command.action_type = number_of(number, value)?,
             element::AFFECTED_CLASS | element::REQUESTED_CLASS => {
-                command.sop_class = uid_of(number, value)?;
+                command.sop_class = ascii_of(number, value)?;
             }
             element::AFFECTED_INSTANCE | element::REQUESTED_INSTANCE => {
-                command.sop_instance = uid_of(number, value)?;
+                command.sop_instance = ascii_of(number, value)?;
             }
+            element::MOVE_DESTINATION => command.destination = ascii_of(number, value)?,
             // The group length is redundant and often wrong; the others do not concern a server.
             _ => {}
         }
@@ -133,7 +146,7 @@ fn number_of(number: u16, value: &[u8]) -> Result<u16, CommandError> {
     Ok(u16::from_le_bytes(bytes))
 }
 
-fn uid_of(number: u16, value: &[u8]) -> Result<String, CommandError> {
+fn ascii_of(number: u16, value: &[u8]) -> Result<String, CommandError> {
     let text = std::str::from_utf8(value).ok().filter(|text| text.is_ascii());
     let text = text.ok_or(CommandError::Value(number))?;
     // PS3.5 9.1 pads with NUL; some pad with a space.
@@ -147,7 +160,7 @@ pub(super) enum Value<'a> {
     Number(u16),
     /// VR UI.
     Uid(&'a str),
-    /// VR LO.
+    /// VR LO or AE.
     Text(&'a str),
 }
 

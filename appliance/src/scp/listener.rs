@@ -276,7 +276,8 @@ impl Session {
 
     async fn associate(&self, mut wire: Wire, request: &AssociationRQ) {
         let shared = &*self.shared;
-        let agreement = agree(request, &shared.config.private_classes);
+        let queries = shared.config.may_query(&request.calling_ae_title);
+        let agreement = agree(request, &shared.config.private_classes, queries);
         let mut answer = Vec::new();
         if write_pdu(&mut answer, &Pdu::AssociationAC(agreement.answer)).is_err() {
             // What does not fit into an answer did not come in a legal request.

@@ -1,10 +1,14 @@
-//! Receives: C-ECHO, C-STORE and Storage Commitment Push Model as SCP (PS3.4 A, B, J); and sends
-//! results, C-STORE as SCU, over the same wire.
+//! Receives: C-ECHO, C-STORE and Storage Commitment Push Model as SCP (PS3.4 A, B, J); sends
+//! results, C-STORE as SCU, over the same wire; and hands out what the archive holds: C-FIND, C-GET
+//! and C-MOVE as SCP (PS3.4 C).
 //!
 //! The way of an image: `listener` admits a connection, `negotiation` agrees on what it may
 //! send, `association` takes its PDUs apart into messages, `storage` hands a data set's
 //! fragments to the archive, and success is answered only when the archive says that the instance
 //! survives a power cut.
+//!
+//! The way of a query: `identifier` says what is asked, `find` answers it, `retrieve` sends
+//! instances; `dialogue` is the wire meanwhile. They serve only who is listed.
 //!
 //! The network is not trusted. Every length is capped before memory is taken, every wait has a
 //! deadline, and connections are counted before anything is read from them.
@@ -12,15 +16,21 @@
 mod access;
 mod association;
 mod commitment;
+mod data_set;
+mod dialogue;
 mod dimse;
+mod find;
+mod identifier;
 mod listener;
 mod negotiation;
 mod pdu;
 mod requestor;
+mod retrieve;
 mod send;
 mod status;
 mod storage;
 mod tls;
+mod trail;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -60,7 +70,9 @@ pub struct Config {
     pub access: Access,
     /// Storage classes outside the standard that are accepted.
     pub private_classes: Vec<String>,
-    /// Where results of storage commitment are sent, by the requester's AE title.
+    /// AE titles that may query and retrieve; an empty list is nobody.
+    pub query_retrieve: Vec<String>,
+    /// Where results of storage commitment and images are sent, by AE title.
     pub destinations: BTreeMap<String, Destination>,
     /// Limits against slow, broken and hostile peers.
     pub limits: Limits,
@@ -74,9 +86,16 @@ impl Default for Config {
             tls: None,
             access: Access::default(),
             private_classes: Vec::new(),
+            query_retrieve: Vec::new(),
             destinations: BTreeMap::new(),
             limits: Limits::default(),
         }
+    }
+}
+
+impl Config {
+    fn may_query(&self, calling: &str) -> bool {
+        self.query_retrieve.iter().any(|title| title.trim() == calling)
     }
 }
 

@@ -9,6 +9,7 @@ use dicom_ul::pdu::{
 };
 
 use super::access::APPLICATION_CONTEXT;
+use super::identifier::Model;
 use super::pdu::MAX_PDU;
 use crate::archive::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 
@@ -24,11 +25,34 @@ const EXPLICIT_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 pub(super) struct Context {
     pub(super) abstract_syntax: String,
     pub(super) transfer_syntax: String,
+    /// The peer stores what is sent on it, for C-GET (PS3.4 C.4.3).
+    pub(super) peer_stores: bool,
+    /// Queries need not name what is above their level (PS3.4 C.5.1.1).
+    pub(super) relational: bool,
 }
 
 impl Context {
     pub(super) fn is_storage(&self) -> bool {
         !is_service(&self.abstract_syntax)
+    }
+
+    /// Takes over what was answered about its SOP class.
+    fn note(&mut self, extras: &[UserVariableItem]) {
+        for extra in extras {
+            match extra {
+                UserVariableItem::ScuScpRoleSelectionSubItem(class, roles)
+                    if trim(class) == self.abstract_syntax =>
+                {
+                    self.peer_stores = roles.scp;
+                }
+                UserVariableItem::SopClassExtendedNegotiationSubItem(class, answer)
+                    if trim(class) == self.abstract_syntax =>
+                {
+                    self.relational = answer.first() == Some(&1);
+                }
+                _ => {}
+            }
+        }
     }
 }
 
@@ -43,20 +67,27 @@ pub(super) struct Agreement {
     pub(super) answer: AssociationAC,
 }
 
-/// Decides on a request that was admitted. Further user information (identity, extended
-/// negotiation, asynchronous operations) is left unanswered, which PS3.7 D.3.3 defines as "not
-/// supported": one operation at a time, no identity needed.
-pub(super) fn agree(request: &AssociationRQ, private_classes: &[String]) -> Agreement {
+/// Decides on a request that was admitted, of a peer that may query and retrieve or may not.
+/// Further user information (identity, asynchronous operations) is left unanswered, which PS3.7
+/// D.3.3 defines as "not supported": one operation at a time, no identity needed.
+pub(super) fn agree(
+    request: &AssociationRQ,
+    private_classes: &[String],
+    queries: bool,
+) -> Agreement {
+    let extras: Vec<_> =
+        request.user_variables.iter().filter_map(|item| extra(item, queries)).collect();
     let mut contexts = BTreeMap::new();
     let mut results = Vec::with_capacity(request.presentation_contexts.len());
     for proposed in &request.presentation_contexts {
-        let result = match choose(proposed, private_classes) {
+        let result = match choose(proposed, private_classes, queries) {
             // PS3.8 9.3.2.2 wants odd ids, each once.
             _ if proposed.id % 2 == 0 || contexts.contains_key(&proposed.id) => {
                 Err(Reason::NoReason)
             }
-            Ok(context) => {
+            Ok(mut context) => {
                 let transfer_syntax = context.transfer_syntax.clone();
+                context.note(&extras);
                 contexts.insert(proposed.id, context);
                 Ok(transfer_syntax)
             }
@@ -81,7 +112,7 @@ pub(super) fn agree(request: &AssociationRQ, private_classes: &[String]) -> Agre
         UserVariableItem::ImplementationClassUID(IMPLEMENTATION_CLASS_UID.to_owned()),
         UserVariableItem::ImplementationVersionName(IMPLEMENTATION_VERSION_NAME.to_owned()),
     ];
-    user_variables.extend(request.user_variables.iter().filter_map(role));
+    user_variables.extend(extras);
     let answer = AssociationAC {
         protocol_version: 1,
         calling_ae_title: request.calling_ae_title.clone(),
@@ -93,11 +124,25 @@ pub(super) fn agree(request: &AssociationRQ, private_classes: &[String]) -> Agre
     Agreement { contexts, max_pdu: peer_max_pdu(&request.user_variables), answer }
 }
 
-/// We are SCP only: the peer may be SCU where it asks for that, never SCP (PS3.7 D.3.3.4).
-fn role(item: &UserVariableItem) -> Option<UserVariableItem> {
-    let UserVariableItem::ScuScpRoleSelectionSubItem(class, proposed) = item else { return None };
-    let roles = RequestorRoles { scu: proposed.scu, scp: false };
-    Some(UserVariableItem::ScuScpRoleSelectionSubItem(class.clone(), roles))
+/// The answer to an item about one SOP class. The peer may be SCU where it asks for that; SCP only
+/// for storage, and only if it may retrieve (PS3.7 D.3.3.4). Of extended negotiation the first
+/// byte is answered, relational queries and retrieval (PS3.4 C.5.1.1, C.5.2.1, C.5.3.1).
+fn extra(item: &UserVariableItem, queries: bool) -> Option<UserVariableItem> {
+    match item {
+        UserVariableItem::ScuScpRoleSelectionSubItem(class, proposed) => {
+            let scp = proposed.scp && queries && !is_service(trim(class));
+            let roles = RequestorRoles { scu: proposed.scu, scp };
+            Some(UserVariableItem::ScuScpRoleSelectionSubItem(class.clone(), roles))
+        }
+        UserVariableItem::SopClassExtendedNegotiationSubItem(class, asked)
+            if queries && Model::of(trim(class)).is_some() =>
+        {
+            let relational = asked.first().is_some_and(|byte| *byte == 1);
+            let answer = vec![u8::from(relational)];
+            Some(UserVariableItem::SopClassExtendedNegotiationSubItem(class.clone(), answer))
+        }
+        _ => None,
+    }
 }
 
 /// Longest P-DATA for this peer. Zero means no limit; a limit too small for any message is taken
@@ -111,11 +156,16 @@ pub(super) fn peer_max_pdu(items: &[UserVariableItem]) -> usize {
     usize::try_from(length).unwrap_or(128)
 }
 
-fn choose(proposed: &PresentationContextProposed, private: &[String]) -> Result<Context, Reason> {
+fn choose(
+    proposed: &PresentationContextProposed,
+    private: &[String],
+    queries: bool,
+) -> Result<Context, Reason> {
     let abstract_syntax = trim(&proposed.abstract_syntax);
     let storage = abstract_syntax.starts_with(STORAGE_CLASSES)
         || private.iter().any(|class| class == abstract_syntax && !is_service(class));
-    if !storage && !is_service(abstract_syntax) {
+    let refused = Model::of(abstract_syntax).is_some() && !queries;
+    if refused || !storage && !is_service(abstract_syntax) {
         return Err(Reason::AbstractSyntaxNotSupported);
     }
     let mut offered = proposed.transfer_syntaxes.iter().map(|uid| trim(uid));
@@ -132,11 +182,14 @@ fn choose(proposed: &PresentationContextProposed, private: &[String]) -> Result<
     Ok(Context {
         abstract_syntax: abstract_syntax.to_owned(),
         transfer_syntax: transfer_syntax.to_owned(),
+        peer_stores: false,
+        relational: false,
     })
 }
 
 fn is_service(abstract_syntax: &str) -> bool {
     matches!(abstract_syntax, uids::VERIFICATION | uids::STORAGE_COMMITMENT_PUSH_MODEL)
+        || Model::of(abstract_syntax).is_some()
 }
 
 fn is_little_endian(uid: &str) -> bool {
@@ -189,7 +242,7 @@ mod tests {
                 abstract_syntax: abstract_syntax.to_owned(),
                 transfer_syntaxes: offered.iter().map(|&uid| uid.to_owned()).collect(),
             };
-            let chosen = choose(&proposed, &["1.2.3.4".to_owned()]);
+            let chosen = choose(&proposed, &["1.2.3.4".to_owned()], false);
             assert_eq!(chosen.map(|c| c.transfer_syntax), expected.map(str::to_owned));
         }
         let jpeg = uids::JPEG_LOSSLESS_SV1;
@@ -207,7 +260,7 @@ mod tests {
         check("1.2.840.10008.5.1.4.1.1.99999", &[IMPLICIT], Ok(IMPLICIT));
         check("1.2.3.4", &[IMPLICIT], Ok(IMPLICIT));
         check("1.2.3.4.5", &[IMPLICIT], Err(Reason::AbstractSyntaxNotSupported));
-        // Query/retrieve is not offered.
+        // Query and retrieve are for those who are listed.
         check("1.2.840.10008.5.1.4.1.2.2.1", &[IMPLICIT], Err(Reason::AbstractSyntaxNotSupported));
         check(uids::VERIFICATION, &[jpeg, IMPLICIT], Ok(IMPLICIT));
         check(uids::VERIFICATION, &[jpeg], Err(Reason::TransferSyntaxesNotSupported));
@@ -231,7 +284,7 @@ mod tests {
             presentation_contexts: vec![context(1), context(2), context(1), context(255)],
             user_variables: vec![UserVariableItem::MaxLength(16384), role(asked)],
         };
-        let Agreement { contexts, max_pdu, answer } = agree(&request, &[]);
+        let Agreement { contexts, max_pdu, answer } = agree(&request, &[], false);
         assert_eq!(contexts.keys().collect::<Vec<_>>(), [&1, &255]);
         assert_eq!(max_pdu, 16384);
         let reasons: Vec<_> =
@@ -240,6 +293,44 @@ mod tests {
         assert_eq!(reasons, [(1, yes.clone()), (2, no.clone()), (1, no), (255, yes)]);
         assert_eq!(answer.user_variables[0], UserVariableItem::MaxLength(131_072));
         assert_eq!(answer.user_variables[3], role(RequestorRoles { scu: true, scp: false }));
+    }
+
+    #[test]
+    fn those_who_may_query() {
+        const FIND: &str = uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND;
+        let context = |id, class: &str| PresentationContextProposed {
+            id,
+            abstract_syntax: class.to_owned(),
+            transfer_syntaxes: vec![IMPLICIT.to_owned()],
+        };
+        let both = RequestorRoles { scu: true, scp: true };
+        let role = |class: &str, roles| {
+            UserVariableItem::ScuScpRoleSelectionSubItem(class.to_owned(), roles)
+        };
+        let extended = |bytes: &[u8]| {
+            UserVariableItem::SopClassExtendedNegotiationSubItem(FIND.to_owned(), bytes.to_vec())
+        };
+        let request = AssociationRQ {
+            protocol_version: 1,
+            calling_ae_title: "PACS".to_owned(),
+            called_ae_title: "PRIMA".to_owned(),
+            application_context_name: APPLICATION_CONTEXT.to_owned(),
+            presentation_contexts: vec![context(1, FIND), context(3, MR)],
+            user_variables: vec![extended(&[1, 1, 1]), role(MR, both), role(FIND, both)],
+        };
+        let Agreement { contexts, answer, .. } = agree(&request, &[], true);
+        assert!(contexts[&1].relational && !contexts[&1].peer_stores && !contexts[&1].is_storage());
+        assert!(contexts[&3].peer_stores && !contexts[&3].relational);
+        let scu = RequestorRoles { scu: true, scp: false };
+        let said = [extended(&[1]), role(MR, both), role(FIND, scu)];
+        assert_eq!(answer.user_variables[3..], said);
+
+        let Agreement { contexts, answer, .. } = agree(&request, &[], false);
+        assert_eq!(contexts.keys().collect::<Vec<_>>(), [&3]);
+        assert!(!contexts[&3].peer_stores);
+        assert_eq!(answer.user_variables[3..], [role(MR, scu), role(FIND, scu)]);
+        let reason = &answer.presentation_contexts[0].reason;
+        assert_eq!(*reason, Reason::AbstractSyntaxNotSupported);
     }
 
     #[test]

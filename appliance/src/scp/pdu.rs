@@ -63,6 +63,9 @@ pub(super) enum Ended {
     /// A-ABORT received.
     #[error("the peer aborted")]
     Aborted,
+    /// A stored image broke off in the middle of being sent.
+    #[error("a stored image cannot be read")]
+    Unreadable(#[source] io::Error),
     /// Nothing came for too long.
     #[error("nothing was received for {} s", .0.as_secs())]
     Idle(Duration),
@@ -95,7 +98,7 @@ impl Ended {
         match self {
             Self::Lost(_) | Self::Closed | Self::Aborted => None,
             Self::Protocol { reason, .. } => Some(*reason),
-            Self::Idle(_) | Self::Slow(_) | Self::Old(_) | Self::Stopping => {
+            Self::Unreadable(_) | Self::Idle(_) | Self::Slow(_) | Self::Old(_) | Self::Stopping => {
                 Some(AbortReason::NotSpecified)
             }
         }
@@ -312,12 +315,23 @@ pub(super) fn split_pdv(payload: &[u8]) -> Result<(Pdv<'_>, &[u8]), Ended> {
 
 /// Writes a command or a data set as P-DATA PDUs that the peer accepts.
 pub(super) fn p_data(out: &mut Vec<u8>, context: u8, command: bool, bytes: &[u8], max_pdu: usize) {
+    p_data_part(out, context, command, (bytes, true), max_pdu);
+}
+
+/// Writes a part of a command or of a data set, and whether that ends with it.
+pub(super) fn p_data_part(
+    out: &mut Vec<u8>,
+    context: u8,
+    command: bool,
+    (bytes, ends): (&[u8], bool),
+    max_pdu: usize,
+) {
     // A length, a context and a control byte precede each fragment.
     let most = max_pdu.saturating_sub(6).max(1);
     let mut left = bytes;
     loop {
         let (fragment, rest) = left.split_at(left.len().min(most));
-        let last = rest.is_empty();
+        let last = rest.is_empty() && ends;
         #[expect(clippy::cast_possible_truncation, reason = "at most MAX_PDU")]
         let length = fragment.len() as u32 + 2;
         out.extend([P_DATA, 0]);
@@ -325,7 +339,7 @@ pub(super) fn p_data(out: &mut Vec<u8>, context: u8, command: bool, bytes: &[u8]
         out.extend(length.to_be_bytes());
         out.extend([context, u8::from(command) | u8::from(last) << 1]);
         out.extend(fragment);
-        if last {
+        if rest.is_empty() {
             return;
         }
         left = rest;
@@ -358,6 +372,22 @@ mod tests {
         check(b"abcdef", 100, &[b"abcdef"]);
         check(b"abcdef", 12, &[b"abcdef"]);
         check(b"abcdef", 10, &[b"abcd", b"ef"]);
+    }
+
+    #[test]
+    fn only_the_last_part_ends_a_message() {
+        let mut out = Vec::new();
+        p_data_part(&mut out, 3, false, (b"abcdef", false), 10);
+        p_data_part(&mut out, 3, false, (b"gh", true), 10);
+        let mut controls = Vec::new();
+        let mut left = &out[..];
+        while !left.is_empty() {
+            let length = u32::from_be_bytes(left[2..6].try_into().unwrap()) as usize;
+            let (pdv, _) = split_pdv(&left[6..6 + length]).unwrap();
+            controls.push((pdv.data, pdv.last));
+            left = &left[6 + length..];
+        }
+        assert_eq!(controls, [(&b"abcd"[..], false), (b"ef", false), (b"gh", true)]);
     }
 
     #[test]

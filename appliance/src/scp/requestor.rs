@@ -1,4 +1,5 @@
-//! Associations that we open: to report on storage commitments and to send results (PS3.8 7.1).
+//! Associations that we open: to report on storage commitments, to send results, and to send
+//! images where a C-MOVE asks for it (PS3.8 7.1).
 
 use std::io;
 use std::time::Duration;
@@ -12,11 +13,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::access::APPLICATION_CONTEXT;
-use super::dimse::{self, Command};
+use super::dimse::{self, Command, field};
 use super::negotiation::peer_max_pdu;
 use super::pdu::{self, Duplex, Ended, MAX_ASSOCIATE, MAX_PDU, Socket, Wire, split_pdv};
+use super::retrieve::stream;
 use super::{Destination, Shared};
-use crate::archive::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
+use crate::archive::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, StoredDataSet};
 
 /// Wait for the answer to a release; whatever was sent has arrived by then.
 const RELEASE: Duration = Duration::from_secs(5);
@@ -98,6 +100,22 @@ impl Requestor {
         idle: Duration,
     ) -> Result<Command, Ended> {
         self.wire.send(message).await?;
+        self.response(response, idle).await
+    }
+
+    /// Sends an instance as [`stream`] does, and waits for the response.
+    pub(super) async fn store(
+        &mut self,
+        context: u8,
+        command: &[u8],
+        data_set: &mut StoredDataSet,
+        idle: Duration,
+    ) -> Result<Command, Ended> {
+        stream(&mut self.wire, (context, self.max_pdu), command, data_set).await?;
+        self.response(field::C_STORE_RSP, idle).await
+    }
+
+    async fn response(&mut self, response: u16, idle: Duration) -> Result<Command, Ended> {
         let mut bytes = Vec::new();
         loop {
             let (kind, payload) = self.wire.read(idle).await?;

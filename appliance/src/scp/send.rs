@@ -7,7 +7,7 @@ use super::{Destination, Scp, status};
 use crate::fault::chain;
 
 /// Priority (0000,0700): medium (PS3.7 9.3.1.1). No archive is known that looks at it.
-const MEDIUM: u16 = 0;
+pub(super) const MEDIUM: u16 = 0;
 
 /// An object that is to go out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,8 +106,7 @@ impl Sender {
         p_data(&mut message, id, false, &object.data_set, max_pdu);
         let answer = self.association.exchange(&message, field::C_STORE_RSP, self.idle).await;
         let answer = answer.map_err(|ended| SendError::Broken(chain(&ended)))?;
-        // Warnings (PS3.4 B.2.3): coerced, elements discarded, does not match; it is stored.
-        if matches!(answer.status, status::SUCCESS | 0x0001 | 0xB000..=0xBFFF) {
+        if answer.status == status::SUCCESS || status::is_warning(answer.status) {
             return Ok(());
         }
         Err(SendError::Refused { status: answer.status, comment: answer.comment })

@@ -21,12 +21,35 @@ pub(super) const PROCESSING_FAILURE: u16 = 0x0110;
 pub(super) const UNRECOGNIZED_OPERATION: u16 = 0x0211;
 /// Resource limitation (PS3.7 C.5.19).
 pub(super) const RESOURCE_LIMITATION: u16 = 0x0213;
-/// C-STORE: out of resources (PS3.4 B.2.3).
+/// C-STORE and C-FIND: out of resources (PS3.4 B.2.3, C.4.1.1.4).
 pub(super) const OUT_OF_RESOURCES: u16 = 0xA700;
 /// C-STORE: data set does not match SOP class (PS3.4 B.2.3).
 pub(super) const DATA_SET_MISMATCH: u16 = 0xA900;
 /// C-STORE: cannot understand (PS3.4 B.2.3).
 pub(super) const CANNOT_UNDERSTAND: u16 = 0xC000;
+/// Of some sub-operations nothing, or nothing without a warning, came (PS3.4 C.4.2.1.5).
+pub(super) const SOME_FAILED: u16 = 0xB000;
+/// Out of resources: the matches cannot be counted (PS3.4 C.4.2.1.5, C.4.3.1.4).
+pub(super) const CANNOT_COUNT: u16 = 0xA701;
+/// Out of resources: no sub-operation could be performed.
+pub(super) const ALL_FAILED: u16 = 0xA702;
+/// C-MOVE: move destination unknown.
+pub(super) const DESTINATION_UNKNOWN: u16 = 0xA801;
+/// Query and retrieve: the identifier does not match the SOP class (PS3.4 C.4.1.1.4).
+pub(super) const IDENTIFIER_MISMATCH: u16 = 0xA900;
+/// Query and retrieve: unable to process.
+pub(super) const UNABLE_TO_PROCESS: u16 = 0xC001;
+/// Ended by a C-CANCEL.
+pub(super) const CANCELLED: u16 = 0xFE00;
+/// More answers follow.
+pub(super) const PENDING: u16 = 0xFF00;
+/// More answers follow; a key was not supported for matching.
+pub(super) const PENDING_UNMATCHED: u16 = 0xFF01;
+
+/// Warnings of C-STORE (PS3.4 B.2.3): coerced, elements discarded, does not match; it is stored.
+pub(super) fn is_warning(status: u16) -> bool {
+    matches!(status, 0x0001 | 0xB000..=0xBFFF)
+}
 
 /// An operation that is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]

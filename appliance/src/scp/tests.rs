@@ -3,6 +3,7 @@
 mod admission;
 mod commitment;
 mod messages;
+mod query;
 mod send;
 
 use std::io::{Read as _, Write as _};

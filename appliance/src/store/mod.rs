@@ -7,6 +7,7 @@
 pub mod assembly;
 pub mod audit;
 pub mod backup;
+pub mod catalogue;
 pub mod commitments;
 pub mod decisions;
 pub mod deliveries;
@@ -43,6 +44,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0001_init.sql")),
     M::up(include_str!("migrations/0002_results_out.sql")),
     M::up(include_str!("migrations/0003_users.sql")),
+    M::up(include_str!("migrations/0004_catalogue.sql")),
 ];
 
 /// Why the store failed.

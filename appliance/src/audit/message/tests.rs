@@ -188,6 +188,9 @@ fn every_action_is_an_event() {
     check("decision.agree", "110103 decision.agree U 0");
     check("decision.undo", "110103 decision.undo U 0");
     check("commitment.request", "110104 commitment.request R 0");
+    check("query", "110112 query E 0");
+    check("retrieve.begin", "110102 retrieve.begin E 0");
+    check("retrieve.sent", "110104 retrieve.sent R 0");
     check("retention.evict", "110105 retention.evict D 0");
     check("import", "110107 import C 0");
     check("association.refused", "110113 110126 association.refused E 4");

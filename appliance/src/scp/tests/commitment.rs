@@ -134,7 +134,7 @@ fn a_report_on_an_association_of_ours() {
                 roles,
             );
             assert!(asked.user_variables.contains(&role));
-            let answer = Pdu::AssociationAC(negotiation::agree(&asked, &[]).answer);
+            let answer = Pdu::AssociationAC(negotiation::agree(&asked, &[], false).answer);
             let mut bytes = Vec::new();
             write_pdu(&mut bytes, &answer).unwrap();
             peer.send(&bytes);
