@@ -91,6 +91,7 @@ const MODULE_ORDER: &[(&str, &[&str])] = &[
             "retention",
             "audit",
             "doctor",
+            "slices",
             "web",
             "config",
             "app",

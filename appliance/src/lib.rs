@@ -9,7 +9,8 @@
 //! 7. [`results`] sends what was found to the PACS;
 //! 8. [`web`] shows them.
 //!
-//! Under them lies [`store`], which holds all state. Around them: [`health`] looks at the box,
+//! Under them lies [`store`], which holds all state. Around them: [`slices`] makes pictures of
+//! images for the pages, [`health`] looks at the box,
 //! [`retention`] makes room on its disk, [`audit`] and [`doctor`] explain it to others,
 //! [`model_install`] puts models in place, [`feedback`] gives readers' corrections out,
 //! [`console`] prints one result, [`config`] holds the settings and [`app`] the daemon. [`clock`],
@@ -35,6 +36,7 @@ pub mod model_install;
 pub mod results;
 pub mod retention;
 pub mod scp;
+pub mod slices;
 pub mod store;
 pub mod triage;
 pub mod web;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use models::dicom::decoder::{Decoder, DecoderLimits};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +28,7 @@ use crate::inference::task::{self, Analysis};
 use crate::results::delivery::Outages;
 use crate::results::{Objects, delivery};
 use crate::scp::{self, Scp, ScpError};
+use crate::slices::Slices;
 use crate::store::audit::Entry;
 use crate::store::backup::{self, BackupError};
 use crate::store::events::Level;
@@ -161,6 +163,7 @@ pub struct App {
     config: Config,
     store: Arc<Store>,
     archive: Arc<Archive>,
+    decoder: Arc<Decoder>,
     scp: Arc<Scp>,
     web: TcpListener,
     analysis: Analysis,
@@ -207,6 +210,8 @@ impl App {
             TcpListener::bind(address).await.map_err(|source| AppError::Web { address, source })?;
         let (status, analysis_status) = watch::channel(task::Status::default());
         let hot = Arc::new(AtomicBool::new(false));
+        let decode = vec!["decode-worker".into()];
+        let decoder = Decoder::new(program.clone(), decode, DecoderLimits::default());
         let analysis = Analysis::new(
             analysis_config(&config, program),
             Arc::clone(&store),
@@ -218,6 +223,7 @@ impl App {
             config,
             store,
             archive,
+            decoder: Arc::new(decoder),
             scp: Arc::new(scp),
             web,
             analysis,
@@ -299,6 +305,9 @@ impl App {
         let status = rounds.start(&tasks, &shutdown);
         let pages = web::router(Web {
             store: Arc::clone(&self.store),
+            archive: self.archive,
+            decoder: self.decoder,
+            slices: Arc::new(Slices::default()),
             status,
             poke,
             caps: self.config.age_caps,

@@ -59,6 +59,8 @@ impl StudyView {
 /// A series as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SeriesView {
+    /// Its row.
+    pub id: i64,
     /// Series Instance UID.
     pub uid: String,
     /// Series Number.
@@ -357,18 +359,19 @@ fn study(db: &Connection, study_id: i64) -> Result<Option<StudyView>, StoreError
 
 fn series(db: &Connection, study_id: i64) -> Result<Vec<SeriesView>, StoreError> {
     let mut select = db.prepare_cached(
-        "SELECT uid, number, description, modality,
+        "SELECT id, uid, number, description, modality,
                 (SELECT count(*) FROM instance WHERE series_id = series.id), expected_instances
          FROM series WHERE study_id = ? ORDER BY id",
     )?;
     let rows = select.query_map([study_id], |row| {
         Ok(SeriesView {
-            uid: row.get(0)?,
-            number: row.get(1)?,
-            description: row.get(2)?,
-            modality: row.get(3)?,
-            instances: row.get(4)?,
-            expected_instances: row.get(5)?,
+            id: row.get(0)?,
+            uid: row.get(1)?,
+            number: row.get(2)?,
+            description: row.get(3)?,
+            modality: row.get(4)?,
+            instances: row.get(5)?,
+            expected_instances: row.get(6)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

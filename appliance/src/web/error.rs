@@ -17,6 +17,7 @@ use serde_json::json;
 use super::actor::Who;
 use super::{Frame, Web};
 use crate::fault::chain;
+use crate::slices::SliceError;
 use crate::store::StoreError;
 use crate::store::decisions::DecisionError;
 use crate::store::models::ModelSwitchError;
@@ -33,6 +34,31 @@ pub enum Error {
     /// Nothing was explained, or the file is gone.
     #[error("study {0} has no such picture")]
     NoPicture(i64),
+    /// The study has no series with this id.
+    #[error("study {study_id} has no series {series_id}")]
+    NoSeries {
+        /// Row of the study.
+        study_id: i64,
+        /// Row of the series.
+        series_id: i64,
+    },
+    /// The series is shorter.
+    #[error("there is no slice {slice}; the series has {count}, counted from 1")]
+    NoSlice {
+        /// As asked for.
+        slice: usize,
+        /// Slices of the series.
+        count: usize,
+    },
+    /// Images arrived or went since the page was made, so the number may mean another slice.
+    #[error("the series has changed since the page was loaded; load it again")]
+    SeriesChanged,
+    /// Images were deleted to make room.
+    #[error("the images of study {0} were deleted to make room; its results are kept")]
+    Evicted(i64),
+    /// There is no picture of a slice.
+    #[error(transparent)]
+    Slice(#[from] SliceError),
     /// No result that was given up has this id.
     #[error("no delivery {0} was given up; it may have been sent again already")]
     NoDelivery(i64),
@@ -90,9 +116,16 @@ impl Error {
             | Self::NoStudy(_)
             | Self::NoDelivery(_)
             | Self::NoPicture(_)
+            | Self::NoSeries { .. }
+            | Self::NoSlice { .. }
             | Self::NoResult { .. }
             | Self::Decision(DecisionError::NoStudy(_) | DecisionError::NoDecision(_))
             | Self::Model(ModelSwitchError::Unknown { .. }) => (StatusCode::NOT_FOUND, "not_found"),
+            Self::SeriesChanged => (StatusCode::CONFLICT, "conflict"),
+            Self::Evicted(_) => (StatusCode::GONE, "gone"),
+            Self::Slice(SliceError::Unreadable(_)) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "unreadable")
+            }
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Host(_) => (StatusCode::MISDIRECTED_REQUEST, "unknown_host"),
             Self::Origin => (StatusCode::FORBIDDEN, "foreign_origin"),
@@ -118,6 +151,7 @@ impl Error {
             | Self::Store(_)
             | Self::Stored(_)
             | Self::Template(_)
+            | Self::Slice(SliceError::Encode(_) | SliceError::Panic(_))
             | Self::Panic(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
@@ -233,7 +267,7 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
 const BUSY: &str = "the box took too long to answer; try again";
 
 /// With a capital letter and a full stop.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(char::to_uppercase).into_iter().flatten();
     let mut sentence: String = first.chain(chars).collect();

@@ -20,16 +20,17 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Headers of every answer.
 ///
-/// - Nothing but our own style sheet and pictures is loaded, and no page is framed.
-/// - Patient data stay in no cache.
+/// - Nothing but our own style sheet, script and pictures is loaded, and no page is framed. `blob:`
+///   pictures are those that the script has fetched from here.
+/// - Patient data stay in no cache, but for pictures of slices, which say so themselves.
 /// - `same-origin`, not `no-referrer`: under the latter browsers send `Origin: null` with our own
 ///   forms (Fetch, "append a request Origin header"), and over plain HTTP to an IP address they
 ///   send no `Sec-Fetch-Site` that could stand in.
 const HEADERS: [(&str, &str); 7] = [
     (
         "content-security-policy",
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
-         frame-ancestors 'none'; base-uri 'none'",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
+         connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     ),
     ("cache-control", "no-store"),
     ("x-content-type-options", "nosniff"),

@@ -1,7 +1,7 @@
 //! The pages people look at, and the same as JSON.
 //!
-//! Everything is rendered here and works without JavaScript; nothing is loaded from elsewhere.
-//! Pages read from [`Store`] and from [`Status`], which the daemon publishes; they compute nothing.
+//! Everything is rendered here and works without JavaScript, which only makes scrolling through
+//! slices faster; nothing is loaded from elsewhere. Pages read from [`Store`] and from [`Status`], which the daemon publishes; they compute nothing.
 //! There is no login yet: whoever reaches the port may decide, under the name they give.
 
 mod actor;
@@ -11,6 +11,7 @@ mod error;
 mod guard;
 mod listen;
 mod metrics;
+mod slices;
 mod status;
 mod study;
 mod system;
@@ -30,6 +31,7 @@ use axum::http::{StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::{get, post};
+use models::dicom::decoder::Decoder;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -38,6 +40,8 @@ use tower_http::timeout::TimeoutLayer;
 pub use error::Error;
 pub use status::{Association, Check, ModelNow, Receive, Status, Verdict};
 
+use crate::archive::Archive;
+use crate::slices::Slices;
 use crate::store::Store;
 use crate::worklist::AgeCaps;
 
@@ -51,6 +55,12 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 pub struct Web {
     /// The database.
     pub store: Arc<Store>,
+    /// The images.
+    pub archive: Arc<Archive>,
+    /// Decodes compressed ones.
+    pub decoder: Arc<Decoder>,
+    /// Makes pictures of them.
+    pub slices: Arc<Slices>,
     /// What the daemon says of itself every few seconds.
     pub status: watch::Receiver<Status>,
     /// Wakes the analysis task when there is something to analyse again.
@@ -96,6 +106,9 @@ pub fn router(web: Web) -> Router {
         .route("/", get(worklist::page))
         .route("/study/{id}", get(study::page))
         .route("/study/{id}/picture/{place}", get(study::picture))
+        .route("/study/{id}/series/{series}", get(slices::page))
+        .route("/study/{id}/series/{series}/slice/{name}", get(slices::picture))
+        .route("/study/{id}/series/{series}/thumbnail.jpg", get(slices::thumbnail))
         .route("/study/{id}/decide", post(study::decide))
         .route("/study/{id}/undo", post(study::undo))
         .route("/study/{id}/context", post(study::context))

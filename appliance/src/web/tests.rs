@@ -1,3 +1,5 @@
+mod slices;
+
 use std::fmt::Write as _;
 
 use axum::body::{Body, to_bytes};
@@ -6,7 +8,9 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::archive;
 use crate::clock::ManualClock;
+use crate::slices::tests::no_decoder;
 use crate::store::assembly::Periods;
 use crate::store::instances::{Arrival, SeriesFacts, StudyFacts};
 use crate::store::jobs::Finished;
@@ -44,6 +48,9 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(NOW));
         let store = Store::open(&folder.path().join("a.sqlite"), clock.clone()).unwrap();
+        let store = Arc::new(store);
+        let config = archive::Config::default();
+        let archive = Archive::open(&folder.path().join("archive"), Arc::clone(&store), config);
         let receive = Receive {
             ae_title: "PRIMA".to_owned(),
             addresses: vec!["192.168.1.20".to_owned()],
@@ -53,7 +60,10 @@ impl Site {
         let (status, receiver) =
             watch::channel(Status { at: NOW, started_at: NOW, receive, ..Status::default() });
         let web = Web {
-            store: Arc::new(store),
+            store,
+            archive: Arc::new(archive.unwrap()),
+            decoder: Arc::new(no_decoder()),
+            slices: Arc::default(),
             status: receiver,
             poke: Arc::default(),
             caps: AgeCaps::default(),
@@ -119,7 +129,7 @@ impl Site {
             "schema_version": 1,
             "model": {"id": "tiny", "provenance": "untrained", "statement": "random numbers",
                       "intended_use": "Research use only.", "device": "cpu"},
-            "series": [{"number": 3, "name": "AX T1", "part": "b=1000", "plane": "axial",
+            "series": [{"uid": "1.2.A.1", "number": 3, "name": "AX T1", "part": "b=1000", "plane": "axial",
                         "size_vox": [256, 256, 25], "patches": 448, "tokens": 334,
                         "remarks": [{"kind": "duplicate_slices", "count": 3}, {"kind": "from_later"}]}],
             "left_out": [
@@ -438,7 +448,7 @@ async fn hostile_texts_are_only_texts() {
         ["/", "/study/1", "/system", search, "/%3Cscript%3E", "/who?back=%22%3E%3Cscript%3E"]
     {
         let page = appliance.get(path).await.text;
-        for tag in ["<script", "<img", "<b>", "<i>", "<u>"] {
+        for tag in ["<script", "<img src=x", "<b>", "<i>", "<u>"] {
             assert!(!page.contains(tag), "{tag} in {path}");
         }
     }
@@ -457,8 +467,9 @@ async fn every_answer_has_the_headers() {
         }
         assert_eq!(
             text,
-            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
-             frame-ancestors 'none'; base-uri 'none'\nno-store\nsame-origin\n",
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
+             connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri \
+             'none'\nno-store\nsame-origin\n",
             "{path}"
         );
     }

@@ -4,7 +4,7 @@
 //! length in it; [`pixels`] turns a frame of it into stored values, with the help of
 //! [`decoder`] (a child process) for every compressed transfer syntax; [`series`] splits files
 //! into volumes; [`select`] says which are looked at; [`read`] stacks the pixels; [`published`]
-//! does the same as the published pipeline does.
+//! does the same as the published pipeline does; [`slices`] is for people: every image, one by one.
 pub mod decoder;
 pub mod parse;
 pub mod pixels;
@@ -12,3 +12,4 @@ pub mod published;
 pub mod read;
 pub mod select;
 pub mod series;
+pub mod slices;

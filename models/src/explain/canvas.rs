@@ -110,6 +110,12 @@ impl Canvas {
         self.text(x, y, text, dot, colour);
     }
 
+    /// The pixels, row by row: red, green, blue.
+    #[must_use]
+    pub fn rgb(&self) -> &[u8] {
+        &self.pixels
+    }
+
     /// The picture as a PNG file.
     ///
     /// # Errors

@@ -12,6 +12,8 @@ mod mt19937;
 mod ridge;
 mod view;
 
+pub use view::{Tap, letters, taps};
+
 use std::array::from_fn;
 
 use serde::{Deserialize, Serialize};

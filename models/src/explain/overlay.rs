@@ -15,7 +15,7 @@ pub const OUTLINED: usize = 5;
 
 /// Tokens below this share of the largest weight are not tinted: LIME's noise would cover the
 /// anatomy.
-const LEAST_SHARE: f64 = 0.1;
+pub const LEAST_SHARE: f64 = 0.1;
 const LARGEST_OPACITY: f64 = 0.4;
 const DOT_PX: usize = 2;
 const MARGIN_PX: usize = 10;
@@ -24,7 +24,8 @@ const PAPER: Colour = [18, 20, 24];
 const INK: Colour = [226, 228, 232];
 const FAINT_INK: Colour = [150, 156, 166];
 const OUTLINE: Colour = [84, 214, 255];
-const NOTICE: &str = "AI preview - not for diagnosis";
+/// Burnt into every picture that a model had a part in.
+pub const NOTICE: &str = "AI preview - not for diagnosis";
 
 /// One token with its place in the padded volume (`[z, y, x]`) and its LIME weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -145,7 +146,7 @@ impl<'a> Overlay<'a> {
         let mut canvas = Canvas::new(view.width_px, view.height_px + caption_px, PAPER);
         self.draw_slice(&mut canvas, &view, slice);
         self.draw_tokens(&mut canvas, &view, slice);
-        draw_letters(&mut canvas, &view);
+        draw_letters(&mut canvas, [view.width_px, view.height_px], &view.letters());
         self.draw_caption(&mut canvas, &view, slice);
         canvas.png().map_err(|source| OverlayError::Png { slice, source })
     }
@@ -230,19 +231,22 @@ impl<'a> Overlay<'a> {
     }
 }
 
-fn draw_letters(canvas: &mut Canvas, view: &View) {
+/// Writes the letters of the left, right, top and bottom edge into a picture of `[width, height]`
+/// pixels.
+pub fn draw_letters(canvas: &mut Canvas, [width, height]: [usize; 2], letters: &[String; 4]) {
     let dot = DOT_PX + 1;
-    let (middle_x, middle_y) = (view.width_px / 2, view.height_px / 2 - 4 * dot);
-    let [left, right, top, bottom] = view.letters();
+    let (middle_x, middle_y) = (width / 2, height / 2 - 4 * dot);
+    let [left, right, top, bottom] = letters;
     let mut write = |x: usize, y: usize, text: &str| canvas.text_on_image(x, y, text, dot, INK);
-    write(MARGIN_PX, middle_y, &left);
-    write(view.width_px - MARGIN_PX - text_width(&right, dot), middle_y, &right);
-    write(middle_x - text_width(&top, dot) / 2, MARGIN_PX, &top);
-    write(middle_x - text_width(&bottom, dot) / 2, view.height_px - MARGIN_PX - 7 * dot, &bottom);
+    write(MARGIN_PX, middle_y, left);
+    write(width - MARGIN_PX - text_width(right, dot), middle_y, right);
+    write(middle_x - text_width(top, dot) / 2, MARGIN_PX, top);
+    write(middle_x - text_width(bottom, dot) / 2, height - MARGIN_PX - 7 * dot, bottom);
 }
 
 /// Colour of a token by its share of the largest weight: amber, orange, red.
-fn warm(share: f64) -> Colour {
+#[must_use]
+pub fn warm(share: f64) -> Colour {
     const STOPS: [[f64; 3]; 3] = [[255.0, 214.0, 92.0], [255.0, 132.0, 36.0], [226.0, 24.0, 28.0]];
     let position = share.clamp(0.0, 1.0) * 2.0;
     let lower = usize::from(position >= 1.0);
@@ -253,7 +257,9 @@ fn warm(share: f64) -> Colour {
     })
 }
 
-fn opacity(share: f64) -> f64 {
+/// How much of that colour covers the slice, from 0 to 1.
+#[must_use]
+pub fn opacity(share: f64) -> f64 {
     LARGEST_OPACITY * share.clamp(0.0, 1.0)
 }
 

@@ -102,7 +102,8 @@ impl View {
 
 /// The patient directions that a vector in LPS points to, the strongest first; a second letter
 /// tells that the acquisition is oblique by more than about 15 degrees.
-fn letters(direction: [f64; 3]) -> String {
+#[must_use]
+pub fn letters(direction: [f64; 3]) -> String {
     let names = [['R', 'L'], ['A', 'P'], ['I', 'S']];
     let mut parts: Vec<(f64, char)> = direction
         .iter()
@@ -117,19 +118,21 @@ fn letters(direction: [f64; 3]) -> String {
 }
 
 /// Four neighbours of a picture coordinate and their weights (cubic convolution, Keys 1981).
-pub(super) struct Tap {
+pub struct Tap {
     places: [usize; 4],
     weights: [f64; 4],
 }
 
 impl Tap {
-    pub(super) fn apply(&self, value: impl Fn(usize) -> f64) -> f64 {
+    /// The value between the neighbours.
+    pub fn apply(&self, value: impl Fn(usize) -> f64) -> f64 {
         self.places.iter().zip(self.weights).map(|(&place, weight)| weight * value(place)).sum()
     }
 }
 
 /// One tap for each of `length_px` pixels over `length_vox` voxels; the edge repeats outside.
-pub(super) fn taps(length_vox: usize, length_px: usize) -> Vec<Tap> {
+#[must_use]
+pub fn taps(length_vox: usize, length_px: usize) -> Vec<Tap> {
     let last = length_vox as f64 - 1.0;
     let tap = |px: usize| {
         let centre = (px as f64 + 0.5) * length_vox as f64 / length_px as f64 - 0.5;

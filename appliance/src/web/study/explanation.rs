@@ -9,7 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use models::labels::display_name;
 
 use super::super::{Error, Web};
-use crate::inference::explain::ExplanationInfo;
+use super::stored_json;
+use crate::inference::explain::{ExplanationInfo, TokenInfo};
 use crate::store::explanations::StoredExplanation;
 
 /// What the page shows.
@@ -68,6 +69,36 @@ pub(super) fn shown(
         return Ok(None);
     }
     Ok(web.store.explanation(inference_id)?)
+}
+
+/// Where the places lie that a finding rests on.
+pub(in crate::web) struct Places {
+    /// The finding.
+    pub(in crate::web) name: String,
+    /// Series Instance UID.
+    pub(in crate::web) series_uid: String,
+    /// What tells their volume from the others of the series; empty for the only one.
+    pub(in crate::web) volume: String,
+    pub(in crate::web) tokens: Vec<TokenInfo>,
+}
+
+/// The places of the explanation that a study shows.
+pub(in crate::web) fn places(web: &Web, study_id: i64) -> Result<Option<Places>, Error> {
+    let row = web.store.worklist_row(study_id, &web.caps)?.ok_or(Error::NoStudy(study_id))?;
+    let Some(stored) = shown(web, study_id, row.inference_id)? else { return Ok(None) };
+    let (Some(info), Some(inference_id)) = (info(&stored), row.inference_id) else {
+        return Ok(None);
+    };
+    // The explanation counts series as the result does, which names them.
+    let result = web.store.stored_result(study_id, inference_id)?;
+    let result = stored_json(result.as_ref().and_then(|result| result.result.as_deref()))?;
+    let series = &result["series"][info.series_index];
+    Ok(Some(Places {
+        name: display_name(&stored.finding),
+        series_uid: series["uid"].as_str().unwrap_or_default().to_owned(),
+        volume: series["part"].as_str().unwrap_or_default().to_owned(),
+        tokens: info.tokens,
+    }))
 }
 
 /// `GET /study/{id}/picture/{place}`: a PNG.

@@ -14,7 +14,7 @@ use axum::http::Uri;
 use axum::response::Response;
 
 use explanation::Explanation;
-pub(super) use explanation::picture;
+pub(super) use explanation::{Places, picture, places};
 pub(super) use forms::{context, decide, set_context, undo};
 pub(super) use result::stored_json;
 use result::{LeftOutView, Scores, SeriesUsed};
@@ -61,6 +61,7 @@ struct Page {
     series_used: Vec<SeriesUsed>,
     left_out: Vec<LeftOutView>,
     arrived: Vec<SeriesView>,
+    evicted: bool,
     priors: Vec<PriorView>,
     timeline: Vec<Entry>,
     results: Vec<ResultLine>,
@@ -162,12 +163,13 @@ fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
             None => "sent by the scanner",
         },
         max_context: forms::MAX_CONTEXT,
-        series_used: result::series_used(&result),
+        series_used: result::series_used(&result, &view.series),
         left_out: result::left_out(&result),
         timeline: timeline(&row, &view, &decisions, &web.store.study_deliveries(id)?, now),
         results: view.results.iter().rev().map(|r| result_line(r, &row, now)).collect(),
         shown: stored.as_ref().map(|s| s.view.id),
         decisions: decisions.iter().rev().map(|d| decision_view(d, now)).collect(),
+        evicted: view.evicted_at.is_some(),
         arrived: view.series,
         priors: web.store.priors(id, PRIORS)?.iter().map(prior_view).collect(),
         row: RowView::new(&row, now),

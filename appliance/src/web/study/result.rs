@@ -6,6 +6,7 @@ use models::study::{LeftOut, Remark};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::store::views::SeriesView;
 use crate::web::{Error, words};
 
 /// The model behind the result and its scores.
@@ -33,6 +34,8 @@ pub(super) struct Score {
 
 /// A series the model looked at.
 pub(super) struct SeriesUsed {
+    /// Its row, to look at it.
+    pub(super) id: Option<i64>,
     pub(super) number: String,
     pub(super) name: String,
     pub(super) how: String,
@@ -98,12 +101,14 @@ impl Score {
     }
 }
 
-pub(super) fn series_used(result: &Value) -> Vec<SeriesUsed> {
+pub(super) fn series_used(result: &Value, arrived: &[SeriesView]) -> Vec<SeriesUsed> {
     items(&result["series"])
         .map(|series| {
             let size: Vec<String> = items(&series["size_vox"]).map(ToString::to_string).collect();
             let part = series["part"].as_str().map(|part| format!("{part}, ")).unwrap_or_default();
+            let row = arrived.iter().find(|row| series["uid"] == row.uid.as_str());
             SeriesUsed {
+                id: row.map(|row| row.id),
                 number: number(&series["number"]),
                 name: text(&series["name"]),
                 how: format!(

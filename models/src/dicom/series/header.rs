@@ -149,11 +149,7 @@ pub(super) fn slice(
     frame: u32,
     group: Option<&DataSet>,
 ) -> Slice {
-    let view = View {
-        frame: group,
-        shared: file.data.items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE).first(),
-        root: &file.data,
-    };
+    let view = View::new(file, group);
     let measures = tags::PIXEL_MEASURES_SEQUENCE;
     let transformation = tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE;
     let frame_content = tags::FRAME_CONTENT_SEQUENCE;
@@ -272,13 +268,24 @@ fn private(root: &DataSet, group: u16, element: u16, creator: &str) -> Option<f6
 
 /// Attributes of one frame: its own functional groups first, then those shared by all frames,
 /// then the data set itself, where classic files keep everything.
-struct View<'a> {
+pub(in crate::dicom) struct View<'a> {
     frame: Option<&'a DataSet>,
     shared: Option<&'a DataSet>,
     root: &'a DataSet,
 }
 
 impl<'a> View<'a> {
+    fn new(file: &'a DicomFile, frame: Option<&'a DataSet>) -> Self {
+        let shared = file.data.items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE).first();
+        Self { frame, shared, root: &file.data }
+    }
+
+    /// Of a frame, counted from 0.
+    pub(in crate::dicom) fn of_frame(file: &'a DicomFile, frame: u32) -> Self {
+        let groups = file.data.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
+        Self::new(file, groups.get(frame as usize))
+    }
+
     fn item(&self, sequence: Tag) -> Option<&'a DataSet> {
         [self.frame, self.shared].into_iter().flatten().find_map(|g| g.items(sequence).first())
     }
@@ -291,7 +298,7 @@ impl<'a> View<'a> {
         self.holder(sequence, tag).f64s(tag)
     }
 
-    fn number(&self, sequence: Tag, tag: Tag) -> Option<f64> {
+    pub(in crate::dicom) fn number(&self, sequence: Tag, tag: Tag) -> Option<f64> {
         self.numbers(sequence, tag).first().copied()
     }
 
@@ -299,7 +306,7 @@ impl<'a> View<'a> {
         self.holder(sequence, tag).int(tag)
     }
 
-    fn texts(&self, sequence: Tag, tag: Tag) -> Vec<String> {
+    pub(in crate::dicom) fn texts(&self, sequence: Tag, tag: Tag) -> Vec<String> {
         self.holder(sequence, tag).texts(tag)
     }
 }

@@ -174,10 +174,8 @@ pub(in crate::dicom) fn too_large(slice_vox: u64, slices: usize) -> Result<(), L
 }
 
 fn decode(file: &DicomFile, number: u32, decoder: &Decoder) -> Result<Frame, LeftOutReason> {
-    let mut frame = pixels::decode_frame(file, number, decoder).map_err(|error| match error {
-        PixelError::TransferSyntax { uid, .. } => LeftOutReason::TransferSyntax { uid },
-        other => unreadable(&file.path, &other),
-    })?;
+    let mut frame = pixels::decode_frame(file, number, decoder)
+        .map_err(|error| undecodable(&file.path, &error))?;
     if frame.samples_per_pixel != 1 {
         return Err(LeftOutReason::ColourMap);
     }
@@ -187,6 +185,15 @@ fn decode(file: &DicomFile, number: u32, decoder: &Decoder) -> Result<Frame, Lef
         pixels::invert_monochrome1(&layout, &mut frame.values);
     }
     Ok(frame)
+}
+
+pub(in crate::dicom) fn undecodable(path: &Path, error: &PixelError) -> LeftOutReason {
+    match error {
+        PixelError::TransferSyntax { uid, .. } => {
+            LeftOutReason::TransferSyntax { uid: uid.clone() }
+        }
+        other => unreadable(path, other),
+    }
 }
 
 /// An error and its causes as one line, without the folder the file is in.
