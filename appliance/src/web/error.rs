@@ -15,6 +15,7 @@ use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
 use super::actor::Who;
+use super::dicomweb::{self, DicomError};
 use super::{Frame, Web};
 use crate::fault::chain;
 use crate::slices::SliceError;
@@ -94,6 +95,9 @@ pub enum Error {
     /// The model was not switched.
     #[error(transparent)]
     Model(#[from] ModelSwitchError),
+    /// A viewer's request was not done.
+    #[error(transparent)]
+    Dicom(#[from] DicomError),
     /// The database failed.
     #[error("the database failed")]
     Store(#[from] StoreError),
@@ -126,6 +130,7 @@ impl Error {
             Self::Slice(SliceError::Unreadable(_)) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "unreadable")
             }
+            Self::Dicom(error) => error.status(),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Host(_) => (StatusCode::MISDIRECTED_REQUEST, "unknown_host"),
             Self::Origin => (StatusCode::FORBIDDEN, "foreign_origin"),
@@ -235,7 +240,7 @@ struct ErrorPage {
     message: String,
 }
 
-/// Gives a failed response its body: JSON below `/api`, else a page.
+/// Gives a failed response its body: JSON below `/api` and `/dicomweb`, else a page.
 pub(super) async fn render(State(web): State<Web>, request: Request, next: Next) -> Response {
     let uri = request.uri().clone();
     let who = Who::of(request.headers());
@@ -252,7 +257,7 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
         None => Refusal { code: "busy", message: BUSY.to_owned() },
     };
     let Refusal { code, message } = refusal;
-    if uri.path().starts_with("/api/") {
+    if uri.path().starts_with("/api/") || uri.path().starts_with(dicomweb::ROOT) {
         return (status, Json(json!({"error": {"code": code, "message": message}})))
             .into_response();
     }

@@ -8,14 +8,15 @@
 use std::net::IpAddr;
 
 use axum::extract::{Request, State};
-use axum::http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
+use axum::http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::{Error, Web};
+use super::{Error, Web, dicomweb};
 
+const MULTIPART: &[u8] = b"multipart/related";
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Headers of every answer.
@@ -64,7 +65,22 @@ fn check(hosts: &[String], request: &Request) -> Result<(), Error> {
     let host = named.parse::<Authority>().ok().filter(|host| is_ours(hosts, host));
     let host = host.ok_or_else(|| Error::Host(named.into_owned()))?;
     let reads = request.method() == Method::GET || request.method() == Method::HEAD;
-    if reads || same_origin(request.headers(), &host) { Ok(()) } else { Err(Error::Origin) }
+    if reads || same_origin(request.headers(), &host) || is_store(request) {
+        Ok(())
+    } else {
+        Err(Error::Origin)
+    }
+}
+
+/// Viewers and gateways that store by DICOMweb send no `Origin`. A page elsewhere cannot do as
+/// they do: its browser sends `Origin`, and asks before it sends `multipart/related` (Fetch,
+/// "CORS-safelisted request-header"), which nothing here answers.
+fn is_store(request: &Request) -> bool {
+    let headers = request.headers();
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let multipart = kind.get(..MULTIPART.len()).is_some_and(|k| k.eq_ignore_ascii_case(MULTIPART));
+    let from_page = headers.contains_key(ORIGIN) || headers.contains_key(SEC_FETCH_SITE);
+    request.uri().path().starts_with(dicomweb::ROOT) && multipart && !from_page
 }
 
 /// A name that another site can point at us is not ours unless it was configured; an IP address
