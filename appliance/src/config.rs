@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::inference::task::Device;
+use crate::store::deliveries::{Kind, Recipient};
 use crate::worklist::{AgeCaps, AgeCapsError};
 use crate::{assembly, fault};
 
@@ -143,7 +144,7 @@ pub struct Tls {
     pub client_fingerprints: Vec<String>,
 }
 
-/// `[[dicom.peers]]` and `[[results.archives]]`.
+/// `[[dicom.peers]]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
@@ -201,7 +202,34 @@ pub struct Worklist {
 pub struct Results {
     pub refusals: u32,
     #[serde(default)]
-    pub archives: Vec<Peer>,
+    pub archives: Vec<Archive>,
+}
+
+/// `[[results.archives]]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Archive {
+    pub ae_title: String,
+    pub host: String,
+    pub port: u16,
+    #[serde(default)]
+    pub tls: bool,
+    #[serde(default = "every_kind")]
+    pub objects: Vec<String>,
+}
+
+fn every_kind() -> Vec<String> {
+    Kind::ALL.map(|kind| kind.word().to_owned()).to_vec()
+}
+
+impl Archive {
+    /// Where it listens.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        let Self { ae_title, host, port, tls, .. } = self.clone();
+        Peer { ae_title, host, port, tls }
+    }
 }
 
 /// `[web]`.
@@ -285,6 +313,16 @@ impl Config {
     #[must_use]
     pub fn render(&self) -> String {
         toml::to_string_pretty(&self.settings).unwrap_or_else(|error| fault::chain(&error))
+    }
+
+    /// Where results go, and what of them.
+    #[must_use]
+    pub fn recipients(&self) -> Vec<Recipient> {
+        let recipient = |archive: &Archive| Recipient {
+            name: archive.ae_title.clone(),
+            kinds: archive.objects.iter().filter_map(|word| Kind::of(word)).collect(),
+        };
+        self.settings.results.archives.iter().map(recipient).collect()
     }
 
     /// When studies are complete.
@@ -382,6 +420,7 @@ impl Settings {
             if (low..=high).contains(&value) { Ok(()) } else { Err(refuse(key, &value, &expected)) }
         };
         self.check_dicom(&refuse, &within)?;
+        self.check_results(&refuse)?;
         within("assembly.quiet_s", self.assembly.quiet_s, 1, 3600)?;
         within("assembly.partial_after_s", self.assembly.partial_after_s, 1, 7 * 24 * 3600)?;
         within("analysis.start_limit_s", self.analysis.start_limit_s, 5, 3600)?;
@@ -438,7 +477,7 @@ impl Settings {
         Ok(Config { settings: self, networks, device, age_caps, web_listen })
     }
 
-    /// `[dicom]` and the archives, and what of it would otherwise show only when the daemon
+    /// `[dicom]` and where archives listen, and what of it would otherwise show only when the daemon
     /// starts.
     fn check_dicom(
         &self,
@@ -460,8 +499,9 @@ impl Settings {
         ] {
             titles.iter().filter(|t| *t != "*").try_for_each(|title| ae(key, title))?;
         }
+        let archives: Vec<Peer> = self.results.archives.iter().map(Archive::peer).collect();
         let peers = || {
-            let archives = self.results.archives.iter().map(|peer| ("results.archives", peer));
+            let archives = archives.iter().map(|peer| ("results.archives", peer));
             dicom.peers.iter().map(|peer| ("dicom.peers", peer)).chain(archives)
         };
         for (list, peer) in peers() {
@@ -497,11 +537,26 @@ impl Settings {
                 return Err(refuse(&format!("{list}.tls"), &true, expected));
             }
         }
-        let mut titles: Vec<_> = self.results.archives.iter().map(|a| &a.ae_title).collect();
+        Ok(())
+    }
+
+    /// `[results]`: what goes where.
+    fn check_results(
+        &self,
+        refuse: &impl Fn(&str, &dyn std::fmt::Display, &str) -> ConfigError,
+    ) -> Result<(), ConfigError> {
+        let archives = &self.results.archives;
+        let mut titles: Vec<_> = archives.iter().map(|a| &a.ae_title).collect();
         titles.sort_unstable();
         if let Some([twice, _]) = titles.array_windows().find(|[a, b]| a == b) {
             let expected = "an AE title for each archive, none twice";
             return Err(refuse("results.archives.ae_title", &format!("{twice:?}"), expected));
+        }
+        for objects in archives.iter().map(|archive| &archive.objects) {
+            if objects.is_empty() || objects.iter().any(|word| Kind::of(word).is_none()) {
+                let expected = "some of report, picture, segmentation";
+                return Err(refuse("results.archives.objects", &format!("{objects:?}"), expected));
+            }
         }
         Ok(())
     }

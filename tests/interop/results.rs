@@ -17,6 +17,8 @@ use super::{
 };
 
 const REPORT: &str = "1.2.840.10008.5.1.4.1.1.88.34";
+const SEGMENTATION: &str = "1.2.840.10008.5.1.4.1.1.66.4";
+const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
 const QUICK: &str = "assembly.quiet_s = 2\nassembly.quiet_after_release_s = 1\n";
 
 fn archive(ae_title: &str, port: u16) -> String {
@@ -70,23 +72,27 @@ fn orthanc_files_the_report_beside_the_images() {
         let query = json!({"Level": "Instance", "Query": {"Modality": modality}}).to_string();
         orthanc.post("tools/find", query).as_array().expect("instances").clone()
     };
-    // Each report is followed by the picture of what it rests on.
-    let (reports, pictures) = eventually("reports and pictures", || {
-        let (reports, pictures) = (find("SR"), find("OT"));
+    // Each report is followed by the picture of what it rests on, and by its places.
+    let [reports, pictures, segmentations] = eventually("reports, pictures and places", || {
+        let found = ["SR", "OT", "SEG"].map(&find);
         let all = queue(clinic.daemon.web, "ORTHANC")["waiting"] == 0;
-        (all && !reports.is_empty() && reports.len() == pictures.len())
-            .then_some((reports, pictures))
+        let one_each = found.iter().all(|objects| objects.len() == found[0].len());
+        (all && one_each && !found[0].is_empty()).then_some(found)
     });
     assert_eq!((count("patients"), count("studies")), (patients, Some(studies)));
     for report in &reports {
         let id = report.as_str().expect("an id");
-        // The images' study has two series more.
+        // The images' study has three series more.
         let study = ids(&format!("instances/{id}/study"));
-        assert!(study["Series"].as_array().is_some_and(|series| series.len() >= 3), "{study}");
+        assert!(study["Series"].as_array().is_some_and(|series| series.len() >= 4), "{study}");
         check_report(&clinic, &orthanc, id, &study["MainDicomTags"]["StudyInstanceUID"]);
+    }
+    for segmentation in &segmentations {
+        check_segmentation(&clinic, &orthanc, segmentation.as_str().expect("an id"));
     }
     for picture in &pictures {
         let path = fetch(&clinic, &orthanc, picture.as_str().expect("an id"), 250_000);
+        validate(&path);
         let Some(python) = pynetdicom::python() else { return };
         let script = repository().join("tests/interop/read_picture.py");
         let said = succeed(python, &[script.to_str().expect("UTF-8"), &path]);
@@ -100,29 +106,57 @@ fn orthanc_files_the_report_beside_the_images() {
     // The other archive does not answer, and is waited for.
     let dead = queue(clinic.daemon.web, "DEAD");
     assert_eq!((&dead["sent"], &dead["dead"]), (&json!(0), &json!(0)), "{dead}");
-    assert_eq!(dead["waiting"], 2 * reports.len(), "{dead}");
+    assert_eq!(dead["waiting"], 3 * reports.len(), "{dead}");
 }
 
-/// An object that Orthanc holds, as a file; it is small, and dciodvfy finds no error in it.
+/// An object that Orthanc holds, as a file; it is small. With a report of 100 kB and a picture of
+/// 250 kB at most, but usually 10 kB and 150 kB, a study's results stay below 300 kB.
 fn fetch(clinic: &Clinic, orthanc: &Orthanc, id: &str, most_bytes: usize) -> String {
     let url = format!("{}/instances/{id}/file", orthanc.url);
     let bytes = ureq::get(url).call().expect("file").body_mut().read_to_vec().expect("bytes");
     assert!(bytes.len() < most_bytes, "{} bytes", bytes.len());
     let path = clinic.folder.path().join(format!("{id}.dcm"));
     fs::write(&path, bytes).expect("a file");
-    let path = path.to_str().expect("UTF-8").to_owned();
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+/// dciodvfy finds no error in a file.
+fn validate(path: &str) {
     if available("dciodvfy", Command::new("sh").args(["-c", "command -v dciodvfy"])) {
-        let said = run("dciodvfy", &[&path]);
+        let said = run("dciodvfy", &[path]);
         let said = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
         let errors: Vec<_> = said.lines().filter(|line| line.starts_with("Error")).collect();
         assert!(errors.is_empty(), "{errors:#?}");
     }
-    path
+}
+
+/// highdicom reads the mask that was meant, in the images' study.
+fn check_segmentation(clinic: &Clinic, orthanc: &Orthanc, id: &str) {
+    let path = fetch(clinic, orthanc, id, 50_000);
+    let Some(python) = pynetdicom::python() else { return };
+    let script = repository().join("tests/interop/read_segmentation.py");
+    let [script, database] = [script, clinic.launch.data().join("appliance.sqlite")]
+        .map(|path| path.to_str().expect("UTF-8").to_owned());
+    let plain = format!("{path}.plain");
+    let read = succeed(python, &[&script, &path, &database, &plain]);
+    let read: Value = serde_json::from_str(&read).expect("JSON");
+    assert_eq!(read["class"], SEGMENTATION);
+    assert_eq!(read["syntax"], DEFLATED, "Orthanc takes it deflated");
+    let study = get(&format!("{}/instances/{id}/study", orthanc.url));
+    assert_eq!(read["study"], study["MainDicomTags"]["StudyInstanceUID"]);
+    assert_eq!(read["patient"], study["PatientMainDicomTags"]["PatientID"]);
+    assert_eq!(read["algorithm"], "AUTOMATIC");
+    let label = read["label"].as_str().expect("a label");
+    assert!(label.starts_with("AI: region that raised "), "{label}");
+    assert!(read["frames"].as_i64().is_some_and(|frames| frames > 0), "{read}");
+    assert_eq!((&read["empty"], &read["as_meant"]), (&json!(0), &json!(true)), "{read}");
+    validate(&plain);
 }
 
 /// highdicom and pydicom read what the box says.
 fn check_report(clinic: &Clinic, orthanc: &Orthanc, id: &str, study_uid: &Value) {
     let path = fetch(clinic, orthanc, id, 100_000);
+    validate(&path);
     let Some(python) = pynetdicom::python() else { return };
     let script = repository().join("tests/interop/read_report.py");
     let read = succeed(python, &[script.to_str().expect("UTF-8"), &path]);
@@ -175,10 +209,10 @@ fn results_survive_kills_and_arrive_once() {
         daemon.kill().expect("a daemon that runs");
         daemon = launch.start().expect("a daemon that starts");
     }
-    eventually("six reports and pictures", || {
+    eventually("six reports, pictures and segmentations", || {
         let queue = queue(daemon.web, AE);
-        (queue["sent"] == 12 && queue["waiting"] == 0).then_some(())
+        (queue["sent"] == 18 && queue["waiting"] == 0).then_some(())
     });
-    assert_eq!(stored_instances(&pacs.launch.data()).len(), 12);
+    assert_eq!(stored_instances(&pacs.launch.data()).len(), 18);
     assert_eq!(pacs.quarantined(), 0, "other bytes under the same UID");
 }

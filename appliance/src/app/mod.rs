@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::archive::{self, Archive, ArchiveError};
 use crate::clock::SystemClock;
-use crate::config::{Config, Peer};
+use crate::config::{self, Config, Peer};
 use crate::inference::task::{self, Analysis};
 use crate::results::delivery::Outages;
 use crate::results::{Objects, delivery};
@@ -198,8 +198,7 @@ impl App {
         let archive = Arc::new(open_archive(&config, Arc::clone(&store))?);
         retention::recover(&store, archive.root())?;
         retention::forget_derived(&store, &data)?;
-        let archives = config.settings.results.archives.iter();
-        store.set_destinations(&archives.map(|a| a.ae_title.clone()).collect::<Vec<_>>())?;
+        store.set_destinations(&config.recipients())?;
         let scp = scp_config(&config)?;
         let scp = Scp::bind(scp, Arc::clone(&archive), Arc::clone(&store))?;
         let address = config.web_listen;
@@ -342,10 +341,10 @@ impl App {
             folder: settings.data.folder.join("results"),
             archive: self.archive.root().to_owned(),
         };
-        let task = |archive: &Peer| delivery::Task {
+        let task = |archive: &config::Archive| delivery::Task {
             calling: settings.dicom.ae_title.clone(),
             called: archive.ae_title.clone(),
-            destination: destination(archive),
+            destination: destination(&archive.peer()),
             refusals: settings.results.refusals,
             pace: delivery::Pace::default(),
             objects: objects.clone(),

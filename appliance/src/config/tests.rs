@@ -18,6 +18,11 @@ fn the_built_in_settings_are_accepted_and_render_to_themselves() {
     check("[dicom]\nae_title = 'MR BOX'\nnetworks = ['10.0.0.0/8', '::1']", "accepted");
     check("[[dicom.peers]]\nae_title='MR1'\nhost='h'\nport=104", "accepted");
     check("[[results.archives]]\nae_title='PACS'\nhost='h'\nport=104", "accepted");
+    let objects = "[[results.archives]]\nae_title='P'\nhost='h'\nport=1\nobjects=['report']";
+    check(objects, "accepted");
+    let config = Config::parse(objects, "site.toml").unwrap();
+    let expected = Recipient { name: "P".to_owned(), kinds: vec![Kind::Report] };
+    assert_eq!(config.recipients(), [expected]);
 }
 
 #[test]
@@ -98,6 +103,11 @@ fn ports_and_peers_that_make_no_sense_are_refused() {
     check(
         "[[results.archives]]\nae_title='PACS'\nhost='h'\nport=0",
         "site.toml: results.archives.host is \"h\", port 0, expected a host and its port",
+    );
+    check(
+        "[[results.archives]]\nae_title='PACS'\nhost='h'\nport=1\nobjects=['pictures']",
+        "site.toml: results.archives.objects is [\"pictures\"], expected some of report, picture, \
+         segmentation",
     );
     let twice = "[[results.archives]]\nae_title='PACS'\nhost='h'\nport=104\n".repeat(2);
     check(

@@ -164,6 +164,7 @@ impl Task {
                     }
                 },
             };
+            let object = block_in_place(|| super::fitting(object, &sender));
             let answer = sender.store(&object).await;
             match answer {
                 Ok(()) => {

@@ -1,5 +1,6 @@
 //! What a result is outside this box: DICOM objects in the patient's study, sent to the archives
-//! of the settings (IHE RAD AI Results). [`report`] says what was found, [`picture`] shows where.
+//! of the settings (IHE RAD AI Results). [`report`] says what was found, [`picture`] shows where,
+//! and [`segmentation`] marks it in the images.
 //!
 //! An object is built once, from the stored result and the header of an image of the study, and
 //! kept as a file until it is sent, so that an object that is sent twice is twice the same: its
@@ -10,6 +11,7 @@ pub mod delivery;
 mod identity;
 pub mod picture;
 pub mod report;
+pub mod segmentation;
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -18,26 +20,39 @@ use std::path::{Path, PathBuf};
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 use jiff::Timestamp;
 use models::dicom::parse::{DataSet, ParseError, read_header};
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
 use crate::archive::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, folder_name, meta};
+use crate::inference::TriageResult;
 use crate::inference::explain::ExplanationInfo;
-use crate::scp::Outgoing;
+use crate::scp::{Outgoing, Sender};
 use crate::store::deliveries::{Kind, ResultToSend};
 use crate::store::{Store, StoreError};
 use content::put;
 use picture::{Picture, PictureError};
 use report::Report;
+use segmentation::{Segmentation, SegmentationError};
 
 /// SOP class and transfer syntax of a report.
 const REPORT: (&str, &str) = (uids::COMPREHENSIVE3_DSR_STORAGE, uids::EXPLICIT_VR_LITTLE_ENDIAN);
 /// SOP class and transfer syntax of a picture.
 const PICTURE: (&str, &str) = (uids::SECONDARY_CAPTURE_IMAGE_STORAGE, uids::JPEG_BASELINE8_BIT);
-/// What is proposed to an archive.
-const CONTEXTS: [(&str, &[&str]); 2] = [(REPORT.0, &[REPORT.1]), (PICTURE.0, &[PICTURE.1])];
+/// SOP class and transfer syntax of a segmentation. Most of its bits are zero.
+const SEGMENTATION: (&str, &str) = (uids::SEGMENTATION_STORAGE, uids::EXPLICIT_VR_LITTLE_ENDIAN);
+const DEFLATED: &str = uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN;
+/// What is proposed to an archive. The two transfer syntaxes of a segmentation stand in contexts of
+/// their own, so that the choice is ours.
+const CONTEXTS: [(&str, &[&str]); 4] = [
+    (REPORT.0, &[REPORT.1]),
+    (PICTURE.0, &[PICTURE.1]),
+    (SEGMENTATION.0, &[DEFLATED]),
+    (SEGMENTATION.0, &[SEGMENTATION.1]),
+];
 
 /// Why there is no object.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +84,9 @@ pub enum ObjectError {
     /// The picture cannot be used.
     #[error("the picture of the explanation cannot be used")]
     Picture(#[from] PictureError),
+    /// The places cannot be used.
+    #[error("the places of the explanation cannot be used")]
+    Segmentation(#[from] SegmentationError),
     /// The disk.
     #[error("the file {path} cannot be kept")]
     File {
@@ -102,9 +120,11 @@ impl Objects {
         kind: Kind,
     ) -> Result<Outgoing, ObjectError> {
         let epoch = store.epoch()?;
-        let (word, (sop_class, transfer_syntax)) = match kind {
-            Kind::Report => ("report", REPORT),
-            Kind::Picture => ("picture", PICTURE),
+        let word = kind.word();
+        let (sop_class, transfer_syntax) = match kind {
+            Kind::Report => REPORT,
+            Kind::Picture => PICTURE,
+            Kind::Segmentation => SEGMENTATION,
         };
         let sop_instance = uid(&[&epoch, word, &inference_id.to_string()]);
         let path = self.path(&sop_instance);
@@ -159,14 +179,29 @@ impl Objects {
             device_uid: &uid(&[epoch, "device"]),
             number,
         };
-        if kind == Kind::Picture {
+        let explanation = || -> Result<ExplanationInfo, ObjectError> {
             let stored = store.explanation(number)?.and_then(|stored| stored.info);
-            let info: ExplanationInfo = from_json("explanation", &stored.unwrap_or_default())?;
-            return Ok(Picture { frame, info: &info }.write()?);
+            from_json("explanation", &stored.unwrap_or_default())
+        };
+        if kind == Kind::Picture {
+            return Ok(Picture { frame, info: &explanation()? }.write()?);
+        }
+        let result: TriageResult = from_json("result", &found.result)?;
+        if kind == Kind::Segmentation {
+            let info = explanation()?;
+            let report_uid = uid(&[epoch, Kind::Report.word(), &number.to_string()]);
+            let segmentation = Segmentation {
+                frame,
+                info: &info,
+                model: [&result.model.id, &found.model_digest],
+                tracking_uid: &uid(&[&report_uid, &info.output]),
+                folder: image.path.parent().unwrap_or(&self.archive),
+            };
+            return Ok(segmentation.write()?);
         }
         let report = Report {
             frame,
-            result: &from_json("result", &found.result)?,
+            result: &result,
             assessment: &from_json("assessment", &found.assessment)?,
             model_digest: &found.model_digest,
             partial: found.partial,
@@ -194,6 +229,25 @@ pub struct Frame<'a> {
     pub device_uid: &'a str,
     /// Instance Number.
     pub number: i64,
+}
+
+/// The object as this archive takes it: a segmentation deflated, where it can be.
+fn fitting(object: Outgoing, sender: &Sender) -> Outgoing {
+    if object.sop_class == SEGMENTATION.0 && sender.takes(SEGMENTATION.0, DEFLATED) {
+        return deflated(&object).unwrap_or(object);
+    }
+    object
+}
+
+/// The object with its data set deflated (PS3.5 A.5).
+fn deflated(object: &Outgoing) -> io::Result<Outgoing> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&object.data_set)?;
+    let mut data_set = encoder.finish()?;
+    if data_set.len() % 2 == 1 {
+        data_set.push(0);
+    }
+    Ok(Outgoing { transfer_syntax: DEFLATED.to_owned(), data_set, ..object.clone() })
 }
 
 /// Who made it, where DICOM asks for a manufacturer.

@@ -84,12 +84,9 @@ impl Sender {
     ///
     /// When the peer did not store it, or nothing is known.
     pub async fn store(&mut self, object: &Outgoing) -> Result<(), SendError> {
-        let fits = |context: &&Accepted| {
-            context.class == object.sop_class && context.transfer_syntax == object.transfer_syntax
-        };
-        let context = self.association.contexts.iter().flatten().find(fits).ok_or_else(|| {
-            let (class, syntax) = (object.sop_class.clone(), object.transfer_syntax.clone());
-            SendError::NotOffered { class, syntax }
+        let (class, syntax) = (&object.sop_class, &object.transfer_syntax);
+        let id = self.context(class, syntax).map(|context| context.id).ok_or_else(|| {
+            SendError::NotOffered { class: class.clone(), syntax: syntax.clone() }
         })?;
         self.message_id = self.message_id.wrapping_add(1);
         let command = dimse::encode(&[
@@ -100,7 +97,7 @@ impl Sender {
             (element::DATA_SET_TYPE, Value::Number(WITH_DATA_SET)),
             (element::AFFECTED_INSTANCE, Value::Uid(&object.sop_instance)),
         ]);
-        let (id, max_pdu) = (context.id, self.association.max_pdu);
+        let max_pdu = self.association.max_pdu;
         let mut message = Vec::with_capacity(object.data_set.len() + 512);
         p_data(&mut message, id, true, &command, max_pdu);
         p_data(&mut message, id, false, &object.data_set, max_pdu);
@@ -111,6 +108,19 @@ impl Sender {
             return Ok(());
         }
         Err(SendError::Refused { status: answer.status, comment: answer.comment })
+    }
+
+    /// The peer stores objects of this class in this transfer syntax.
+    #[must_use]
+    pub fn takes(&self, class: &str, transfer_syntax: &str) -> bool {
+        self.context(class, transfer_syntax).is_some()
+    }
+
+    fn context(&self, class: &str, transfer_syntax: &str) -> Option<&Accepted> {
+        let fits = |context: &&Accepted| {
+            context.class == class && context.transfer_syntax == transfer_syntax
+        };
+        self.association.contexts.iter().flatten().find(fits)
     }
 
     /// Ends the association in good order.

@@ -1,5 +1,7 @@
-//! Results on their way to archives: a queue for each, in the order in which results were there.
+//! Results on their way to others: a queue for each destination, in the order in which results
+//! were there.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension as _, Transaction};
@@ -13,10 +15,42 @@ use super::{Store, StoreError};
 /// What of a result is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The structured report.
+    /// What was found.
     Report,
     /// The picture of its explanation.
     Picture,
+    /// The places of its explanation.
+    Segmentation,
+}
+
+impl Kind {
+    /// All of them, in the order in which they are sent.
+    pub const ALL: [Self; 3] = [Self::Report, Self::Picture, Self::Segmentation];
+
+    /// As stored, and as the settings have it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Picture => "picture",
+            Self::Segmentation => "segmentation",
+        }
+    }
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+/// Where results go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// AE title of an archive.
+    pub name: String,
+    /// What it wants.
+    pub kinds: Vec<Kind>,
 }
 
 /// A result for an archive.
@@ -60,7 +94,7 @@ pub struct ResultToSend {
 pub struct Queue {
     /// AE title.
     pub destination: String,
-    /// Reports and pictures that wait or are being sent.
+    /// Objects that wait or are being sent.
     pub waiting: i64,
     /// When the oldest of them was there.
     pub oldest_at: Option<i64>,
@@ -79,7 +113,7 @@ pub struct DeliveryView {
     pub study_id: i64,
     /// AE title of the archive.
     pub destination: String,
-    /// `report` or `picture`.
+    /// The word of a [`Kind`].
     pub kind: String,
     /// `waiting`, `sending`, `sent`, `withdrawn` or `dead`.
     pub state: String,
@@ -92,30 +126,36 @@ pub struct DeliveryView {
 }
 
 impl Store {
-    /// Makes these the archives that results are sent to from now on. What waits for any other is
-    /// withdrawn; what was being sent when the power failed waits again.
+    /// Makes these the destinations of results from now on. What waits for any other, or of a kind
+    /// that is no longer wanted, is withdrawn; what was being sent when the power failed waits
+    /// again.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub fn set_destinations(&self, names: &[String]) -> Result<(), StoreError> {
+    pub fn set_destinations(&self, recipients: &[Recipient]) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let names = json!(names).to_string();
+        let kinds = |r: &Recipient| r.kinds.iter().map(|kind| kind.word()).collect::<Vec<_>>();
+        let all: BTreeMap<&str, _> =
+            recipients.iter().map(|r| (r.name.as_str(), kinds(r))).collect();
+        let all = json!(all).to_string();
         self.write(|tx| {
             tx.execute(
-                "DELETE FROM destination WHERE name NOT IN (SELECT value FROM json_each(?))",
-                [&names],
+                "DELETE FROM destination WHERE name NOT IN (SELECT key FROM json_each(?))",
+                [&all],
             )?;
             tx.execute(
-                "INSERT INTO destination (name, since_at)
-                 SELECT value, ?2 FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING",
-                (&names, now),
+                "INSERT INTO destination (name, since_at, kinds)
+                 SELECT key, ?2, value FROM json_each(?1) WHERE true
+                 ON CONFLICT DO UPDATE SET kinds = excluded.kinds",
+                (&all, now),
             )?;
             tx.execute(
                 "UPDATE delivery SET state = 'withdrawn', at = ?,
-                        last_error = 'the archive is no longer in the settings'
-                 WHERE state IN ('waiting', 'sending')
-                   AND destination NOT IN (SELECT name FROM destination)",
+                        last_error = 'no longer in the settings'
+                 WHERE state IN ('waiting', 'sending') AND NOT EXISTS
+                   (SELECT 1 FROM destination n JOIN json_each(n.kinds) k
+                    WHERE n.name = delivery.destination AND k.value = delivery.kind)",
                 [now],
             )?;
             tx.execute("UPDATE delivery SET state = 'waiting' WHERE state = 'sending'", [])?;
@@ -155,7 +195,7 @@ impl Store {
                     id: row.get(0)?,
                     study_id: row.get(1)?,
                     inference_id: row.get(2)?,
-                    kind: if row.get(4)? { Kind::Picture } else { Kind::Report },
+                    kind: Kind::of(&row.get::<_, String>(4)?).unwrap_or(Kind::Report),
                     attempts: row.get(3)?,
                 })
             });
@@ -380,24 +420,26 @@ impl Store {
     }
 }
 
-/// `?1` archive, `?2` now. Of a study that images come in for a later result is to be expected.
+/// `?1` destination, `?2` now. Of a study that images come in for a later result is to be expected.
 const DUE: &str = "
-    SELECT d.id, d.study_id, d.inference_id, d.attempts, d.kind = 'picture'
+    SELECT d.id, d.study_id, d.inference_id, d.attempts, d.kind
     FROM delivery d JOIN study s ON s.id = d.study_id
     WHERE d.destination = ?1 AND d.state = 'waiting' AND d.next_at <= ?2
       AND s.state = 'settled'
-    ORDER BY d.inference_id, d.id LIMIT 1";
+    ORDER BY d.inference_id,
+             CASE d.kind WHEN 'report' THEN 0 WHEN 'picture' THEN 1 ELSE 2 END LIMIT 1";
 
-/// Queues the result that a study shows now, if it says anything, and the picture of its
-/// explanation, if there is one, for every archive.
+/// Queues the result that a study shows now, if it says anything, and the picture and the places of
+/// its explanation, if there are any, for every destination that wants them.
 pub(in crate::store) fn queue(tx: &Transaction<'_>, study_id: i64) -> Result<(), StoreError> {
     tx.prepare_cached(
         "INSERT INTO delivery (destination, study_id, inference_id, kind, at)
          SELECT n.name, s.id, r.id, k.value, r.finished_at
          FROM study s JOIN inference r ON r.id = s.shown_inference JOIN destination n
-              JOIN json_each('[\"report\", \"picture\"]') k
+              JOIN json_each(n.kinds) k
          WHERE s.id = ? AND (k.value = 'report' OR EXISTS
-                 (SELECT 1 FROM explanation e WHERE e.inference_id = r.id AND e.info IS NOT NULL))
+                 (SELECT 1 FROM explanation e WHERE e.inference_id = r.id AND e.info IS NOT NULL
+                    AND (k.value = 'picture' OR json_array_length(e.info, '$.region') > 0)))
            AND r.outcome = 'analysed' AND r.finished_at >= n.since_at
          ON CONFLICT DO UPDATE SET state = 'waiting', last_error = '' WHERE state = 'withdrawn'",
     )?

@@ -41,6 +41,7 @@ const READERS: usize = 4;
 const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0001_init.sql")),
     M::up(include_str!("migrations/0002_results_out.sql")),
+    M::up(include_str!("migrations/0005_segmentations.sql")),
 ];
 
 /// Why the store failed.

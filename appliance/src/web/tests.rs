@@ -8,6 +8,7 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::clock::ManualClock;
 use crate::store::assembly::Periods;
+use crate::store::deliveries::{Kind, Recipient};
 use crate::store::instances::{Arrival, SeriesFacts, StudyFacts};
 use crate::store::jobs::Finished;
 use crate::store::models::{Mode, Model};
@@ -85,6 +86,12 @@ impl Site {
             self.web.store.complete_due(now).unwrap();
         }
         self.web.store.latest_studies(1).unwrap()[0]
+    }
+
+    /// Results go to archive PACS from now on.
+    fn send_to_pacs(&self) {
+        let pacs = Recipient { name: "PACS".to_owned(), kinds: Kind::ALL.to_vec() };
+        self.web.store.set_destinations(&[pacs]).unwrap();
     }
 
     fn model(&self) -> Model {
@@ -535,7 +542,7 @@ async fn a_killed_model_says_nothing() {
 async fn a_result_that_an_archive_refused_is_sent_again() {
     let appliance = Site::new();
     check(&appliance.get("/system").await, 200, "No archive is configured");
-    appliance.web.store.set_destinations(&["PACS".to_owned()]).unwrap();
+    appliance.send_to_pacs();
     appliance.study("A", false);
     appliance.analyse(None);
     check(&appliance.get("/system").await, 200, "PACS 0 sent, 1 waiting (oldest just now)");
@@ -636,7 +643,7 @@ async fn prometheus_reads_what_the_page_says() {
         said: "said so".to_owned(),
     };
     appliance.status.send_modify(|status| status.checks = vec![check]);
-    appliance.web.store.set_destinations(&["PACS".to_owned()]).unwrap();
+    appliance.send_to_pacs();
     appliance.study("Patient", false);
     appliance.analyse(None);
     appliance.clock.advance(Duration::from_secs(90));

@@ -20,6 +20,7 @@ use crate::clock::SystemClock;
 use crate::scp::{self, Destination, Scp};
 use crate::store::Store;
 use crate::store::assembly::Periods;
+use crate::store::deliveries::{Kind, Recipient};
 use crate::store::instances::{Arrival, SeriesFacts, StudyFacts};
 use crate::store::jobs::Finished;
 use crate::store::models::{Mode, Model};
@@ -141,8 +142,12 @@ impl Sender {
             runtime: Runtime::new().unwrap(),
             outages: Outages::default(),
         };
-        let names: Vec<String> = archives.iter().map(|(name, _)| (*name).to_owned()).collect();
-        new.site.store.set_destinations(&names).unwrap();
+        let recipient = |&(name, _): &(&str, u16)| Recipient {
+            name: name.to_owned(),
+            kinds: Kind::ALL.to_vec(),
+        };
+        let recipients: Vec<_> = archives.iter().map(recipient).collect();
+        new.site.store.set_destinations(&recipients).unwrap();
         let scp = new.site.listen(&new.runtime, 0, scp::Limits::default());
         for &(name, port) in archives {
             let task = Task {
