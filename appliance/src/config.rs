@@ -4,6 +4,8 @@
 //! of a key and its default cannot differ. A site's file may leave out anything; a key that is
 //! not in the built-in file is refused, because a misspelt limit is no limit.
 
+mod results;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,9 +15,10 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::inference::task::Device;
-use crate::store::deliveries::{Kind, Recipient};
 use crate::worklist::{AgeCaps, AgeCapsError};
 use crate::{assembly, fault};
+
+pub use results::{Archive, Hl7, Results};
 
 /// The built-in settings.
 pub const BUILT_IN: &str = include_str!("../../firmware-config/settings.toml");
@@ -195,43 +198,6 @@ pub struct Worklist {
     pub max_wait_not_analysed_min: u64,
 }
 
-/// `[results]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
-pub struct Results {
-    pub refusals: u32,
-    #[serde(default)]
-    pub archives: Vec<Archive>,
-}
-
-/// `[[results.archives]]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
-pub struct Archive {
-    pub ae_title: String,
-    pub host: String,
-    pub port: u16,
-    #[serde(default)]
-    pub tls: bool,
-    #[serde(default = "every_kind")]
-    pub objects: Vec<String>,
-}
-
-fn every_kind() -> Vec<String> {
-    Kind::ALL.map(|kind| kind.word().to_owned()).to_vec()
-}
-
-impl Archive {
-    /// Where it listens.
-    #[must_use]
-    pub fn peer(&self) -> Peer {
-        let Self { ae_title, host, port, tls, .. } = self.clone();
-        Peer { ae_title, host, port, tls }
-    }
-}
-
 /// `[web]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -315,16 +281,6 @@ impl Config {
         toml::to_string_pretty(&self.settings).unwrap_or_else(|error| fault::chain(&error))
     }
 
-    /// Where results go, and what of them.
-    #[must_use]
-    pub fn recipients(&self) -> Vec<Recipient> {
-        let recipient = |archive: &Archive| Recipient {
-            name: archive.ae_title.clone(),
-            kinds: archive.objects.iter().filter_map(|word| Kind::of(word)).collect(),
-        };
-        self.settings.results.archives.iter().map(recipient).collect()
-    }
-
     /// When studies are complete.
     #[must_use]
     pub fn assembly(&self) -> assembly::Config {
@@ -343,7 +299,8 @@ fn overlay(all: &mut Table, own: Table, table: &str, file: &str) -> Result<(), C
     for (key, value) in own {
         let name = if table.is_empty() { key.clone() } else { format!("{table}.{key}") };
         // The lists of tables, which the built-in file shows as comments.
-        if ["dicom.peers", "results.archives"].contains(&name.as_str()) && value.is_array() {
+        let lists = ["dicom.peers", "results.archives", "results.hl7"];
+        if lists.contains(&name.as_str()) && value.is_array() {
             all.insert(key, value);
             continue;
         }
@@ -535,27 +492,6 @@ impl Settings {
             if peer.tls && tls.client_ca_file.as_os_str().is_empty() {
                 let expected = "false, or an authority in dicom.tls.client_ca_file";
                 return Err(refuse(&format!("{list}.tls"), &true, expected));
-            }
-        }
-        Ok(())
-    }
-
-    /// `[results]`: what goes where.
-    fn check_results(
-        &self,
-        refuse: &impl Fn(&str, &dyn std::fmt::Display, &str) -> ConfigError,
-    ) -> Result<(), ConfigError> {
-        let archives = &self.results.archives;
-        let mut titles: Vec<_> = archives.iter().map(|a| &a.ae_title).collect();
-        titles.sort_unstable();
-        if let Some([twice, _]) = titles.array_windows().find(|[a, b]| a == b) {
-            let expected = "an AE title for each archive, none twice";
-            return Err(refuse("results.archives.ae_title", &format!("{twice:?}"), expected));
-        }
-        for objects in archives.iter().map(|archive| &archive.objects) {
-            if objects.is_empty() || objects.iter().any(|word| Kind::of(word).is_none()) {
-                let expected = "some of report, picture, segmentation";
-                return Err(refuse("results.archives.objects", &format!("{objects:?}"), expected));
             }
         }
         Ok(())

@@ -1,8 +1,9 @@
 //! Results on their way out: into Orthanc beside their images, past an archive that is dead, and
-//! through kills; read back by dciodvfy, pydicom and highdicom.
+//! through kills, and to an HL7 receiver; read back by dciodvfy, pydicom, highdicom and hl7apy.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -27,8 +28,11 @@ fn archive(ae_title: &str, port: u16) -> String {
 
 /// A clinic with a model, and these archives.
 fn clinic(archives: &[String]) -> Clinic {
-    let settings = format!("{QUICK}results.archives = [{}]\n", archives.join(", "));
-    let clinic = Clinic::open(&settings);
+    clinic_with(&format!("results.archives = [{}]\n", archives.join(", ")))
+}
+
+fn clinic_with(settings: &str) -> Clinic {
+    let clinic = Clinic::open(&format!("{QUICK}{settings}"));
     let bundle = clinic.folder.path().join("bundle");
     let made =
         ["init", "--preset", "tiny", "--seed", "1", "--out", bundle.to_str().expect("UTF-8")];
@@ -215,4 +219,73 @@ fn results_survive_kills_and_arrive_once() {
     });
     assert_eq!(stored_instances(&pacs.launch.data()).len(), 18);
     assert_eq!(pacs.quarantined(), 0, "other bytes under the same UID");
+}
+
+/// The next message over MLLP, acknowledged.
+fn take_message(listener: &TcpListener) -> String {
+    let (mut stream, _) = listener.accept().expect("a sender");
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\x1C\r") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("the rest of a message");
+        bytes.push(byte[0]);
+    }
+    let frame = bytes.strip_prefix(b"\x0B").and_then(|rest| rest.strip_suffix(b"\x1C\r"));
+    let message = String::from_utf8(frame.expect("a frame").to_vec()).expect("UTF-8");
+    acknowledge(&mut stream, &message);
+    message
+}
+
+fn acknowledge(stream: &mut TcpStream, message: &str) {
+    let id = message.split('|').nth(9).expect("MSH-10");
+    let answer = format!("\x0BMSH|^~\\&|||||||ACK|1|P|2.5.1\rMSA|AA|{id}\r\x1C\r");
+    stream.write_all(answer.as_bytes()).expect("a sender that listens");
+}
+
+#[test]
+fn an_hl7_receiver_is_told_the_result() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let clinic = clinic_with(&format!(
+        "results.hl7 = [{{name = 'RIS', host = '127.0.0.1', port = {port}}}]\n"
+    ));
+    let mut association = Association::open(&Peer::new(clinic.daemon.dicom)).expect("a scanner");
+    for number in 1..=8 {
+        let answer = association.store(&slice(7, 1, 1, number, 64)).expect("an answer");
+        assert_eq!(answer.status, 0);
+    }
+    association.release().expect("a release");
+    let message = take_message(&listener);
+    let web = clinic.daemon.web;
+    eventually("an empty queue", || (queue(web, "RIS")["sent"] == 1).then_some(()));
+
+    let Some(python) = pynetdicom::python() else { return };
+    let path = clinic.folder.path().join("message.hl7");
+    fs::write(&path, message).expect("a file");
+    let script = repository().join("tests/interop/read_message.py");
+    let [script, path] = [script, path].map(|path| path.to_str().expect("UTF-8").to_owned());
+    let read = succeed(python, &[script, path]);
+    let read: Value = serde_json::from_str(&read).expect("JSON");
+    assert_eq!((&read["type"], &read["status"]), (&json!("ORU^R01^ORU_R01"), &json!("P")));
+    assert_eq!((&read["patient"], &read["charset"]), (&json!("P1"), &json!("UNICODE UTF-8")));
+
+    let row = get(&format!("http://{web}/api/v1/worklist?limit=500"))["rows"][0].clone();
+    let result = format!("studies/{}/results/{}", row["id"], row["inference_id"]);
+    let assessment = &get(&format!("http://{web}/api/v1/{result}"))["assessment"];
+    let observations = read["observations"].as_array().expect("observations");
+    assert!(observations.iter().all(|one| one["status"] == "P"), "{read}");
+    let caveat = "AI result - preliminary - not a diagnosis - not verified";
+    assert_eq!(observations[0]["value"], caveat);
+    let acuity = assessment["acuity"].as_str().expect("an acuity");
+    let priority = observations.iter().find(|one| one["code"] == "priority").expect("a priority");
+    assert_eq!(priority["value"], format!("{acuity}^{acuity}^99PRIMA"));
+    let numbers: Vec<_> = observations.iter().filter(|one| one["type"] == "NM").collect();
+    let findings = assessment["findings"].as_array().expect("findings");
+    assert_eq!(numbers.len(), findings.len());
+    for (number, finding) in numbers.into_iter().zip(findings) {
+        assert_eq!((&number["code"], &number["flag"]), (&finding["label"], &json!("A")));
+        let key = if finding["probability"].is_null() { "margin" } else { "probability" };
+        let said: f64 = number["value"].as_str().and_then(|n| n.parse().ok()).expect("a number");
+        assert!((said - finding[key].as_f64().expect("a number")).abs() < 1e-6, "{number}");
+    }
 }

@@ -1,6 +1,7 @@
 //! What is accepted, and what is refused with which words.
 
 use super::*;
+use crate::store::deliveries::{Kind, Recipient};
 
 fn check(text: &str, expected: &str) {
     match Config::parse(text, "site.toml") {
@@ -112,7 +113,32 @@ fn ports_and_peers_that_make_no_sense_are_refused() {
     let twice = "[[results.archives]]\nae_title='PACS'\nhost='h'\nport=104\n".repeat(2);
     check(
         &twice,
-        "site.toml: results.archives.ae_title is \"PACS\", expected an AE title for each \
-         archive, none twice",
+        "site.toml: results.archives.ae_title is \"PACS\", expected a name for each archive and \
+         receiver, none twice",
+    );
+}
+
+#[test]
+fn receivers_that_make_no_sense_are_refused() {
+    let receiver = |more: &str| format!("[[results.hl7]]\nname='RIS'\nhost='h'\nport=2575\n{more}");
+    check(&receiver(""), "accepted");
+    check(&receiver("receiving_application='Klinik Ost'"), "accepted");
+    check(
+        &receiver("receiving_facility=\"a\\tb\""),
+        "site.toml: results.hl7.receiving_facility is \"a\\tb\", expected 0 to 64 printable \
+         characters",
+    );
+    check(
+        &receiver("").replace("RIS", ""),
+        "site.toml: results.hl7.name is \"\", expected 1 to 32 printable characters",
+    );
+    check(
+        &receiver("").replace("2575", "0"),
+        "site.toml: results.hl7.host is \"h\", port 0, expected a host and its port",
+    );
+    check(
+        &receiver("[[results.archives]]\nae_title='RIS'\nhost='h'\nport=104"),
+        "site.toml: results.hl7.name is \"RIS\", expected a name for each archive and receiver, \
+         none twice",
     );
 }

@@ -1,14 +1,18 @@
 //! What a result is outside this box: DICOM objects in the patient's study, sent to the archives
 //! of the settings (IHE RAD AI Results). [`report`] says what was found, [`picture`] shows where,
-//! and [`segmentation`] marks it in the images.
+//! and [`segmentation`] marks it in the images. [`oru`] is the report for those who take no DICOM.
+//! [`delivery`] works through the queues, by [`association`] or by [`mllp`].
 //!
 //! An object is built once, from the stored result and the header of an image of the study, and
 //! kept as a file until it is sent, so that an object that is sent twice is twice the same: its
 //! UID follows from the identity of the database and the result's row.
 
+pub mod association;
 mod content;
 pub mod delivery;
 mod identity;
+pub mod mllp;
+pub mod oru;
 pub mod picture;
 pub mod report;
 pub mod segmentation;
@@ -23,7 +27,7 @@ use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use jiff::Timestamp;
-use models::dicom::parse::{DataSet, ParseError, read_header};
+use models::dicom::parse::{DataSet, DicomFile, ParseError, read_header};
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
@@ -31,9 +35,10 @@ use crate::archive::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, fold
 use crate::inference::TriageResult;
 use crate::inference::explain::ExplanationInfo;
 use crate::scp::{Outgoing, Sender};
-use crate::store::deliveries::{Kind, ResultToSend};
+use crate::store::deliveries::{Delivery, Kind, ResultToSend};
 use crate::store::{Store, StoreError};
 use content::put;
+use oru::{Message, Parties};
 use picture::{Picture, PictureError};
 use report::Report;
 use segmentation::{Segmentation, SegmentationError};
@@ -120,19 +125,18 @@ impl Objects {
         kind: Kind,
     ) -> Result<Outgoing, ObjectError> {
         let epoch = store.epoch()?;
-        let word = kind.word();
         let (sop_class, transfer_syntax) = match kind {
             Kind::Report => REPORT,
             Kind::Picture => PICTURE,
             Kind::Segmentation => SEGMENTATION,
         };
-        let sop_instance = uid(&[&epoch, word, &inference_id.to_string()]);
+        let sop_instance = sop_instance(&epoch, kind, inference_id);
         let path = self.path(&sop_instance);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(_) => {
                 let found = store.result_to_send(inference_id)?;
-                let series = uid(&[&epoch, word, "series", &found.study_uid]);
+                let series = uid(&[&epoch, kind.word(), "series", &found.study_uid]);
                 let uids = [epoch.as_str(), &series, &sop_instance];
                 let bytes = self.build(store, &found, kind, uids, inference_id)?;
                 keep(&path, &bytes).map_err(|source| ObjectError::File { path, source })?;
@@ -153,9 +157,43 @@ impl Objects {
     }
 
     /// Forgets the file of an object that every archive has.
-    pub fn forget(&self, object: &Outgoing) {
+    fn forget(&self, store: &Store, delivery: &Delivery) -> Result<(), StoreError> {
+        let object = sop_instance(&store.epoch()?, delivery.kind, delivery.inference_id);
         // A file that stays takes a few kilobytes and is used when it is asked for again.
-        drop(fs::remove_file(self.path(&object.sop_instance)));
+        drop(fs::remove_file(self.path(&object)));
+        Ok(())
+    }
+
+    /// The report of a result as an HL7 message.
+    fn message(
+        &self,
+        store: &Store,
+        inference_id: i64,
+        parties: &Parties,
+        control_id: &str,
+    ) -> Result<String, ObjectError> {
+        let found = store.result_to_send(inference_id)?;
+        let image = self.image(&found)?;
+        let message = Message {
+            identity: &image.data,
+            finished_at: found.finished_at,
+            result: &from_json("result", &found.result)?,
+            assessment: &from_json("assessment", &found.assessment)?,
+            model_digest: &found.model_digest,
+            parties,
+            control_id,
+        };
+        Ok(message.write())
+    }
+
+    /// Header of an image of the study.
+    fn image(&self, found: &ResultToSend) -> Result<DicomFile, ObjectError> {
+        let image = found.image.as_ref().ok_or(ObjectError::NoImage)?;
+        let image = read_header(&self.archive.join(image))?;
+        if identity::study_uid(&image.data) != found.study_uid {
+            return Err(ObjectError::OtherStudy);
+        }
+        Ok(image)
     }
 
     fn build(
@@ -166,11 +204,7 @@ impl Objects {
         [epoch, series_uid, sop_uid]: [&str; 3],
         number: i64,
     ) -> Result<Vec<u8>, ObjectError> {
-        let image = found.image.as_ref().ok_or(ObjectError::NoImage)?;
-        let image = read_header(&self.archive.join(image))?;
-        if identity::study_uid(&image.data) != found.study_uid {
-            return Err(ObjectError::OtherStudy);
-        }
+        let image = self.image(found)?;
         let frame = Frame {
             identity: &image.data,
             finished_at: found.finished_at,
@@ -189,7 +223,7 @@ impl Objects {
         let result: TriageResult = from_json("result", &found.result)?;
         if kind == Kind::Segmentation {
             let info = explanation()?;
-            let report_uid = uid(&[epoch, Kind::Report.word(), &number.to_string()]);
+            let report_uid = sop_instance(epoch, Kind::Report, number);
             let segmentation = Segmentation {
                 frame,
                 info: &info,
@@ -209,6 +243,11 @@ impl Objects {
         };
         Ok(report.write()?)
     }
+}
+
+/// SOP Instance UID of what becomes of a result.
+fn sop_instance(epoch: &str, kind: Kind, inference_id: i64) -> String {
+    uid(&[epoch, kind.word(), &inference_id.to_string()])
 }
 
 fn from_json<T: DeserializeOwned>(what: &'static str, json: &str) -> Result<T, ObjectError> {

@@ -47,9 +47,9 @@ impl Kind {
 /// Where results go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
-    /// AE title of an archive.
+    /// AE title of an archive, or name of an HL7 receiver.
     pub name: String,
-    /// What it wants.
+    /// What it wants; a receiver wants the report, as a message.
     pub kinds: Vec<Kind>,
 }
 
@@ -92,7 +92,7 @@ pub struct ResultToSend {
 /// How it stands with one archive.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Queue {
-    /// AE title.
+    /// Its name.
     pub destination: String,
     /// Objects that wait or are being sent.
     pub waiting: i64,
@@ -111,7 +111,7 @@ pub struct DeliveryView {
     pub id: i64,
     /// Row of the study.
     pub study_id: i64,
-    /// AE title of the archive.
+    /// Name of the destination.
     pub destination: String,
     /// The word of a [`Kind`].
     pub kind: String,

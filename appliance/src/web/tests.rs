@@ -541,7 +541,7 @@ async fn a_killed_model_says_nothing() {
 #[tokio::test]
 async fn a_result_that_an_archive_refused_is_sent_again() {
     let appliance = Site::new();
-    check(&appliance.get("/system").await, 200, "No archive is configured");
+    check(&appliance.get("/system").await, 200, "No archive or HL7 receiver is configured");
     appliance.send_to_pacs();
     appliance.study("A", false);
     appliance.analyse(None);
@@ -554,14 +554,14 @@ async fn a_result_that_an_archive_refused_is_sent_again() {
     let delivery = appliance.web.store.begin_delivery("PACS").unwrap().unwrap();
     appliance.web.store.delivery_refused(delivery.id, "it said no", None).unwrap();
     check(&appliance.get("/system").await, 200, "Not taken 1 Study 1 for PACS : it said no");
-    check(&appliance.get("/study/1").await, 200, "report not taken by archive PACS: it said no");
+    check(&appliance.get("/study/1").await, 200, "report not taken by PACS: it said no");
     let answer = appliance.form("/system/deliveries/1", "").await;
     assert_eq!((answer.status.as_u16(), answer.location()), (303, "/system#archives"));
     let again = appliance.json("/api/v1/deliveries/1/retry", "").await;
     assert_eq!(again.status.as_u16(), 404, "once is enough");
     let delivery = appliance.web.store.begin_delivery("PACS").unwrap().unwrap();
     appliance.web.store.delivery_sent(&delivery, "PACS").unwrap();
-    check(&appliance.get("/study/1").await, 200, "report sent to archive PACS");
+    check(&appliance.get("/study/1").await, 200, "report sent to PACS");
     let expected = [("web: Dr Ó", "result.retry"), ("PACS", "result.sent")];
     let expected = expected.map(|(actor, action)| (actor.to_owned(), action.to_owned()));
     assert!(appliance.audit().ends_with(&expected), "{:?}", appliance.audit());

@@ -332,8 +332,8 @@ fn prior_view(prior: &Prior) -> PriorView {
 fn delivered(delivery: &DeliveryView) -> Option<String> {
     let DeliveryView { destination, kind, state, last_error, .. } = delivery;
     match state.as_str() {
-        "sent" => Some(format!("{kind} sent to archive {destination}")),
-        "dead" => Some(format!("{kind} not taken by archive {destination}: {last_error}")),
+        "sent" => Some(format!("{kind} sent to {destination}")),
+        "dead" => Some(format!("{kind} not taken by {destination}: {last_error}")),
         _ => None,
     }
 }
