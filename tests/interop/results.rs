@@ -223,7 +223,9 @@ fn results_survive_kills_and_arrive_once() {
 
 /// The next message over MLLP, acknowledged.
 fn take_message(listener: &TcpListener) -> String {
-    let (mut stream, _) = listener.accept().expect("a sender");
+    listener.set_nonblocking(true).expect("a listener");
+    let (mut stream, _) = eventually("a message", || listener.accept().ok());
+    stream.set_nonblocking(false).expect("a stream");
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\x1C\r") {
         let mut byte = [0];

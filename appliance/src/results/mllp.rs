@@ -83,9 +83,7 @@ impl Way for ByMllp {
         };
         match timeout(self.patience, exchange).await {
             Ok(Ok(Some(answer))) => acknowledged(&answer, &letter.control_id),
-            Ok(Ok(None)) => refused(
-                "it hung up, or answered with no message, without an acknowledgement".to_owned(),
-            ),
+            Ok(Ok(None)) => refused("it hung up before it acknowledged".to_owned()),
             Ok(Err(error)) => {
                 refused(format!("the connection failed before it acknowledged: {error}"))
             }
