@@ -58,7 +58,8 @@ fn orthanc_files_the_report_beside_the_images() {
         return;
     }
     let port = free_port();
-    let clinic = clinic(&[archive("DEAD", free_port()), archive("ORTHANC", port)]);
+    let committing = archive("ORTHANC", port).replace('}', ", commitment = true}");
+    let clinic = clinic(&[archive("DEAD", free_port()), committing]);
     let orthanc = Orthanc::start(&clinic, port);
     let (folder, _, studies) = real_studies();
     let is_dicom = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "dcm");
@@ -107,10 +108,27 @@ fn orthanc_files_the_report_beside_the_images() {
         assert!(read["mean"].as_f64().is_some_and(|mean| mean > 10.0), "{read}");
         assert!(read["tinted"].as_f64().is_some_and(|share| share > 0.001), "{read}");
     }
+    check_committed(clinic.daemon.web, reports.len());
     // The other archive does not answer, and is waited for.
     let dead = queue(clinic.daemon.web, "DEAD");
     assert_eq!((&dead["sent"], &dead["dead"]), (&json!(0), &json!(0)), "{dead}");
     assert_eq!(dead["waiting"], 3 * reports.len(), "{dead}");
+}
+
+/// Orthanc has committed to each report.
+fn check_committed(web: SocketAddr, reports: usize) {
+    let rows = get(&format!("http://{web}/api/v1/worklist?limit=500"))["rows"].clone();
+    let studies: Vec<Value> =
+        rows.as_array().expect("rows").iter().map(|row| row["id"].clone()).collect();
+    eventually("a commitment to each report", || {
+        let committed = |study: &Value| {
+            let study = get(&format!("http://{web}/api/v1/studies/{study}"));
+            let deliveries = study["deliveries"].as_array().expect("deliveries").clone();
+            let report = |d: &Value| d["destination"] == "ORTHANC" && d["kind"] == "report";
+            deliveries.iter().any(|d| report(d) && d["committed_at"].is_i64())
+        };
+        (studies.iter().filter(|study| committed(study)).count() == reports).then_some(())
+    });
 }
 
 /// An object that Orthanc holds, as a file; it is small. With a report of 100 kB and a picture of

@@ -344,6 +344,7 @@ impl App {
                 calling: settings.dicom.ae_title.clone(),
                 called: archive.ae_title.clone(),
                 destination: destination(&archive.peer()),
+                commitment: archive.commitment,
                 scp: Arc::clone(&self.scp),
             };
             tasks.spawn(self.delivery(&archive.ae_title, way).run(shutdown.clone()));

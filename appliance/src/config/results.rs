@@ -37,6 +37,8 @@ pub struct Archive {
     pub tls: bool,
     #[serde(default = "every_kind")]
     pub objects: Vec<String>,
+    #[serde(default)]
+    pub commitment: bool,
 }
 
 fn every_kind() -> Vec<String> {

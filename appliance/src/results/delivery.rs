@@ -105,8 +105,13 @@ pub trait Way: Send + Sync {
         parcel: Self::Parcel,
     ) -> impl Future<Output = Answer<Self::Line>> + Send;
 
-    /// Ends a connection in good order.
-    fn close(&self, line: Self::Line) -> impl Future<Output = ()> + Send;
+    /// Asks whether what was sent is safe there, where that can be asked, and ends a connection in
+    /// good order. What goes wrong is asked again behind the next parcel.
+    fn close(
+        &self,
+        line: Self::Line,
+        store: &Store,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// What a destination made of a parcel; the connection where it can be used again.
@@ -182,6 +187,11 @@ impl<W: Way> Task<W> {
         while !shutdown.is_cancelled()
             && let Some(delivery) = block_in_place(|| self.store.begin_delivery(&self.name))?
         {
+            // Refused, or taken and not kept, too often.
+            if delivery.attempts >= self.refusals {
+                block_in_place(|| self.give_up(&delivery, &delivery.last_error))?;
+                continue;
+            }
             let make = || self.way.parcel(&self.objects, &self.store, &delivery);
             let parcel = match block_in_place(make) {
                 Ok(parcel) => parcel,
@@ -221,7 +231,7 @@ impl<W: Way> Task<W> {
             }
         }
         if let Some(line) = open {
-            self.way.close(line).await;
+            self.way.close(line, &self.store).await?;
         }
         Ok(())
     }

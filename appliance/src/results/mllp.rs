@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::delivery::{Answer, Way};
 use super::oru::{Parties, control_id};
 use super::{ObjectError, Objects};
-use crate::store::Store;
 use crate::store::deliveries::Delivery;
+use crate::store::{Store, StoreError};
 
 /// Before a message.
 const START: u8 = 0x0B;
@@ -94,7 +94,9 @@ impl Way for ByMllp {
         }
     }
 
-    async fn close(&self, _line: TcpStream) {}
+    async fn close(&self, _line: TcpStream, _store: &Store) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 fn refused<Line>(why: String) -> Answer<Line> {

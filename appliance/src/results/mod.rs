@@ -58,6 +58,11 @@ const CONTEXTS: [(&str, &[&str]); 4] = [
     (SEGMENTATION.0, &[DEFLATED]),
     (SEGMENTATION.0, &[SEGMENTATION.1]),
 ];
+/// What is proposed besides to an archive that is asked what it keeps.
+const COMMITMENT: (&str, &[&str]) = (
+    uids::STORAGE_COMMITMENT_PUSH_MODEL,
+    &[uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN],
+);
 
 /// Why there is no object.
 #[derive(Debug, thiserror::Error)]
@@ -125,11 +130,7 @@ impl Objects {
         kind: Kind,
     ) -> Result<Outgoing, ObjectError> {
         let epoch = store.epoch()?;
-        let (sop_class, transfer_syntax) = match kind {
-            Kind::Report => REPORT,
-            Kind::Picture => PICTURE,
-            Kind::Segmentation => SEGMENTATION,
-        };
+        let (sop_class, transfer_syntax) = class_of(kind);
         let sop_instance = sop_instance(&epoch, kind, inference_id);
         let path = self.path(&sop_instance);
         let bytes = match fs::read(&path) {
@@ -242,6 +243,15 @@ impl Objects {
             images: &found.images,
         };
         Ok(report.write()?)
+    }
+}
+
+/// SOP class and transfer syntax.
+fn class_of(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Report => REPORT,
+        Kind::Picture => PICTURE,
+        Kind::Segmentation => SEGMENTATION,
     }
 }
 

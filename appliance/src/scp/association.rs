@@ -64,6 +64,7 @@ enum Message {
 enum Body {
     Instance(Box<Reception>),
     Action(Vec<u8>),
+    Report(Vec<u8>),
     /// Nobody wants it; what the answer will be.
     Ignored(Option<Refusal>),
 }
@@ -197,11 +198,13 @@ impl<'a> Association<'a> {
             Body::Instance(reception) => {
                 reception.append(&self.shared.archive, &mut self.buffer, pdv.data)?;
             }
-            Body::Action(bytes) if bytes.len() + pdv.data.len() > MAX_ACTION => {
+            Body::Action(bytes) | Body::Report(bytes)
+                if bytes.len() + pdv.data.len() > MAX_ACTION =>
+            {
                 let comment = "more instances than can be committed at once";
                 *body = Body::Ignored(Some(Refusal::new(status::RESOURCE_LIMITATION, comment)));
             }
-            Body::Action(bytes) => bytes.extend_from_slice(pdv.data),
+            Body::Action(bytes) | Body::Report(bytes) => bytes.extend_from_slice(pdv.data),
             Body::Ignored(_) => {}
         }
         if !pdv.last {
@@ -225,6 +228,12 @@ impl<'a> Association<'a> {
                 None => Body::Action(Vec::new()),
                 refusal => Body::Ignored(refusal),
             },
+            (field::N_EVENT_REPORT_RQ, Some(context)) => {
+                match commitment::refuse_report(command, context) {
+                    None => Body::Report(Vec::new()),
+                    refusal => Body::Ignored(refusal),
+                }
+            }
             (field::C_ECHO_RQ, _) => Body::Ignored(None),
             _ => Body::Ignored(Some(Refusal::new(
                 status::UNRECOGNIZED_OPERATION,
@@ -253,6 +262,7 @@ impl<'a> Association<'a> {
         let outcome = match body {
             Body::Instance(reception) => self.store(*reception),
             Body::Action(data_set) => self.commit(context, &data_set),
+            Body::Report(data_set) => self.heed(context, &data_set),
             Body::Ignored(None) => Ok(()),
             Body::Ignored(Some(refusal)) => Err(refusal),
         };
@@ -284,6 +294,15 @@ impl<'a> Association<'a> {
         })?;
         self.reports.push_back((context, id));
         Ok(())
+    }
+
+    /// An archive says what became of our results.
+    fn heed(&self, context: u8, data_set: &[u8]) -> Result<(), Refusal> {
+        let syntax = self.contexts.get(&context).map(|c| c.transfer_syntax.as_str());
+        let store = &self.shared.store;
+        block_in_place(|| {
+            commitment::heed(store, self.calling, data_set, syntax.unwrap_or_default())
+        })
     }
 
     /// Sends the first report of storage commitment.

@@ -1,5 +1,6 @@
-//! Storage Commitment Push Model as SCP (PS3.4 J.3): the scanner asks whether its images are safe
-//! here, and deletes them when they are.
+//! Storage Commitment Push Model (PS3.4 J.3), as SCP: the scanner asks whether its images are safe
+//! here, and deletes them when they are. As SCU we ask an archive about our results
+//! ([`action`]), and take its report on an association of its own ([`heed`]).
 //!
 //! The request is on the disk before it is answered, so that a power cut only delays the report.
 //! The report says what the index holds when it is sent. It goes out on the requester's own
@@ -13,7 +14,7 @@ use std::time::Duration;
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use dicom_ul::pdu::{RequestorRoles, UserVariableItem};
-use models::dicom::parse::parse_bytes;
+use models::dicom::parse::{DicomFile, parse_bytes};
 use tokio::task::block_in_place;
 
 use super::dimse::{self, Command, Value, WITH_DATA_SET, element, field};
@@ -69,16 +70,23 @@ pub(super) fn refuse(command: &Command, context: &Context) -> Option<Refusal> {
     Some(Refusal::new(status, comment))
 }
 
-/// Reads the data set of a request.
-pub(super) fn parse(data_set: &[u8], transfer_syntax: &str) -> Result<Request, Refusal> {
-    let invalid = |comment: &str| Refusal::new(status::INVALID_ARGUMENT, comment);
-    let _alone = lock(&PARSING);
+fn invalid(comment: &str) -> Refusal {
+    Refusal::new(status::INVALID_ARGUMENT, comment)
+}
+
+/// Reads a data set without pixels.
+fn read(data_set: &[u8], transfer_syntax: &str) -> Result<DicomFile, Refusal> {
     // The parser reads files, so the data set gets the one meta element that matters to it.
     let mut bytes = b"DICM".to_vec();
     push(&mut bytes, true, tags::TRANSFER_SYNTAX_UID, b"UI", &padded(transfer_syntax));
     bytes.extend_from_slice(data_set);
-    let file = parse_bytes(Path::new("request"), bytes)
-        .map_err(|_| invalid("the data set cannot be read"))?;
+    parse_bytes(Path::new("request"), bytes).map_err(|_| invalid("the data set cannot be read"))
+}
+
+/// Reads the data set of a request.
+pub(super) fn parse(data_set: &[u8], transfer_syntax: &str) -> Result<Request, Refusal> {
+    let _alone = lock(&PARSING);
+    let file = read(data_set, transfer_syntax)?;
     let uid = |text: Option<String>| text.filter(|uid| uid.len() <= 64);
     let transaction_uid =
         uid(file.data.text(tags::TRANSACTION_UID)).ok_or_else(|| invalid("no Transaction UID"))?;
@@ -95,6 +103,69 @@ pub(super) fn parse(data_set: &[u8], transfer_syntax: &str) -> Result<Request, R
         return Err(invalid("no Referenced SOP Sequence"));
     }
     Ok(Request { transaction_uid, instances })
+}
+
+/// An N-ACTION-RQ with its data set, as SCU: is this safe there?
+pub(super) fn action(
+    message_id: u16,
+    transaction_uid: &str,
+    instances: &[(String, String)],
+    explicit: bool,
+) -> (Vec<u8>, Vec<u8>) {
+    let mut items = Vec::new();
+    for (class, instance) in instances {
+        let mut item = Vec::new();
+        push(&mut item, explicit, tags::REFERENCED_SOP_CLASS_UID, b"UI", &padded(class));
+        push(&mut item, explicit, tags::REFERENCED_SOP_INSTANCE_UID, b"UI", &padded(instance));
+        push(&mut items, false, ITEM, b"", &item);
+    }
+    let mut data_set = Vec::new();
+    push(&mut data_set, explicit, tags::TRANSACTION_UID, b"UI", &padded(transaction_uid));
+    push(&mut data_set, explicit, tags::REFERENCED_SOP_SEQUENCE, b"SQ", &items);
+    let command = dimse::encode(&[
+        (element::REQUESTED_CLASS, Value::Uid(uids::STORAGE_COMMITMENT_PUSH_MODEL)),
+        (element::FIELD, Value::Number(field::N_ACTION_RQ)),
+        (element::MESSAGE_ID, Value::Number(message_id)),
+        (element::DATA_SET_TYPE, Value::Number(WITH_DATA_SET)),
+        (element::REQUESTED_INSTANCE, Value::Uid(uids::STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE)),
+        (element::ACTION_TYPE, Value::Number(ACTION_REQUEST)),
+    ]);
+    (command, data_set)
+}
+
+/// Why an N-EVENT-REPORT is refused before its data set is looked at.
+pub(super) fn refuse_report(command: &Command, context: &Context) -> Option<Refusal> {
+    let class = uids::STORAGE_COMMITMENT_PUSH_MODEL;
+    if context.abstract_syntax != class || command.sop_class != class {
+        let comment = "N-EVENT-REPORT is for storage commitment only";
+        return Some(Refusal::new(status::CLASS_NOT_SUPPORTED, comment));
+    }
+    (!command.has_data).then(|| invalid("no data set"))
+}
+
+/// What the archive `who` reports on what we asked it. Of what it does not say that it failed it
+/// says that it has it.
+pub(super) fn heed(
+    store: &Store,
+    who: &str,
+    data_set: &[u8],
+    transfer_syntax: &str,
+) -> Result<(), Refusal> {
+    let _alone = lock(&PARSING);
+    let file = read(data_set, transfer_syntax)?;
+    let transaction =
+        file.data.text(tags::TRANSACTION_UID).ok_or_else(|| invalid("no Transaction UID"))?;
+    let failed = file.data.items(tags::FAILED_SOP_SEQUENCE).iter();
+    let failed = failed.filter_map(|item| item.text(tags::REFERENCED_SOP_INSTANCE_UID));
+    let known = store.delivery_committed(who, &transaction, &failed.collect::<Vec<_>>());
+    match known {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(invalid("no such transaction")),
+        Err(error) => Err(Refusal {
+            detail: chain(&error),
+            ..Refusal::new(status::PROCESSING_FAILURE, "the report cannot be kept")
+        }),
+    }
 }
 
 /// Keeps a request of `who`: its AE title and address, and the title of ours that it called.

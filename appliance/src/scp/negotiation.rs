@@ -93,10 +93,12 @@ pub(super) fn agree(request: &AssociationRQ, private_classes: &[String]) -> Agre
     Agreement { contexts, max_pdu: peer_max_pdu(&request.user_variables), answer }
 }
 
-/// We are SCP only: the peer may be SCU where it asks for that, never SCP (PS3.7 D.3.3.4).
+/// The peer may be SCU where it asks for that, and SCP only of storage commitment, because it
+/// reports on what we asked (PS3.7 D.3.3.4, PS3.4 J.3.3).
 fn role(item: &UserVariableItem) -> Option<UserVariableItem> {
     let UserVariableItem::ScuScpRoleSelectionSubItem(class, proposed) = item else { return None };
-    let roles = RequestorRoles { scu: proposed.scu, scp: false };
+    let reports = class == uids::STORAGE_COMMITMENT_PUSH_MODEL;
+    let roles = RequestorRoles { scu: proposed.scu, scp: proposed.scp && reports };
     Some(UserVariableItem::ScuScpRoleSelectionSubItem(class.clone(), roles))
 }
 
@@ -223,13 +225,21 @@ mod tests {
         };
         let asked = RequestorRoles { scu: true, scp: true };
         let role = |roles| UserVariableItem::ScuScpRoleSelectionSubItem(MR.to_owned(), roles);
+        let commitment = UserVariableItem::ScuScpRoleSelectionSubItem(
+            uids::STORAGE_COMMITMENT_PUSH_MODEL.to_owned(),
+            RequestorRoles { scu: false, scp: true },
+        );
         let request = AssociationRQ {
             protocol_version: 1,
             calling_ae_title: "SCANNER1".to_owned(),
             called_ae_title: "PRIMA".to_owned(),
             application_context_name: APPLICATION_CONTEXT.to_owned(),
             presentation_contexts: vec![context(1), context(2), context(1), context(255)],
-            user_variables: vec![UserVariableItem::MaxLength(16384), role(asked)],
+            user_variables: vec![
+                UserVariableItem::MaxLength(16384),
+                role(asked),
+                commitment.clone(),
+            ],
         };
         let Agreement { contexts, max_pdu, answer } = agree(&request, &[]);
         assert_eq!(contexts.keys().collect::<Vec<_>>(), [&1, &255]);
@@ -240,6 +250,7 @@ mod tests {
         assert_eq!(reasons, [(1, yes.clone()), (2, no.clone()), (1, no), (255, yes)]);
         assert_eq!(answer.user_variables[0], UserVariableItem::MaxLength(131_072));
         assert_eq!(answer.user_variables[3], role(RequestorRoles { scu: true, scp: false }));
+        assert_eq!(answer.user_variables[4], commitment);
     }
 
     #[test]

@@ -1,5 +1,9 @@
-//! C-STORE as SCU (PS3.4 B): objects of ours to an archive, on one association.
+//! C-STORE as SCU (PS3.4 B): objects of ours to an archive, on one association, and the question
+//! whether they are safe there (PS3.4 J).
 
+use dicom_dictionary_std::uids;
+
+use super::commitment;
 use super::dimse::{self, Value, WITH_DATA_SET, element, field};
 use super::pdu::p_data;
 use super::requestor::{Accepted, OpenError, Proposal, Requestor};
@@ -106,6 +110,38 @@ impl Sender {
         // Warnings (PS3.4 B.2.3): coerced, elements discarded, does not match; it is stored.
         if matches!(answer.status, status::SUCCESS | 0x0001 | 0xB000..=0xBFFF) {
             return Ok(());
+        }
+        Err(SendError::Refused { status: answer.status, comment: answer.comment })
+    }
+
+    /// Asks whether objects, each with its SOP class, are safe there. The report comes on an
+    /// association of the peer's own, because this one ends. `false` when the peer commits to
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the peer refused to answer, or nothing is known.
+    pub async fn ask_commitment(
+        &mut self,
+        transaction_uid: &str,
+        objects: &[(String, String)],
+    ) -> Result<bool, SendError> {
+        let commits = |context: &&Accepted| context.class == uids::STORAGE_COMMITMENT_PUSH_MODEL;
+        let contexts = &self.association.contexts;
+        let Some(context) = contexts.iter().flatten().find(commits).cloned() else {
+            return Ok(false);
+        };
+        self.message_id = self.message_id.wrapping_add(1);
+        let explicit = context.transfer_syntax != uids::IMPLICIT_VR_LITTLE_ENDIAN;
+        let (command, data_set) =
+            commitment::action(self.message_id, transaction_uid, objects, explicit);
+        let (mut message, max_pdu) = (Vec::new(), self.association.max_pdu);
+        p_data(&mut message, context.id, true, &command, max_pdu);
+        p_data(&mut message, context.id, false, &data_set, max_pdu);
+        let answer = self.association.exchange(&message, field::N_ACTION_RSP, self.idle).await;
+        let answer = answer.map_err(|ended| SendError::Broken(chain(&ended)))?;
+        if answer.status == status::SUCCESS {
+            return Ok(true);
         }
         Err(SendError::Refused { status: answer.status, comment: answer.comment })
     }

@@ -12,6 +12,11 @@ use super::audit::{self, Entry};
 use super::commitments::later;
 use super::{Store, StoreError};
 
+/// What was sent so long ago is not asked about.
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Until an object is sent again that an archive took and did not keep.
+const LOST_PAUSE: Duration = Duration::from_secs(15 * 60);
+
 /// What of a result is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -66,6 +71,8 @@ pub struct Delivery {
     pub kind: Kind,
     /// Refusals so far.
     pub attempts: u32,
+    /// The latest refusal.
+    pub last_error: String,
 }
 
 /// What a result says, and what it is about.
@@ -123,6 +130,8 @@ pub struct DeliveryView {
     pub last_error: String,
     /// When it came to this.
     pub at: i64,
+    /// When the archive said that it keeps it.
+    pub committed_at: Option<i64>,
 }
 
 impl Store {
@@ -190,15 +199,7 @@ impl Store {
             )?
             .execute((destination, now))?;
             let mut query = tx.prepare_cached(DUE)?;
-            let found = query.query_row((destination, now), |row| {
-                Ok(Delivery {
-                    id: row.get(0)?,
-                    study_id: row.get(1)?,
-                    inference_id: row.get(2)?,
-                    kind: Kind::of(&row.get::<_, String>(4)?).unwrap_or(Kind::Report),
-                    attempts: row.get(3)?,
-                })
-            });
+            let found = query.query_row((destination, now), delivery);
             let Some(delivery) = found.optional()? else { return Ok(None) };
             tx.prepare_cached("UPDATE delivery SET state = 'sending', at = ? WHERE id = ?")?
                 .execute((now, delivery.id))?;
@@ -277,6 +278,90 @@ impl Store {
                       AND d.kind = this.kind AND d.state NOT IN ('sent', 'withdrawn'))",
             )?;
             Ok(query.query_row([delivery.id], |row| row.get(0))?)
+        })
+    }
+
+    /// What an archive took and has not committed to, nor was asked about for so long; of the last
+    /// week, because it may have deleted what is older.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn uncommitted(
+        &self,
+        destination: &str,
+        asked: Duration,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let now = self.clock.now();
+        let before = |age: Duration| now.saturating_sub(later(0, age));
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT id, study_id, inference_id, attempts, kind, last_error FROM delivery
+                 WHERE destination = ? AND state = 'sent' AND committed_at IS NULL
+                   AND coalesce(asked_at, 0) <= ? AND at >= ? ORDER BY id LIMIT 100",
+            )?;
+            let values = (destination, before(asked), before(WEEK));
+            let rows = query.query_map(values, delivery)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The archive is asked about these rows, each with its object's UID.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn commitment_asked(
+        &self,
+        transaction_uid: &str,
+        rows: &[(i64, &str)],
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.write(|tx| {
+            let mut update = tx.prepare_cached(
+                "UPDATE delivery SET transaction_uid = ?, sop_uid = ?, asked_at = ? WHERE id = ?",
+            )?;
+            for (id, sop_uid) in rows {
+                update.execute((transaction_uid, sop_uid, now, id))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The archive has committed to what it was asked about in a transaction, except for the
+    /// objects with these UIDs, which wait again; `false` when it was not asked.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn delivery_committed(
+        &self,
+        destination: &str,
+        transaction_uid: &str,
+        failed: &[String],
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let failed = json!(failed).to_string();
+        self.write(|tx| {
+            let values = (destination, transaction_uid, &failed, now);
+            let lost = tx
+                .prepare_cached(
+                    "UPDATE delivery SET state = 'waiting', attempts = attempts + 1,
+                            last_error = 'it took the object and did not keep it', next_at = ?5,
+                            at = ?4, transaction_uid = '', asked_at = NULL
+                     WHERE destination = ?1 AND transaction_uid = ?2 AND ?2 <> ''
+                       AND state = 'sent' AND sop_uid IN (SELECT value FROM json_each(?3))",
+                )?
+                .execute((values.0, values.1, values.2, now, later(now, LOST_PAUSE)))?;
+            let kept = tx
+                .prepare_cached(
+                    "UPDATE delivery SET committed_at = ?4
+                     WHERE destination = ?1 AND transaction_uid = ?2 AND ?2 <> ''
+                       AND state = 'sent'
+                       AND sop_uid NOT IN (SELECT value FROM json_each(?3))",
+                )?
+                .execute(values)?;
+            Ok(lost + kept > 0)
         })
     }
 
@@ -400,7 +485,8 @@ impl Store {
     fn delivery_views(&self, which: &str, value: i64) -> Result<Vec<DeliveryView>, StoreError> {
         self.read(|db| {
             let mut query = db.prepare_cached(&format!(
-                "SELECT id, study_id, destination, state, attempts, last_error, at, kind
+                "SELECT id, study_id, destination, state, attempts, last_error, at, kind,
+                        committed_at
                  FROM delivery WHERE {which}"
             ))?;
             let rows = query.query_map([value], |row| {
@@ -413,6 +499,7 @@ impl Store {
                     attempts: row.get(4)?,
                     last_error: row.get(5)?,
                     at: row.get(6)?,
+                    committed_at: row.get(8)?,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
@@ -420,9 +507,21 @@ impl Store {
     }
 }
 
+/// Of the columns that [`DUE`] selects.
+fn delivery(row: &Row<'_>) -> Result<Delivery, rusqlite::Error> {
+    Ok(Delivery {
+        id: row.get(0)?,
+        study_id: row.get(1)?,
+        inference_id: row.get(2)?,
+        kind: Kind::of(&row.get::<_, String>(4)?).unwrap_or(Kind::Report),
+        attempts: row.get(3)?,
+        last_error: row.get(5)?,
+    })
+}
+
 /// `?1` destination, `?2` now. Of a study that images come in for a later result is to be expected.
 const DUE: &str = "
-    SELECT d.id, d.study_id, d.inference_id, d.attempts, d.kind
+    SELECT d.id, d.study_id, d.inference_id, d.attempts, d.kind, d.last_error
     FROM delivery d JOIN study s ON s.id = d.study_id
     WHERE d.destination = ?1 AND d.state = 'waiting' AND d.next_at <= ?2
       AND s.state = 'settled'

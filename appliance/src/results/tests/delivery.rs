@@ -145,6 +145,7 @@ impl Sender {
                 calling: "PRIMA".to_owned(),
                 called: name.to_owned(),
                 destination: Destination { host: "127.0.0.1".to_owned(), port, tls: false },
+                commitment: false,
                 scp: Arc::clone(&scp),
             };
             new.start(name, way);

@@ -249,6 +249,40 @@ fn each_gets_the_kinds_it_wants_in_their_order() {
 }
 
 #[test]
+fn what_an_archive_took_and_did_not_keep_is_sent_again() {
+    let f = Fixture::new();
+    for study in 1..=3 {
+        f.result(study, 1, "analysed");
+        let delivery = f.next("A").unwrap();
+        f.store.delivery_sent(&delivery, "A").unwrap();
+    }
+    let asked = f.store.uncommitted("A", 1000 * SECOND).unwrap();
+    assert_eq!(asked.iter().map(|d| d.study_id).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(f.store.uncommitted("B", SECOND).unwrap().is_empty(), "nothing was sent");
+    let uids = ["2.25.1", "2.25.2", "2.25.3"];
+    let rows: Vec<_> = asked.iter().map(|d| d.id).zip(uids).collect();
+    f.store.commitment_asked("1.9", &rows).unwrap();
+    assert!(f.store.uncommitted("A", 1000 * SECOND).unwrap().is_empty(), "asked just now");
+
+    let failed = ["2.25.2".to_owned()];
+    assert!(!f.store.delivery_committed("B", "1.9", &failed).unwrap(), "B was not asked");
+    assert!(!f.store.delivery_committed("A", "", &[]).unwrap(), "no transaction");
+    assert!(f.store.delivery_committed("A", "1.9", &failed).unwrap());
+    let kept = |study: i64| f.store.study_deliveries(study).unwrap()[0].committed_at.is_some();
+    assert_eq!([1, 2, 3].map(kept), [true, false, true]);
+    assert_eq!(f.next("A"), None, "not at once");
+    f.clock.advance(LOST_PAUSE);
+    let again = f.next("A").unwrap();
+    assert_eq!((again.id, again.attempts), (rows[1].0, 1));
+    assert_eq!(again.last_error, "it took the object and did not keep it");
+    f.store.delivery_sent(&again, "A").unwrap();
+    // No answer for a while: it is asked again.
+    assert_eq!(f.store.uncommitted("A", 1000 * SECOND).unwrap().len(), 1);
+    f.clock.advance(WEEK + SECOND);
+    assert!(f.store.uncommitted("A", SECOND).unwrap().is_empty(), "too old to ask");
+}
+
+#[test]
 fn deliveries_of_an_earlier_version_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.sqlite");
