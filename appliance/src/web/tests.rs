@@ -12,6 +12,7 @@ use crate::archive;
 use crate::clock::ManualClock;
 use crate::slices::tests::no_decoder;
 use crate::store::assembly::Periods;
+use crate::store::deliveries::{Kind, Recipient};
 use crate::store::instances::{Arrival, SeriesFacts, StudyFacts};
 use crate::store::jobs::Finished;
 use crate::store::models::{Mode, Model};
@@ -95,6 +96,12 @@ impl Site {
             self.web.store.complete_due(now).unwrap();
         }
         self.web.store.latest_studies(1).unwrap()[0]
+    }
+
+    /// Results go to archive PACS from now on.
+    fn send_to_pacs(&self) {
+        let pacs = Recipient { name: "PACS".to_owned(), kinds: Kind::ALL.to_vec() };
+        self.web.store.set_destinations(&[pacs]).unwrap();
     }
 
     fn model(&self) -> Model {
@@ -545,8 +552,8 @@ async fn a_killed_model_says_nothing() {
 #[tokio::test]
 async fn a_result_that_an_archive_refused_is_sent_again() {
     let appliance = Site::new();
-    check(&appliance.get("/system").await, 200, "No archive is configured");
-    appliance.web.store.set_destinations(&["PACS".to_owned()]).unwrap();
+    check(&appliance.get("/system").await, 200, "No archive or HL7 receiver is configured");
+    appliance.send_to_pacs();
     appliance.study("A", false);
     appliance.analyse(None);
     check(&appliance.get("/system").await, 200, "PACS 0 sent, 1 waiting (oldest just now)");
@@ -558,14 +565,14 @@ async fn a_result_that_an_archive_refused_is_sent_again() {
     let delivery = appliance.web.store.begin_delivery("PACS").unwrap().unwrap();
     appliance.web.store.delivery_refused(delivery.id, "it said no", None).unwrap();
     check(&appliance.get("/system").await, 200, "Not taken 1 Study 1 for PACS : it said no");
-    check(&appliance.get("/study/1").await, 200, "report not taken by archive PACS: it said no");
+    check(&appliance.get("/study/1").await, 200, "report not taken by PACS: it said no");
     let answer = appliance.form("/system/deliveries/1", "").await;
     assert_eq!((answer.status.as_u16(), answer.location()), (303, "/system#archives"));
     let again = appliance.json("/api/v1/deliveries/1/retry", "").await;
     assert_eq!(again.status.as_u16(), 404, "once is enough");
     let delivery = appliance.web.store.begin_delivery("PACS").unwrap().unwrap();
     appliance.web.store.delivery_sent(&delivery, "PACS").unwrap();
-    check(&appliance.get("/study/1").await, 200, "report sent to archive PACS");
+    check(&appliance.get("/study/1").await, 200, "report sent to PACS");
     let expected = [("web: Dr Ó", "result.retry"), ("PACS", "result.sent")];
     let expected = expected.map(|(actor, action)| (actor.to_owned(), action.to_owned()));
     assert!(appliance.audit().ends_with(&expected), "{:?}", appliance.audit());
@@ -647,7 +654,7 @@ async fn prometheus_reads_what_the_page_says() {
         said: "said so".to_owned(),
     };
     appliance.status.send_modify(|status| status.checks = vec![check]);
-    appliance.web.store.set_destinations(&["PACS".to_owned()]).unwrap();
+    appliance.send_to_pacs();
     appliance.study("Patient", false);
     appliance.analyse(None);
     appliance.clock.advance(Duration::from_secs(90));
