@@ -8,13 +8,15 @@ use tower::ServiceExt as _;
 
 use super::media::MediaType;
 use super::multipart::Multipart;
+use crate::accounts;
 use crate::archive::{self, Archive, meta};
 use crate::clock::ManualClock;
 use crate::slices::tests::no_decoder;
 use crate::store::Store;
-use crate::web::{Status, Web, router};
+use crate::web::{Gate, Status, Web, router};
 use crate::worklist::AgeCaps;
 
+const TOKEN: &str = "secret of a viewer";
 const MR: &str = "1.2.840.10008.5.1.4.1.1.4";
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 /// Largest data set that the archive takes here.
@@ -136,6 +138,8 @@ impl Clinic {
         let store = Arc::new(Store::open(&folder.path().join("a.sqlite"), clock).unwrap());
         let config = archive::Config { max_instance_bytes: LIMIT as u64 };
         let archive = Archive::open(&folder.path().join("archive"), Arc::clone(&store), config);
+        let user = store.add_first_user("PACS", "no hash").unwrap();
+        store.add_token(&user.name, "viewer", &accounts::digest(TOKEN), "test").unwrap();
         let web = Web {
             store,
             archive: Arc::new(archive.unwrap()),
@@ -145,6 +149,7 @@ impl Clinic {
             poke: Arc::default(),
             caps: AgeCaps::default(),
             hosts: Arc::from([]),
+            gate: Gate::new(None),
         };
         Self { web, _folder: folder }
     }
@@ -165,13 +170,17 @@ impl Clinic {
     }
 
     async fn get(&self, path: &str, accept: &str) -> Answer {
-        let request = Request::get(format!("/dicomweb{path}")).header("host", "10.0.0.1:80");
+        let request = Request::get(format!("/dicomweb{path}"))
+            .header("host", "10.0.0.1:80")
+            .header("authorization", format!("Bearer {TOKEN}"));
         self.send(request.header("accept", accept).body(Body::empty()).unwrap()).await
     }
 
     async fn post(&self, path: &str, kind: &str, origin: Option<&str>, body: &[u8]) -> Answer {
         let mut request = Request::post(format!("/dicomweb/studies{path}"))
+            .header("authorization", format!("Bearer {TOKEN}"))
             .header("host", "10.0.0.1:80")
+            .header("authorization", format!("Bearer {TOKEN}"))
             .header("content-type", kind);
         if let Some(origin) = origin {
             request = request.header("origin", origin);
@@ -408,7 +417,9 @@ async fn other_addresses_say_what_there_is() {
     let nothing = "there is nothing at /dicomweb/workitems; there are /studies, /series and \
                    /instances below /dicomweb, as PS3.18 10 lays down";
     clinic.get("/workitems", "*/*").await.refused(404, nothing);
-    let request = Request::put("/dicomweb/studies").header("host", "10.0.0.1:80");
+    let request = Request::put("/dicomweb/studies")
+        .header("host", "10.0.0.1:80")
+        .header("authorization", format!("Bearer {TOKEN}"));
     let request = request.header("origin", "http://10.0.0.1:80").body(Body::empty()).unwrap();
     clinic.send(request).await.refused(405, "this address cannot be used in this way");
 }

@@ -1,7 +1,7 @@
 //! WADO-RS: what is stored goes out as it lies there (PS3.18 10.4).
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::PathBuf;
 
