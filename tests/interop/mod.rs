@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
+use tests::api::Api;
 use tests::daemon::{Daemon, Launch};
 use tests::repository;
 
@@ -76,13 +77,17 @@ impl Clinic {
         assert_eq!(self.studies_shown(), studies, "studies on the worklist");
     }
 
+    fn api(&self) -> Api {
+        Api::new(&self.launch, self.daemon.web).expect("an administrator's token")
+    }
+
     fn quarantined(&self) -> usize {
         files_below(&self.launch.data().join("archive/quarantine")).len()
     }
 
     /// Rows of the worklist.
     fn studies_shown(&self) -> usize {
-        let worklist = get(&format!("http://{}/api/v1/worklist?limit=500", self.daemon.web));
+        let worklist = self.api().get("worklist?limit=500");
         worklist["rows"].as_array().expect("rows").len()
     }
 }

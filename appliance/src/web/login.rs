@@ -279,8 +279,8 @@ pub(super) async fn change_password(
     address: Address,
     form: Result<Form<Passwords>, FormRejection>,
 ) -> Result<Response, Error> {
-    let Form(Passwords { present, new, again }) = form?;
     let user = who.user().ok_or(Error::LogIn)?.clone();
+    let Form(Passwords { present, new, again }) = form?;
     let key = user.name.to_lowercase();
     web.gate.look(&key, address, web.now())?;
     // The semaphore is never closed.

@@ -195,8 +195,6 @@ struct Frame {
     /// Seconds after which the browser loads the page again.
     refresh_s: Option<u32>,
     who: Who,
-    /// Where the reader is, to come back to.
-    here: String,
     /// `worklist`, `system`, `users` or none.
     section: &'static str,
     model: Option<ModelNow>,
@@ -210,7 +208,6 @@ impl Frame {
         Self {
             refresh_s: None,
             who: who.clone(),
-            here: uri.path_and_query().map_or("/", |p| p.as_str()).to_owned(),
             section,
             model: status.model.clone(),
             problems: status.checks.iter().filter(|c| c.verdict == Verdict::Problem).count(),

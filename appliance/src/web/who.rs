@@ -44,8 +44,9 @@ impl Who {
 
     /// Refuses those who have not a right.
     pub(super) fn must(&self, right: Right) -> Result<(), Error> {
-        let user = self.user().ok_or(Error::LogIn)?;
-        if user.must_change {
+        let Session { user, program } = self.0.as_ref().ok_or(Error::LogIn)?;
+        // A token was made by somebody who had logged in.
+        if user.must_change && program.is_empty() {
             return Err(Error::NewPassword);
         }
         let role = user.role.word();

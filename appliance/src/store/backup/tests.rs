@@ -239,7 +239,7 @@ fn what_is_no_good_backup_is_refused() {
     check(
         "newer",
         &copy_and("PRAGMA user_version = 99"),
-        "the backup DIR/newer has schema version 99, this program knows 2; install the program \
+        "the backup DIR/newer has schema version 99, this program knows 5; install the program \
          that wrote it, or use an older backup",
     );
     let flipped = |path: &Path| {
