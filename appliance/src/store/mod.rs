@@ -8,6 +8,7 @@ pub mod assembly;
 pub mod audit;
 pub mod backup;
 pub mod catalogue;
+pub mod changes;
 pub mod commitments;
 pub mod decisions;
 pub mod deliveries;
@@ -45,6 +46,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0002_results_out.sql")),
     M::up(include_str!("migrations/0003_users.sql")),
     M::up(include_str!("migrations/0004_catalogue.sql")),
+    M::up(include_str!("migrations/0006_changes.sql")),
 ];
 
 /// Why the store failed.

@@ -15,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde_json::json;
 
+use super::live::STREAMS;
 use super::who::Who;
 use super::worklist::percent_encoded;
 use super::{Frame, Web};
@@ -115,6 +116,11 @@ pub enum Error {
         /// Until the next one is looked at.
         seconds: i64,
     },
+    /// Every open page may ask for one.
+    #[error(
+        "{STREAMS} pages are told of changes already, which are the most; ask for the page itself"
+    )]
+    Streams,
     /// The first visitor guessed.
     #[error(
         "this is not the code of this box; it was printed where `appliance serve` was started, \
@@ -178,6 +184,7 @@ impl Error {
             Self::NewPassword => (StatusCode::FORBIDDEN, "password_expired"),
             Self::Role { .. } | Self::SetupCode => (StatusCode::FORBIDDEN, "forbidden"),
             Self::Wait { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_guesses"),
+            Self::Streams => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Request(_)
             | Self::Decision(DecisionError::NoReason | DecisionError::LongReason(_))
             | Self::Account(AccountError::Short(_) | AccountError::Long(_) | AccountError::Name)
@@ -342,7 +349,7 @@ pub(super) async fn render(
 
 /// Addresses that programs use.
 fn for_programs(uri: &Uri) -> bool {
-    uri.path().starts_with("/api/") || uri.path() == "/metrics"
+    uri.path().starts_with("/api/") || matches!(uri.path(), "/metrics" | "/events")
 }
 
 fn to_login(uri: &Uri) -> Redirect {

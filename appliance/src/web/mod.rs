@@ -1,7 +1,7 @@
 //! The pages people look at, and the same as JSON.
 //!
 //! Everything is rendered here and works without JavaScript, which only makes scrolling through
-//! slices faster; nothing is loaded from elsewhere. Pages read from [`Store`] and from [`Status`],
+//! slices faster and shows what is new in place; nothing is loaded from elsewhere. Pages read from [`Store`] and from [`Status`],
 //! which the daemon publishes; they compute nothing. Every page but those of logging in belongs to
 //! a right ([`Right`]), which the router asks for.
 
@@ -10,6 +10,7 @@ mod assets;
 mod error;
 mod guard;
 mod listen;
+mod live;
 mod login;
 mod metrics;
 mod slices;
@@ -41,6 +42,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 pub use error::Error;
+pub use live::Live;
 pub use login::Gate;
 use who::Who;
 
@@ -78,6 +80,8 @@ pub struct Web {
     pub hosts: Arc<[String]>,
     /// Who may try to log in, and how often.
     pub gate: Arc<Gate>,
+    /// Tells pages that are open of changes.
+    pub live: Live,
 }
 
 impl Web {
@@ -142,6 +146,7 @@ fn only(right: Right, routes: Router<Web>) -> Router<Web> {
 fn patients() -> Router<Web> {
     Router::new()
         .route("/", get(worklist::page))
+        .route("/events", get(live::events))
         .route("/study/{id}", get(study::page))
         .route("/study/{id}/picture/{place}", get(study::picture))
         .route("/study/{id}/series/{series}", get(slices::page))

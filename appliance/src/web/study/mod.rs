@@ -68,6 +68,8 @@ struct Page {
     timeline: Vec<Entry>,
     results: Vec<ResultLine>,
     shown: Option<i64>,
+    /// Number of the latest change that the page shows.
+    changed: i64,
 }
 
 struct FindingView {
@@ -136,6 +138,8 @@ pub(super) fn note_view(web: &Web, id: i64, who: &Who) -> Result<(), Error> {
 }
 
 fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
+    // Before the rest: what changes meanwhile is told again rather than never.
+    let changed = web.store.latest_change()?;
     let now = web.now();
     let row = web.store.worklist_row(id, &web.caps)?.ok_or(Error::NoStudy(id))?;
     let view = web.store.study_view(id)?.ok_or(Error::NoStudy(id))?;
@@ -190,6 +194,7 @@ fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
         row: RowView::new(&row, now),
         scores,
         frame,
+        changed,
     })
 }
 
