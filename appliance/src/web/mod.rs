@@ -109,7 +109,7 @@ pub fn router(web: Web) -> Router {
         .merge(only(Right::Patients, patients()))
         .merge(only(Right::Decide, decisions()))
         .merge(only(Right::Operate, operation()))
-        .merge(only(Right::Models, Router::new().route(API_MODEL_MODE, post(api::model_mode))))
+        .merge(program_interface())
         .merge(only(
             Right::Users,
             Router::new().route("/users", get(users::page).post(users::change)),
@@ -134,13 +134,17 @@ pub fn router(web: Web) -> Router {
         .with_state(web)
 }
 
-const API_MODEL_MODE: &str = "/api/v1/models/{digest}/mode";
-
 /// Routes for those who have a right.
 fn only(right: Right, routes: Router<Web>) -> Router<Web> {
     routes.route_layer(from_fn(move |who: Who, request: Request, next: Next| {
         who::needs(right, who, request, next)
     }))
+}
+
+fn program_interface() -> Router<Web> {
+    api::routes().into_iter().fold(Router::<Web>::new(), |router, (right, path, answer)| {
+        router.merge(only(right, Router::new().route(path, answer)))
+    })
 }
 
 fn patients() -> Router<Web> {
@@ -153,18 +157,12 @@ fn patients() -> Router<Web> {
         .route("/study/{id}/series/{series}/slice/{name}", get(slices::picture))
         .route("/study/{id}/series/{series}/thumbnail.jpg", get(slices::thumbnail))
         .route("/study/{id}/context", post(study::context))
-        .route("/api/v1/worklist", get(api::worklist))
-        .route("/api/v1/studies/{id}", get(api::study))
-        .route("/api/v1/studies/{id}/results/{inference}", get(api::result))
-        .route("/api/v1/studies/{id}/context", post(api::context))
 }
 
 fn decisions() -> Router<Web> {
     Router::new()
         .route("/study/{id}/decide", post(study::decide))
         .route("/study/{id}/undo", post(study::undo))
-        .route("/api/v1/studies/{id}/decisions", post(api::decide))
-        .route("/api/v1/decisions/{id}/undo", post(api::undo))
 }
 
 fn operation() -> Router<Web> {
@@ -173,8 +171,6 @@ fn operation() -> Router<Web> {
         .route("/system/models/{digest}", post(system::model))
         .route("/system/deliveries/{id}", post(system::retry))
         .route("/metrics", get(metrics::page))
-        .route("/api/v1/system", get(api::system))
-        .route("/api/v1/deliveries/{id}/retry", post(api::retry))
 }
 
 /// Answers until `shutdown` is ready, then finishes the requests under way.

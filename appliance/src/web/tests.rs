@@ -1,4 +1,5 @@
 mod live;
+mod openapi;
 mod slices;
 
 use std::fmt::Write as _;
