@@ -4,6 +4,8 @@
 //! of a key and its default cannot differ. A site's file may leave out anything; a key that is
 //! not in the built-in file is refused, because a misspelt limit is no limit.
 
+mod results;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use toml::{Table, Value};
 use crate::inference::task::Device;
 use crate::worklist::{AgeCaps, AgeCapsError};
 use crate::{assembly, fault};
+
+pub use results::{Archive, Hl7, Results};
 
 /// The built-in settings.
 pub const BUILT_IN: &str = include_str!("../../firmware-config/settings.toml");
@@ -144,7 +148,7 @@ pub struct Tls {
     pub client_fingerprints: Vec<String>,
 }
 
-/// `[[dicom.peers]]` and `[[results.archives]]`.
+/// `[[dicom.peers]]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
@@ -193,16 +197,6 @@ pub struct Worklist {
     pub max_wait_low_min: u64,
     pub max_wait_none_min: u64,
     pub max_wait_not_analysed_min: u64,
-}
-
-/// `[results]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
-pub struct Results {
-    pub refusals: u32,
-    #[serde(default)]
-    pub archives: Vec<Peer>,
 }
 
 /// `[web]`.
@@ -306,7 +300,8 @@ fn overlay(all: &mut Table, own: Table, table: &str, file: &str) -> Result<(), C
     for (key, value) in own {
         let name = if table.is_empty() { key.clone() } else { format!("{table}.{key}") };
         // The lists of tables, which the built-in file shows as comments.
-        if ["dicom.peers", "results.archives"].contains(&name.as_str()) && value.is_array() {
+        let lists = ["dicom.peers", "results.archives", "results.hl7"];
+        if lists.contains(&name.as_str()) && value.is_array() {
             all.insert(key, value);
             continue;
         }
@@ -383,6 +378,7 @@ impl Settings {
             if (low..=high).contains(&value) { Ok(()) } else { Err(refuse(key, &value, &expected)) }
         };
         self.check_dicom(&refuse, &within)?;
+        self.check_results(&refuse)?;
         within("assembly.quiet_s", self.assembly.quiet_s, 1, 3600)?;
         within("assembly.partial_after_s", self.assembly.partial_after_s, 1, 7 * 24 * 3600)?;
         within("analysis.start_limit_s", self.analysis.start_limit_s, 5, 3600)?;
@@ -439,7 +435,7 @@ impl Settings {
         Ok(Config { settings: self, networks, device, age_caps, web_listen })
     }
 
-    /// `[dicom]` and the archives, and what of it would otherwise show only when the daemon
+    /// `[dicom]` and where archives listen, and what of it would otherwise show only when the daemon
     /// starts.
     fn check_dicom(
         &self,
@@ -468,8 +464,9 @@ impl Settings {
                 return Err(refuse(key, &"\"*\"", "AE titles, each by its name"));
             }
         }
+        let archives: Vec<Peer> = self.results.archives.iter().map(Archive::peer).collect();
         let peers = || {
-            let archives = self.results.archives.iter().map(|peer| ("results.archives", peer));
+            let archives = archives.iter().map(|peer| ("results.archives", peer));
             dicom.peers.iter().map(|peer| ("dicom.peers", peer)).chain(archives)
         };
         for (list, peer) in peers() {
@@ -504,12 +501,6 @@ impl Settings {
                 let expected = "false, or an authority in dicom.tls.client_ca_file";
                 return Err(refuse(&format!("{list}.tls"), &true, expected));
             }
-        }
-        let mut titles: Vec<_> = self.results.archives.iter().map(|a| &a.ae_title).collect();
-        titles.sort_unstable();
-        if let Some([twice, _]) = titles.array_windows().find(|[a, b]| a == b) {
-            let expected = "an AE title for each archive, none twice";
-            return Err(refuse("results.archives.ae_title", &format!("{twice:?}"), expected));
         }
         Ok(())
     }

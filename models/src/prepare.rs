@@ -13,7 +13,7 @@ use crate::study::{LeftOut, LeftOutReason, Remark, Series, Stack, Study};
 use crate::tokens::patchify::patchify;
 use crate::tokens::text::char_ids;
 use crate::tokens::{SeriesPatches, StudyPatches};
-use crate::volume::{Preprocessing, Volume, preprocess};
+use crate::volume::{AcquiredGrid, Preprocessing, Volume, preprocess};
 
 /// A study ready for the engine.
 #[derive(Clone, Debug, Default)]
@@ -137,7 +137,7 @@ impl Prepared {
     }
 }
 
-/// The volume of one series, for pictures.
+/// The volume of one series, for pictures, and the grid it was acquired on.
 ///
 /// # Errors
 ///
@@ -146,11 +146,11 @@ pub fn volume(
     series: &Series,
     version: Preprocessing,
     decoder: &Decoder,
-) -> Result<(Volume, SeriesPatches), LeftOutReason> {
+) -> Result<(Volume, SeriesPatches, AcquiredGrid), LeftOutReason> {
     let (stack, _) = decode(series, version, decoder)?;
     let volume = resample(&stack, version)?;
     let patches = patchify(&volume, version)?;
-    Ok((volume, patches))
+    Ok((volume, patches, AcquiredGrid::of(&stack)))
 }
 
 fn decode(

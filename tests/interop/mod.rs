@@ -1,5 +1,6 @@
 //! The daemon beside the programs that clinics have: DCMTK, pynetdicom, Orthanc, over plain TCP
-//! and TLS; and what reads its results: dciodvfy, pydicom, highdicom.
+//! and TLS, as scanners and as workstations; dicomweb-client over DICOMweb; and what reads its
+//! results: dciodvfy, pydicom, highdicom, hl7apy.
 //!
 //! Peers send through a [`tap`], which keeps what went over the wire. What lies in the archive
 //! afterwards must be that, bit for bit: some senders re-encode a file before they send it, so
@@ -9,8 +10,10 @@
 //! `ops/test` sets, makes it a failure.
 
 mod dcmtk;
+mod dicomweb;
 mod orthanc;
 mod pynetdicom;
+mod query;
 mod results;
 mod tap;
 mod tls;

@@ -1,13 +1,17 @@
-"""pynetdicom as a scanner.
+"""pynetdicom as a scanner, and as a workstation.
 
     peer.py PORT [--tls CA CERT KEY VERSION] store              sends pydicom's own test files
     peer.py PORT [--tls ...] commit LISTEN UID...               asks to commit MR images
+    peer.py PORT [--tls ...] find CHARACTER_SET KEYWORD=VALUE...    asks for what is there
+    peer.py PORT [--tls ...] get STUDY_UID                      gets the MR images of a study
+    peer.py PORT [--tls ...] cancel STUDY_UID                   the same, cancelled at the first
 
 LISTEN is the port for a report on an association of its own; 0 waits on that of the request.
 Prints one JSON object: what was answered.
 """
 
 import faulthandler
+import hashlib
 import json
 import queue
 import ssl
@@ -19,9 +23,14 @@ from pathlib import Path
 import pydicom
 import pydicom.data
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
-from pynetdicom import AE, _config, build_context, evt
-from pynetdicom.sop_class import MRImageStorage, StorageCommitmentPushModel
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pynetdicom import AE, _config, build_context, build_role, evt
+from pynetdicom.sop_class import (
+    MRImageStorage,
+    StorageCommitmentPushModel,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+)
 
 COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
 
@@ -109,6 +118,48 @@ def commit(ae, associate, listen, uids):
     return {"status": status.Status, **report}
 
 
+def find(associate, character_set, keys):
+    model = StudyRootQueryRetrieveInformationModelFind
+    identifier = Dataset()
+    identifier.SpecificCharacterSet = character_set
+    for key in keys:
+        keyword, value = key.split("=")
+        setattr(identifier, keyword, value)
+    association = associate([build_context(model)])
+    park(association)
+    answers = [
+        [status.Status, {element.keyword: str(element.value) for element in answer or ()}]
+        for status, answer in association.send_c_find(identifier, model)
+    ]
+    association.release()
+    return answers
+
+
+def get(associate, study_uid, cancels):
+    model = StudyRootQueryRetrieveInformationModelGet
+    received = {}
+
+    def on_store(event):
+        digest = hashlib.sha256(event.encoded_dataset(include_meta=False))
+        received[event.request.AffectedSOPInstanceUID] = digest.hexdigest()
+        if cancels and len(received) == 1:
+            event.assoc.send_c_cancel(7, query_model=model)
+        return 0x0000
+
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "STUDY", study_uid
+    contexts = [build_context(model), build_context(MRImageStorage, ExplicitVRLittleEndian)]
+    roles = [build_role(MRImageStorage, scp_role=True)]
+    association = associate(contexts, [(evt.EVT_C_STORE, on_store)], roles)
+    park(association)
+    *_, (status, _) = association.send_c_get(identifier, model, msg_id=7)
+    association.release()
+    counts = [
+        status.get(f"NumberOf{kind}Suboperations") for kind in ("Remaining", "Completed", "Failed")
+    ]
+    return {"status": status.Status, "counts": counts, "received": received}
+
+
 def tls_context(ca, certificate, key, version):
     context = ssl.create_default_context(cafile=ca)
     context.check_hostname = False
@@ -125,12 +176,13 @@ def main():
         words = words[5:]
     ae = AE("PYNETDICOM")
 
-    def associate(contexts, handlers=()):
+    def associate(contexts, handlers=(), roles=()):
         association = ae.associate(
             "127.0.0.1",
             int(port),
             contexts,
             ae_title="PRIMA",
+            ext_neg=list(roles),
             evt_handlers=list(handlers),
             tls_args=tls,
         )
@@ -140,6 +192,10 @@ def main():
 
     if words[0] == "store":
         answer = store(associate)
+    elif words[0] == "find":
+        answer = find(associate, words[1], words[2:])
+    elif words[0] in ("get", "cancel"):
+        answer = get(associate, words[1], words[0] == "cancel")
     else:
         answer = commit(ae, associate, int(words[1]), words[2:])
     print(json.dumps(answer))

@@ -26,7 +26,9 @@ use crate::archive::{self, Archive, ArchiveError};
 use crate::clock::SystemClock;
 use crate::config::{Config, Peer};
 use crate::inference::task::{self, Analysis};
+use crate::results::association::ByAssociation;
 use crate::results::delivery::Outages;
+use crate::results::mllp::ByMllp;
 use crate::results::{Objects, delivery};
 use crate::scp::{self, Scp, ScpError};
 use crate::slices::Slices;
@@ -48,6 +50,8 @@ pub use maintenance::{
 
 /// Longest wait for tasks at the end.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// Longest wait for an HL7 receiver; below [`STOP_LIMIT`], so that a message under way is finished.
+const ACKNOWLEDGEMENT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why the appliance cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -207,8 +211,7 @@ impl App {
         let archive = Arc::new(open_archive(&config, Arc::clone(&store))?);
         retention::recover(&store, archive.root())?;
         retention::forget_derived(&store, &data)?;
-        let archives = config.settings.results.archives.iter();
-        store.set_destinations(&archives.map(|a| a.ae_title.clone()).collect::<Vec<_>>())?;
+        store.set_destinations(&config.recipients())?;
         let scp = scp_config(&config)?;
         let scp = Scp::bind(scp, Arc::clone(&archive), Arc::clone(&store))?;
         let address = config.web_listen;
@@ -302,9 +305,7 @@ impl App {
         let (config, store) = (self.config.assembly(), Arc::clone(&self.store));
         let (wake, until) = (Arc::clone(&poke), shutdown.clone());
         tasks.spawn(async move { assembly::run(&config, store, wake, until).await });
-        for task in self.deliveries() {
-            tasks.spawn(task.run(shutdown.clone()));
-        }
+        self.start_deliveries(&tasks, &shutdown);
         tasks.spawn(self.analysis.run(Arc::clone(&poke), shutdown.clone()));
         let rounds = rounds::Rounds {
             config: self.config.clone(),
@@ -360,25 +361,45 @@ impl App {
         Ok(())
     }
 
-    /// One task for each archive.
-    fn deliveries(&self) -> Vec<delivery::Task> {
+    /// One task for each archive and each HL7 receiver.
+    fn start_deliveries(&self, tasks: &TaskTracker, shutdown: &CancellationToken) {
         let settings = &self.config.settings;
-        let objects = Objects {
-            folder: settings.data.folder.join("results"),
-            archive: self.archive.root().to_owned(),
-        };
-        let task = |archive: &Peer| delivery::Task {
-            calling: settings.dicom.ae_title.clone(),
-            called: archive.ae_title.clone(),
-            destination: destination(archive),
+        for archive in &settings.results.archives {
+            let way = ByAssociation {
+                calling: settings.dicom.ae_title.clone(),
+                called: archive.ae_title.clone(),
+                destination: destination(&archive.peer()),
+                commitment: archive.commitment,
+                scp: Arc::clone(&self.scp),
+            };
+            tasks.spawn(self.delivery(&archive.ae_title, way).run(shutdown.clone()));
+        }
+        for receiver in &settings.results.hl7 {
+            let way = ByMllp {
+                name: receiver.name.clone(),
+                host: receiver.host.clone(),
+                port: receiver.port,
+                patience: ACKNOWLEDGEMENT_LIMIT,
+                parties: self.config.parties(receiver),
+            };
+            tasks.spawn(self.delivery(&receiver.name, way).run(shutdown.clone()));
+        }
+    }
+
+    fn delivery<W>(&self, name: &str, way: W) -> delivery::Task<W> {
+        let settings = &self.config.settings;
+        delivery::Task {
+            name: name.to_owned(),
+            way,
             refusals: settings.results.refusals,
             pace: delivery::Pace::default(),
-            objects: objects.clone(),
+            objects: Objects {
+                folder: settings.data.folder.join("results"),
+                archive: self.archive.root().to_owned(),
+            },
             store: Arc::clone(&self.store),
-            scp: Arc::clone(&self.scp),
             outages: self.outages.clone(),
-        };
-        settings.results.archives.iter().map(task).collect()
+        }
     }
 
     fn note_start(&self) -> Result<(), AppError> {

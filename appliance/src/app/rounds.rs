@@ -309,7 +309,7 @@ impl Rounds {
         Check { name: "analysis".to_owned(), verdict, said }
     }
 
-    /// One line for each archive that results go to.
+    /// One line for each destination of results.
     fn archive_checks(&self) -> Vec<Check> {
         let queues = self.store.delivery_queues().unwrap_or_default();
         let (outages, now) = (self.outages.now(), self.store.clock().now());
@@ -326,7 +326,7 @@ impl Rounds {
                 said = format!("{said}; {} given up, see below", objects(queue.dead));
                 verdict = Verdict::Problem;
             }
-            Check { name: format!("archive {}", queue.destination), verdict, said }
+            Check { name: format!("results to {}", queue.destination), verdict, said }
         };
         queues.into_iter().map(check).collect()
     }

@@ -15,8 +15,10 @@
 //! Each file is a preamble, our own meta group, and the data set exactly as it was sent. Digests
 //! are over the data set alone, so that the way by which an image came makes no difference.
 
+pub(crate) mod frames;
 pub(crate) mod header;
 mod incoming;
+pub(crate) mod json;
 mod layout;
 pub mod meta;
 mod rebuild;

@@ -1,6 +1,7 @@
 //! What is accepted, and what is refused with which words.
 
 use super::*;
+use crate::store::deliveries::{Kind, Recipient};
 
 fn check(text: &str, expected: &str) {
     match Config::parse(text, "site.toml") {
@@ -18,6 +19,11 @@ fn the_built_in_settings_are_accepted_and_render_to_themselves() {
     check("[dicom]\nae_title = 'MR BOX'\nnetworks = ['10.0.0.0/8', '::1']", "accepted");
     check("[[dicom.peers]]\nae_title='MR1'\nhost='h'\nport=104", "accepted");
     check("[[results.archives]]\nae_title='PACS'\nhost='h'\nport=104", "accepted");
+    let objects = "[[results.archives]]\nae_title='P'\nhost='h'\nport=1\nobjects=['report']";
+    check(objects, "accepted");
+    let config = Config::parse(objects, "site.toml").unwrap();
+    let expected = Recipient { name: "P".to_owned(), kinds: vec![Kind::Report] };
+    assert_eq!(config.recipients(), [expected]);
 }
 
 #[test]
@@ -103,10 +109,40 @@ fn ports_and_peers_that_make_no_sense_are_refused() {
         "[[results.archives]]\nae_title='PACS'\nhost='h'\nport=0",
         "site.toml: results.archives.host is \"h\", port 0, expected a host and its port",
     );
+    check(
+        "[[results.archives]]\nae_title='PACS'\nhost='h'\nport=1\nobjects=['pictures']",
+        "site.toml: results.archives.objects is [\"pictures\"], expected some of report, picture, \
+         segmentation",
+    );
     let twice = "[[results.archives]]\nae_title='PACS'\nhost='h'\nport=104\n".repeat(2);
     check(
         &twice,
-        "site.toml: results.archives.ae_title is \"PACS\", expected an AE title for each \
-         archive, none twice",
+        "site.toml: results.archives.ae_title is \"PACS\", expected a name for each archive and \
+         receiver, none twice",
+    );
+}
+
+#[test]
+fn receivers_that_make_no_sense_are_refused() {
+    let receiver = |more: &str| format!("[[results.hl7]]\nname='RIS'\nhost='h'\nport=2575\n{more}");
+    check(&receiver(""), "accepted");
+    check(&receiver("receiving_application='Klinik Ost'"), "accepted");
+    check(
+        &receiver("receiving_facility=\"a\\tb\""),
+        "site.toml: results.hl7.receiving_facility is \"a\\tb\", expected 0 to 64 printable \
+         characters",
+    );
+    check(
+        &receiver("").replace("RIS", ""),
+        "site.toml: results.hl7.name is \"\", expected 1 to 32 printable characters",
+    );
+    check(
+        &receiver("").replace("2575", "0"),
+        "site.toml: results.hl7.host is \"h\", port 0, expected a host and its port",
+    );
+    check(
+        &receiver("[[results.archives]]\nae_title='RIS'\nhost='h'\nport=104"),
+        "site.toml: results.hl7.name is \"RIS\", expected a name for each archive and receiver, \
+         none twice",
     );
 }

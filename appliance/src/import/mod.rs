@@ -25,7 +25,7 @@ use crate::fault::chain;
 /// How the index names this source.
 const SOURCE: &str = "import";
 /// Bytes read to find out what a file is: identity stands at the front of a data set.
-const START: u64 = 64 << 10;
+pub(crate) const START: usize = 64 << 10;
 const CHUNK: usize = 256 << 10;
 /// Skipped files that are listed; beyond, they are counted.
 const LISTED: usize = 10_000;
@@ -193,10 +193,10 @@ impl Import<'_> {
 
     fn store(&self, data: &mut dyn Read) -> Result<Outcome, Skip> {
         let mut start = Vec::new();
-        Read::take(&mut *data, START).read_to_end(&mut start)?;
-        let (offer, data_at) = identify(&start)?;
-        let mut incoming = self.archive.begin(offer)?;
-        incoming.write(start.get(data_at..).unwrap_or_default())?;
+        Read::take(&mut *data, START as u64).read_to_end(&mut start)?;
+        let identity = identify(&start, SOURCE)?;
+        let mut incoming = self.archive.begin(identity.offer)?;
+        incoming.write(start.get(identity.data_at..).unwrap_or_default())?;
         let mut chunk = vec![0; CHUNK];
         loop {
             let read = match data.read(&mut chunk) {
@@ -212,7 +212,8 @@ impl Import<'_> {
 }
 
 /// Why a file was not imported.
-enum Skip {
+#[derive(Debug)]
+pub(crate) enum Skip {
     /// It is the file's own fault.
     Because(String),
     /// The archive fails, and would for the next one.
@@ -237,9 +238,21 @@ impl From<io::Error> for Skip {
     }
 }
 
-/// What the first bytes of a file say it is, and where its data set begins. The identity is the
-/// data set's own: programs that make data anonymous leave old UIDs in the meta group.
-fn identify(start: &[u8]) -> Result<(Offer, usize), Skip> {
+/// What a file says it is.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) offer: Offer,
+    /// Study Instance UID; empty when it is missing.
+    pub(crate) study_uid: String,
+    /// Series Instance UID; likewise.
+    pub(crate) series_uid: String,
+    /// Where the data set begins.
+    pub(crate) data_at: usize,
+}
+
+/// What the first bytes of a file from `source` say it is. The identity is the data set's own:
+/// programs that make data anonymous leave old UIDs in the meta group.
+pub(crate) fn identify(start: &[u8], source: &str) -> Result<Identity, Skip> {
     let skip = |why: &str| Skip::Because(why.to_owned());
     if start.is_empty() {
         return Err(skip("it is empty"));
@@ -265,10 +278,15 @@ fn identify(start: &[u8]) -> Result<(Offer, usize), Skip> {
         sop_class: header.sop_class,
         sop_uid: header.sop_uid,
         transfer_syntax,
-        source: SOURCE.to_owned(),
+        source: source.to_owned(),
         source_ae: String::new(),
     };
-    Ok((offer, meta.data_at))
+    Ok(Identity {
+        offer,
+        study_uid: header.study.uid,
+        series_uid: header.series.uid,
+        data_at: meta.data_at,
+    })
 }
 
 /// The native transfer syntax of a data set that begins with group 0008, as all do.

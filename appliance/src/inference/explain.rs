@@ -1,4 +1,5 @@
-//! Which tokens one score rests on: LIME over the series that supports it most, with pictures.
+//! Which tokens one score rests on: LIME over the series that supports it most, with pictures and
+//! the places in the images.
 
 use std::fs;
 use std::io;
@@ -8,7 +9,8 @@ use models::dicom::decoder::Decoder;
 use models::engine::{Engine, EngineError, StudyInput, Target};
 use models::explain::lime::{LimeConfig, LimeError, Weighting, explain};
 use models::explain::overlay::{Caption, Overlay, OverlayError, WeightedToken};
-use models::explain::token_box;
+use models::explain::region::{RegionSlice, region};
+use models::explain::{TokenBox, token_box};
 use models::labels::display_name;
 use models::prepare::volume;
 use models::study::LeftOutReason;
@@ -54,6 +56,9 @@ pub struct ExplanationInfo {
     pub score: f64,
     /// Most supporting tokens first.
     pub tokens: Vec<TokenInfo>,
+    /// Those of them that raise the score, in the images as they were acquired.
+    #[serde(default)]
+    pub region: Vec<RegionSlice>,
     /// Pictures written.
     pub pictures: Vec<PathBuf>,
 }
@@ -141,7 +146,7 @@ pub fn explain_score(
 
     let series = &triaged.prepared.series[index].series;
     let version = engine.bundle().manifest().preprocessing;
-    let (volume, patches) = volume(series, version, decoder)?;
+    let (volume, patches, grid) = volume(series, version, decoder)?;
     let place = |token: usize| patches.coordinates[patches.sequence[token] as usize];
     let weighted: Vec<WeightedToken> = explanation
         .ranked()
@@ -151,9 +156,17 @@ pub fn explain_score(
     let output = display_name(target.name());
     let overlay =
         Overlay::new(&volume, &weighted, Caption { series: &series.name, output: &output })?;
-    let tokens = weighted.iter().take(LISTED).map(|token| {
-        let place = token_box(&volume, token.start_vox);
-        TokenInfo { weight: token.weight, low_mm: place.low_mm, high_mm: place.high_mm }
+    let listed: Vec<(f64, TokenBox)> = weighted
+        .iter()
+        .take(LISTED)
+        .map(|token| (token.weight, token_box(&volume, token.start_vox)))
+        .collect();
+    let raising: Vec<TokenBox> =
+        listed.iter().filter(|(weight, _)| *weight > 0.0).map(|(_, place)| *place).collect();
+    let tokens = listed.iter().map(|&(weight, place)| TokenInfo {
+        weight,
+        low_mm: place.low_mm,
+        high_mm: place.high_mm,
     });
     Ok(ExplanationInfo {
         output: target.name().to_owned(),
@@ -169,6 +182,7 @@ pub fn explain_score(
         r2: explanation.r2,
         score: explanation.score,
         tokens: tokens.collect(),
+        region: region(series, &grid, &raising),
         pictures: write_pictures(&overlay, target.name(), index, &request.out)?,
     })
 }

@@ -36,7 +36,7 @@ impl Code {
         Self { value: value.to_owned(), scheme, meaning }
     }
 
-    fn item(&self) -> InMemDicomObject {
+    pub(super) fn item(&self) -> InMemDicomObject {
         let mut item = InMemDicomObject::new_empty();
         if self.value.len() > LONGEST_CODE {
             put(&mut item, tags::LONG_CODE_VALUE, VR::UC, &self.value);

@@ -1,9 +1,9 @@
-//! Sends results to one archive, in the order in which they were there. Each archive has a task
-//! of its own, so that one that is dead delays no other.
+//! Sends results to one destination, in the order in which they were there. Each destination has a
+//! task of its own, so that one that is dead delays no other.
 //!
-//! An archive that cannot be reached is asked again and again, and nothing is given up. One that
-//! refuses an object, or breaks off over it, is asked a limited number of times with growing
-//! pauses, while the objects behind it go out; then a person decides.
+//! One that cannot be reached is asked again and again, and nothing is given up. One that refuses an
+//! object, or breaks off over it, is asked a limited number of times with growing pauses, while the
+//! objects behind it go out; then a person decides.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ObjectError, Objects};
 use crate::fault::chain;
-use crate::scp::{Destination, OpenError, Scp, SendError, Sender};
 use crate::store::deliveries::Delivery;
 use crate::store::events::Level;
 use crate::store::{Store, StoreError};
@@ -27,7 +26,7 @@ pub struct Pace {
     pub tick: Duration,
     /// After the first failure; each further one doubles it.
     pub first_pause: Duration,
-    /// Longest pause between two tries to reach an archive.
+    /// Longest pause between two tries to reach a destination.
     pub longest_silence: Duration,
     /// Longest pause between two tries of an object that was refused.
     pub longest_refusal: Duration,
@@ -44,7 +43,7 @@ impl Default for Pace {
     }
 }
 
-/// An archive that does not answer.
+/// A destination that does not answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outage {
     /// Since when, box time in milliseconds.
@@ -53,7 +52,7 @@ pub struct Outage {
     pub said: String,
 }
 
-/// Archives that do not answer, by AE title.
+/// Destinations that do not answer, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Outages(Arc<Mutex<BTreeMap<String, Outage>>>);
 
@@ -77,14 +76,61 @@ impl Outages {
     }
 }
 
-/// The task of one archive.
-pub struct Task {
-    /// Our AE title.
-    pub calling: String,
-    /// Its AE title.
-    pub called: String,
-    /// Where it listens.
-    pub destination: Destination,
+/// How results get to a destination.
+pub trait Way: Send + Sync {
+    /// What is sent.
+    type Parcel: Send;
+    /// An open connection.
+    type Line: Send;
+
+    /// What is sent for a delivery.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    fn parcel(
+        &self,
+        objects: &Objects,
+        store: &Store,
+        delivery: &Delivery,
+    ) -> Result<Self::Parcel, ObjectError>;
+
+    /// Opens a connection, or says why there is none.
+    fn open(&self) -> impl Future<Output = Result<Self::Line, String>> + Send;
+
+    /// Sends one parcel and waits for the answer.
+    fn send(
+        &self,
+        line: Self::Line,
+        parcel: Self::Parcel,
+    ) -> impl Future<Output = Answer<Self::Line>> + Send;
+
+    /// Asks whether what was sent is safe there, where that can be asked, and ends a connection in
+    /// good order. What goes wrong is asked again behind the next parcel.
+    fn close(
+        &self,
+        line: Self::Line,
+        store: &Store,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// What a destination made of a parcel; the connection where it can be used again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer<Line> {
+    /// It has it.
+    Taken(Option<Line>),
+    /// It refused it, or broke off over it, for this reason.
+    Refused(Option<Line>, String),
+    /// It did not answer, which is no fault of the parcel.
+    Silent(String),
+}
+
+/// The task of one destination.
+pub struct Task<W> {
+    /// Its name.
+    pub name: String,
+    /// The way to it.
+    pub way: W,
     /// Refusals after which an object is given up.
     pub refusals: u32,
     /// How long is waited for what.
@@ -93,22 +139,20 @@ pub struct Task {
     pub objects: Objects,
     /// The queue.
     pub store: Arc<Store>,
-    /// The way out.
-    pub scp: Arc<Scp>,
-    /// Where it is said that the archive does not answer.
+    /// Where it is said that it does not answer.
     pub outages: Outages,
 }
 
 /// Why the queue stands still.
 #[derive(Debug, thiserror::Error)]
 enum Halt {
-    #[error(transparent)]
-    Silent(#[from] OpenError),
+    #[error("{0}")]
+    Silent(String),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-impl Task {
+impl<W: Way> Task<W> {
     /// Works until told to stop; an object that is being sent is finished first.
     pub async fn run(self, shutdown: CancellationToken) {
         let pace = self.pace;
@@ -119,8 +163,8 @@ impl Task {
                     silence = pace.first_pause;
                     pace.tick
                 }
-                Err(Halt::Silent(error)) => {
-                    self.silent(&error);
+                Err(Halt::Silent(said)) => {
+                    self.silent(&said);
                     let pause = silence;
                     silence = (2 * silence).min(pace.longest_silence);
                     pause
@@ -139,12 +183,18 @@ impl Task {
 
     /// Sends all that is due.
     async fn drain(&self, shutdown: &CancellationToken) -> Result<(), Halt> {
-        let mut open: Option<Sender> = None;
+        let mut open: Option<W::Line> = None;
         while !shutdown.is_cancelled()
-            && let Some(delivery) = block_in_place(|| self.store.begin_delivery(&self.called))?
+            && let Some(delivery) = block_in_place(|| self.store.begin_delivery(&self.name))?
         {
-            let object = match block_in_place(|| self.object(&delivery)) {
-                Ok(object) => object,
+            // Refused, or taken and not kept, too often.
+            if delivery.attempts >= self.refusals {
+                block_in_place(|| self.give_up(&delivery, &delivery.last_error))?;
+                continue;
+            }
+            let make = || self.way.parcel(&self.objects, &self.store, &delivery);
+            let parcel = match block_in_place(make) {
+                Ok(parcel) => parcel,
                 Err(ObjectError::Store(error)) => {
                     block_in_place(|| self.store.delivery_interrupted(delivery.id))?;
                     return Err(error.into());
@@ -154,57 +204,55 @@ impl Task {
                     continue;
                 }
             };
-            let mut sender = match open.take() {
-                Some(sender) => sender,
-                None => match self.open().await {
-                    Ok(sender) => sender,
-                    Err(error) => {
+            let line = match open.take() {
+                Some(line) => line,
+                None => match self.way.open().await {
+                    Ok(line) => line,
+                    Err(said) => {
                         block_in_place(|| self.store.delivery_interrupted(delivery.id))?;
-                        return Err(error.into());
+                        return Err(Halt::Silent(said));
                     }
                 },
             };
-            let answer = sender.store(&object).await;
-            match answer {
-                Ok(()) => {
-                    let sent = || self.store.delivery_sent(&delivery, &self.called);
-                    if block_in_place(sent)? {
-                        self.objects.forget(&object);
-                    }
-                    open = Some(sender);
+            match self.way.send(line, parcel).await {
+                Answer::Taken(line) => {
+                    open = line;
+                    block_in_place(|| self.taken(&delivery))?;
                 }
-                Err(error) => {
-                    block_in_place(|| self.refused(&delivery, &chain(&error)))?;
-                    if !matches!(error, SendError::Broken(_)) {
-                        open = Some(sender);
-                    }
+                Answer::Refused(line, error) => {
+                    open = line;
+                    self.answered();
+                    block_in_place(|| self.refused(&delivery, &error))?;
+                }
+                Answer::Silent(said) => {
+                    block_in_place(|| self.store.delivery_interrupted(delivery.id))?;
+                    return Err(Halt::Silent(said));
                 }
             }
         }
-        if let Some(sender) = open {
-            sender.release().await;
+        if let Some(line) = open {
+            self.way.close(line, &self.store).await?;
         }
         Ok(())
     }
 
-    fn object(&self, delivery: &Delivery) -> Result<crate::scp::Outgoing, ObjectError> {
-        self.objects.of(&self.store, delivery.inference_id, delivery.kind)
-    }
-
-    async fn open(&self) -> Result<Sender, OpenError> {
-        let titles = (self.calling.as_str(), self.called.as_str());
-        let sender = self.scp.sender(&self.destination, titles, &super::CONTEXTS).await?;
-        if self.outages.ended(&self.called) {
-            self.note(Level::Info, &format!("archive {} answers again", self.called));
+    fn taken(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        self.answered();
+        if self.store.delivery_sent(delivery, &self.name)? {
+            self.objects.forget(&self.store, delivery)?;
         }
-        Ok(sender)
+        Ok(())
     }
 
-    fn silent(&self, error: &OpenError) {
-        let said = chain(error);
-        if self.outages.failed(&self.called, self.store.clock().now(), said.clone()) {
-            let text = format!("results for archive {} wait: {said}", self.called);
-            self.note(Level::Warning, &text);
+    fn answered(&self) {
+        if self.outages.ended(&self.name) {
+            self.note(Level::Info, &format!("{} answers again", self.name));
+        }
+    }
+
+    fn silent(&self, said: &str) {
+        if self.outages.failed(&self.name, self.store.clock().now(), said.to_owned()) {
+            self.note(Level::Warning, &format!("results for {} wait: {said}", self.name));
         }
     }
 
@@ -220,9 +268,9 @@ impl Task {
     fn give_up(&self, delivery: &Delivery, error: &str) -> Result<(), StoreError> {
         self.store.delivery_refused(delivery.id, error, None)?;
         let text = format!(
-            "the result of study {} was not delivered to archive {} and is given up; see page \
-             System: {error}",
-            delivery.study_id, self.called
+            "the result of study {} was not delivered to {} and is given up; see page System: \
+             {error}",
+            delivery.study_id, self.name
         );
         self.note(Level::Error, &text);
         Ok(())

@@ -1,15 +1,21 @@
 //! What a result is outside this box: DICOM objects in the patient's study, sent to the archives
-//! of the settings (IHE RAD AI Results). [`report`] says what was found, [`picture`] shows where.
+//! of the settings (IHE RAD AI Results). [`report`] says what was found, [`picture`] shows where,
+//! and [`segmentation`] marks it in the images. [`oru`] is the report for those who take no DICOM.
+//! [`delivery`] works through the queues, by [`association`] or by [`mllp`].
 //!
 //! An object is built once, from the stored result and the header of an image of the study, and
 //! kept as a file until it is sent, so that an object that is sent twice is twice the same: its
 //! UID follows from the identity of the database and the result's row.
 
+pub mod association;
 mod content;
 pub mod delivery;
 mod identity;
+pub mod mllp;
+pub mod oru;
 pub mod picture;
 pub mod report;
+pub mod segmentation;
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -18,26 +24,45 @@ use std::path::{Path, PathBuf};
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 use jiff::Timestamp;
-use models::dicom::parse::{DataSet, ParseError, read_header};
+use models::dicom::parse::{DataSet, DicomFile, ParseError, read_header};
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
 use crate::archive::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, folder_name, meta};
+use crate::inference::TriageResult;
 use crate::inference::explain::ExplanationInfo;
-use crate::scp::Outgoing;
-use crate::store::deliveries::{Kind, ResultToSend};
+use crate::scp::{Outgoing, Sender};
+use crate::store::deliveries::{Delivery, Kind, ResultToSend};
 use crate::store::{Store, StoreError};
 use content::put;
+use oru::{Message, Parties};
 use picture::{Picture, PictureError};
 use report::Report;
+use segmentation::{Segmentation, SegmentationError};
 
 /// SOP class and transfer syntax of a report.
 const REPORT: (&str, &str) = (uids::COMPREHENSIVE3_DSR_STORAGE, uids::EXPLICIT_VR_LITTLE_ENDIAN);
 /// SOP class and transfer syntax of a picture.
 const PICTURE: (&str, &str) = (uids::SECONDARY_CAPTURE_IMAGE_STORAGE, uids::JPEG_BASELINE8_BIT);
-/// What is proposed to an archive.
-const CONTEXTS: [(&str, &[&str]); 2] = [(REPORT.0, &[REPORT.1]), (PICTURE.0, &[PICTURE.1])];
+/// SOP class and transfer syntax of a segmentation. Most of its bits are zero.
+const SEGMENTATION: (&str, &str) = (uids::SEGMENTATION_STORAGE, uids::EXPLICIT_VR_LITTLE_ENDIAN);
+const DEFLATED: &str = uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN;
+/// What is proposed to an archive. The two transfer syntaxes of a segmentation stand in contexts of
+/// their own, so that the choice is ours.
+const CONTEXTS: [(&str, &[&str]); 4] = [
+    (REPORT.0, &[REPORT.1]),
+    (PICTURE.0, &[PICTURE.1]),
+    (SEGMENTATION.0, &[DEFLATED]),
+    (SEGMENTATION.0, &[SEGMENTATION.1]),
+];
+/// What is proposed besides to an archive that is asked what it keeps.
+const COMMITMENT: (&str, &[&str]) = (
+    uids::STORAGE_COMMITMENT_PUSH_MODEL,
+    &[uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN],
+);
 
 /// Why there is no object.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +94,9 @@ pub enum ObjectError {
     /// The picture cannot be used.
     #[error("the picture of the explanation cannot be used")]
     Picture(#[from] PictureError),
+    /// The places cannot be used.
+    #[error("the places of the explanation cannot be used")]
+    Segmentation(#[from] SegmentationError),
     /// The disk.
     #[error("the file {path} cannot be kept")]
     File {
@@ -102,17 +130,14 @@ impl Objects {
         kind: Kind,
     ) -> Result<Outgoing, ObjectError> {
         let epoch = store.epoch()?;
-        let (word, (sop_class, transfer_syntax)) = match kind {
-            Kind::Report => ("report", REPORT),
-            Kind::Picture => ("picture", PICTURE),
-        };
-        let sop_instance = uid(&[&epoch, word, &inference_id.to_string()]);
+        let (sop_class, transfer_syntax) = class_of(kind);
+        let sop_instance = sop_instance(&epoch, kind, inference_id);
         let path = self.path(&sop_instance);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(_) => {
                 let found = store.result_to_send(inference_id)?;
-                let series = uid(&[&epoch, word, "series", &found.study_uid]);
+                let series = uid(&[&epoch, kind.word(), "series", &found.study_uid]);
                 let uids = [epoch.as_str(), &series, &sop_instance];
                 let bytes = self.build(store, &found, kind, uids, inference_id)?;
                 keep(&path, &bytes).map_err(|source| ObjectError::File { path, source })?;
@@ -133,9 +158,43 @@ impl Objects {
     }
 
     /// Forgets the file of an object that every archive has.
-    pub fn forget(&self, object: &Outgoing) {
+    fn forget(&self, store: &Store, delivery: &Delivery) -> Result<(), StoreError> {
+        let object = sop_instance(&store.epoch()?, delivery.kind, delivery.inference_id);
         // A file that stays takes a few kilobytes and is used when it is asked for again.
-        drop(fs::remove_file(self.path(&object.sop_instance)));
+        drop(fs::remove_file(self.path(&object)));
+        Ok(())
+    }
+
+    /// The report of a result as an HL7 message.
+    fn message(
+        &self,
+        store: &Store,
+        inference_id: i64,
+        parties: &Parties,
+        control_id: &str,
+    ) -> Result<String, ObjectError> {
+        let found = store.result_to_send(inference_id)?;
+        let image = self.image(&found)?;
+        let message = Message {
+            identity: &image.data,
+            finished_at: found.finished_at,
+            result: &from_json("result", &found.result)?,
+            assessment: &from_json("assessment", &found.assessment)?,
+            model_digest: &found.model_digest,
+            parties,
+            control_id,
+        };
+        Ok(message.write())
+    }
+
+    /// Header of an image of the study.
+    fn image(&self, found: &ResultToSend) -> Result<DicomFile, ObjectError> {
+        let image = found.image.as_ref().ok_or(ObjectError::NoImage)?;
+        let image = read_header(&self.archive.join(image))?;
+        if identity::study_uid(&image.data) != found.study_uid {
+            return Err(ObjectError::OtherStudy);
+        }
+        Ok(image)
     }
 
     fn build(
@@ -146,11 +205,7 @@ impl Objects {
         [epoch, series_uid, sop_uid]: [&str; 3],
         number: i64,
     ) -> Result<Vec<u8>, ObjectError> {
-        let image = found.image.as_ref().ok_or(ObjectError::NoImage)?;
-        let image = read_header(&self.archive.join(image))?;
-        if identity::study_uid(&image.data) != found.study_uid {
-            return Err(ObjectError::OtherStudy);
-        }
+        let image = self.image(found)?;
         let frame = Frame {
             identity: &image.data,
             finished_at: found.finished_at,
@@ -159,14 +214,29 @@ impl Objects {
             device_uid: &uid(&[epoch, "device"]),
             number,
         };
-        if kind == Kind::Picture {
+        let explanation = || -> Result<ExplanationInfo, ObjectError> {
             let stored = store.explanation(number)?.and_then(|stored| stored.info);
-            let info: ExplanationInfo = from_json("explanation", &stored.unwrap_or_default())?;
-            return Ok(Picture { frame, info: &info }.write()?);
+            from_json("explanation", &stored.unwrap_or_default())
+        };
+        if kind == Kind::Picture {
+            return Ok(Picture { frame, info: &explanation()? }.write()?);
+        }
+        let result: TriageResult = from_json("result", &found.result)?;
+        if kind == Kind::Segmentation {
+            let info = explanation()?;
+            let report_uid = sop_instance(epoch, Kind::Report, number);
+            let segmentation = Segmentation {
+                frame,
+                info: &info,
+                model: [&result.model.id, &found.model_digest],
+                tracking_uid: &uid(&[&report_uid, &info.output]),
+                folder: image.path.parent().unwrap_or(&self.archive),
+            };
+            return Ok(segmentation.write()?);
         }
         let report = Report {
             frame,
-            result: &from_json("result", &found.result)?,
+            result: &result,
             assessment: &from_json("assessment", &found.assessment)?,
             model_digest: &found.model_digest,
             partial: found.partial,
@@ -174,6 +244,20 @@ impl Objects {
         };
         Ok(report.write()?)
     }
+}
+
+/// SOP class and transfer syntax.
+fn class_of(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Report => REPORT,
+        Kind::Picture => PICTURE,
+        Kind::Segmentation => SEGMENTATION,
+    }
+}
+
+/// SOP Instance UID of what becomes of a result.
+fn sop_instance(epoch: &str, kind: Kind, inference_id: i64) -> String {
+    uid(&[epoch, kind.word(), &inference_id.to_string()])
 }
 
 fn from_json<T: DeserializeOwned>(what: &'static str, json: &str) -> Result<T, ObjectError> {
@@ -194,6 +278,25 @@ pub struct Frame<'a> {
     pub device_uid: &'a str,
     /// Instance Number.
     pub number: i64,
+}
+
+/// The object as this archive takes it: a segmentation deflated, where it can be.
+fn fitting(object: Outgoing, sender: &Sender) -> Outgoing {
+    if object.sop_class == SEGMENTATION.0 && sender.takes(SEGMENTATION.0, DEFLATED) {
+        return deflated(&object).unwrap_or(object);
+    }
+    object
+}
+
+/// The object with its data set deflated (PS3.5 A.5).
+fn deflated(object: &Outgoing) -> io::Result<Outgoing> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&object.data_set)?;
+    let mut data_set = encoder.finish()?;
+    if data_set.len() % 2 == 1 {
+        data_set.push(0);
+    }
+    Ok(Outgoing { transfer_syntax: DEFLATED.to_owned(), data_set, ..object.clone() })
 }
 
 /// Who made it, where DICOM asks for a manufacturer.

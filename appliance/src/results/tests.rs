@@ -1,4 +1,7 @@
-//! Reports as they are read back, and their way to archives that come and go.
+//! What results become as it is read back, and its way to archives and receivers that come and go.
 
 mod delivery;
+mod message;
+mod mllp;
 mod report;
+mod segmentation;

@@ -71,6 +71,8 @@ enum Body {
     Action(Vec<u8>),
     /// Of a query or retrieval.
     Identifier(Vec<u8>),
+    /// Of an archive, on storage commitment.
+    Report(Vec<u8>),
     /// Nobody wants it; what the answer will be.
     Ignored(Option<Refusal>),
 }
@@ -204,7 +206,9 @@ impl<'a> Association<'a> {
             Body::Instance(reception) => {
                 reception.append(&self.shared.archive, &mut self.buffer, pdv.data)?;
             }
-            Body::Action(bytes) if bytes.len() + pdv.data.len() > MAX_ACTION => {
+            Body::Action(bytes) | Body::Report(bytes)
+                if bytes.len() + pdv.data.len() > MAX_ACTION =>
+            {
                 let comment = "more instances than can be committed at once";
                 *body = Body::Ignored(Some(Refusal::new(status::RESOURCE_LIMITATION, comment)));
             }
@@ -212,7 +216,9 @@ impl<'a> Association<'a> {
                 let comment = "an identifier of over 1 MiB, ask in parts";
                 *body = Body::Ignored(Some(Refusal::new(status::OUT_OF_RESOURCES, comment)));
             }
-            Body::Action(bytes) | Body::Identifier(bytes) => bytes.extend_from_slice(pdv.data),
+            Body::Action(bytes) | Body::Report(bytes) | Body::Identifier(bytes) => {
+                bytes.extend_from_slice(pdv.data);
+            }
             Body::Ignored(_) => {}
         }
         if !pdv.last {
@@ -236,6 +242,12 @@ impl<'a> Association<'a> {
                 None => Body::Action(Vec::new()),
                 refusal => Body::Ignored(refusal),
             },
+            (field::N_EVENT_REPORT_RQ, Some(context)) => {
+                match commitment::refuse_report(command, context) {
+                    None => Body::Report(Vec::new()),
+                    refusal => Body::Ignored(refusal),
+                }
+            }
             (operation, Some(context))
                 if Model::of(&context.abstract_syntax)
                     .is_some_and(|model| model.operation == operation) =>
@@ -278,6 +290,7 @@ impl<'a> Association<'a> {
                 Ok(()) => return Ok(()),
                 refused => refused,
             },
+            Body::Report(data_set) => self.heed(context, &data_set),
             Body::Ignored(None) => Ok(()),
             Body::Ignored(Some(refusal)) => Err(refusal),
         };
@@ -352,6 +365,15 @@ impl<'a> Association<'a> {
         known.map(|(title, destination)| Target::Destination(title, destination)).ok_or_else(|| {
             let comment = format!("no address is known for {:?}", command.destination);
             Refusal::new(status::DESTINATION_UNKNOWN, comment)
+        })
+    }
+
+    /// An archive says what became of our results.
+    fn heed(&self, context: u8, data_set: &[u8]) -> Result<(), Refusal> {
+        let syntax = self.contexts.get(&context).map(|c| c.transfer_syntax.as_str());
+        let store = &self.shared.store;
+        block_in_place(|| {
+            commitment::heed(store, self.calling, data_set, syntax.unwrap_or_default())
         })
     }
 

@@ -1,5 +1,6 @@
-//! Storage Commitment Push Model as SCP (PS3.4 J.3): the scanner asks whether its images are safe
-//! here, and deletes them when they are.
+//! Storage Commitment Push Model (PS3.4 J.3), as SCP: the scanner asks whether its images are safe
+//! here, and deletes them when they are. As SCU we ask an archive about our results
+//! ([`action`]), and take its report on an association of its own ([`heed`]).
 //!
 //! The request is on the disk before it is answered, so that a power cut only delays the report.
 //! The report says what the index holds when it is sent. It goes out on the requester's own
@@ -91,6 +92,71 @@ fn request(data: &DataSet) -> Result<Request, Refusal> {
         return Err(invalid("no Referenced SOP Sequence"));
     }
     Ok(Request { transaction_uid, instances })
+}
+
+/// An N-ACTION-RQ with its data set, as SCU: is this safe there?
+pub(super) fn action(
+    message_id: u16,
+    transaction_uid: &str,
+    instances: &[(String, String)],
+    explicit: bool,
+) -> (Vec<u8>, Vec<u8>) {
+    let mut items = Vec::new();
+    for (class, instance) in instances {
+        let mut item = Vec::new();
+        let (class, instance) = (class.as_bytes(), instance.as_bytes());
+        push(&mut item, explicit, tags::REFERENCED_SOP_CLASS_UID, VR::UI, class);
+        push(&mut item, explicit, tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, instance);
+        push_item(&mut items, &item);
+    }
+    let mut data_set = Vec::new();
+    push(&mut data_set, explicit, tags::TRANSACTION_UID, VR::UI, transaction_uid.as_bytes());
+    push(&mut data_set, explicit, tags::REFERENCED_SOP_SEQUENCE, VR::SQ, &items);
+    let command = dimse::encode(&[
+        (element::REQUESTED_CLASS, Value::Uid(uids::STORAGE_COMMITMENT_PUSH_MODEL)),
+        (element::FIELD, Value::Number(field::N_ACTION_RQ)),
+        (element::MESSAGE_ID, Value::Number(message_id)),
+        (element::DATA_SET_TYPE, Value::Number(WITH_DATA_SET)),
+        (element::REQUESTED_INSTANCE, Value::Uid(uids::STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE)),
+        (element::ACTION_TYPE, Value::Number(ACTION_REQUEST)),
+    ]);
+    (command, data_set)
+}
+
+/// Why an N-EVENT-REPORT is refused before its data set is looked at.
+pub(super) fn refuse_report(command: &Command, context: &Context) -> Option<Refusal> {
+    let class = uids::STORAGE_COMMITMENT_PUSH_MODEL;
+    if context.abstract_syntax != class || command.sop_class != class {
+        let comment = "N-EVENT-REPORT is for storage commitment only";
+        return Some(Refusal::new(status::CLASS_NOT_SUPPORTED, comment));
+    }
+    (!command.has_data).then(|| invalid("no data set"))
+}
+
+/// What the archive `who` reports on what we asked it. Of what it does not say that it failed it
+/// says that it has it.
+pub(super) fn heed(
+    store: &Store,
+    who: &str,
+    data_set: &[u8],
+    transfer_syntax: &str,
+) -> Result<(), Refusal> {
+    let read = data_set::read(data_set, transfer_syntax, |data| {
+        let failed = data.items(tags::FAILED_SOP_SEQUENCE).iter();
+        let failed = failed.filter_map(|item| item.text(tags::REFERENCED_SOP_INSTANCE_UID));
+        (data.text(tags::TRANSACTION_UID), failed.collect::<Vec<_>>())
+    });
+    let (transaction, failed) = read.map_err(|_| invalid("the data set cannot be read"))?;
+    let transaction = transaction.ok_or_else(|| invalid("no Transaction UID"))?;
+    let known = store.delivery_committed(who, &transaction, &failed);
+    match known {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(invalid("no such transaction")),
+        Err(error) => Err(Refusal {
+            detail: chain(&error),
+            ..Refusal::new(status::PROCESSING_FAILURE, "the report cannot be kept")
+        }),
+    }
 }
 
 /// Keeps a request of `who`: its AE title and address, and the title of ours that it called.

@@ -15,13 +15,14 @@ pub(super) mod field {
     pub(in crate::scp) const N_EVENT_REPORT_RQ: u16 = 0x0100;
     pub(in crate::scp) const N_EVENT_REPORT_RSP: u16 = 0x8100;
     pub(in crate::scp) const N_ACTION_RQ: u16 = 0x0130;
+    pub(in crate::scp) const N_ACTION_RSP: u16 = 0x8130;
     pub(in crate::scp) const RESPONSE: u16 = 0x8000;
 }
 
 /// Elements of group 0000.
 pub(super) mod element {
     pub(in crate::scp) const AFFECTED_CLASS: u16 = 0x0002;
-    pub(super) const REQUESTED_CLASS: u16 = 0x0003;
+    pub(in crate::scp) const REQUESTED_CLASS: u16 = 0x0003;
     pub(in crate::scp) const FIELD: u16 = 0x0100;
     pub(in crate::scp) const MESSAGE_ID: u16 = 0x0110;
     pub(in crate::scp) const RESPONDED_TO: u16 = 0x0120;
@@ -31,7 +32,7 @@ pub(super) mod element {
     pub(in crate::scp) const STATUS: u16 = 0x0900;
     pub(in crate::scp) const ERROR_COMMENT: u16 = 0x0902;
     pub(in crate::scp) const AFFECTED_INSTANCE: u16 = 0x1000;
-    pub(super) const REQUESTED_INSTANCE: u16 = 0x1001;
+    pub(in crate::scp) const REQUESTED_INSTANCE: u16 = 0x1001;
     pub(in crate::scp) const EVENT_TYPE: u16 = 0x1002;
     pub(in crate::scp) const ACTION_TYPE: u16 = 0x1008;
     pub(in crate::scp) const REMAINING: u16 = 0x1020;

@@ -125,12 +125,14 @@ pub(super) fn agree(
 }
 
 /// The answer to an item about one SOP class. The peer may be SCU where it asks for that; SCP only
-/// for storage, and only if it may retrieve (PS3.7 D.3.3.4). Of extended negotiation the first
-/// byte is answered, relational queries and retrieval (PS3.4 C.5.1.1, C.5.2.1, C.5.3.1).
+/// for storage, if it may retrieve, and for storage commitment, because it reports on what we asked
+/// (PS3.7 D.3.3.4, PS3.4 J.3.3). Of extended negotiation the first byte is answered, relational
+/// queries and retrieval (PS3.4 C.5.1.1, C.5.2.1, C.5.3.1).
 fn extra(item: &UserVariableItem, queries: bool) -> Option<UserVariableItem> {
     match item {
         UserVariableItem::ScuScpRoleSelectionSubItem(class, proposed) => {
-            let scp = proposed.scp && queries && !is_service(trim(class));
+            let reports = trim(class) == uids::STORAGE_COMMITMENT_PUSH_MODEL;
+            let scp = proposed.scp && (reports || queries && !is_service(trim(class)));
             let roles = RequestorRoles { scu: proposed.scu, scp };
             Some(UserVariableItem::ScuScpRoleSelectionSubItem(class.clone(), roles))
         }
@@ -276,13 +278,21 @@ mod tests {
         };
         let asked = RequestorRoles { scu: true, scp: true };
         let role = |roles| UserVariableItem::ScuScpRoleSelectionSubItem(MR.to_owned(), roles);
+        let commitment = UserVariableItem::ScuScpRoleSelectionSubItem(
+            uids::STORAGE_COMMITMENT_PUSH_MODEL.to_owned(),
+            RequestorRoles { scu: false, scp: true },
+        );
         let request = AssociationRQ {
             protocol_version: 1,
             calling_ae_title: "SCANNER1".to_owned(),
             called_ae_title: "PRIMA".to_owned(),
             application_context_name: APPLICATION_CONTEXT.to_owned(),
             presentation_contexts: vec![context(1), context(2), context(1), context(255)],
-            user_variables: vec![UserVariableItem::MaxLength(16384), role(asked)],
+            user_variables: vec![
+                UserVariableItem::MaxLength(16384),
+                role(asked),
+                commitment.clone(),
+            ],
         };
         let Agreement { contexts, max_pdu, answer } = agree(&request, &[], false);
         assert_eq!(contexts.keys().collect::<Vec<_>>(), [&1, &255]);
@@ -293,6 +303,7 @@ mod tests {
         assert_eq!(reasons, [(1, yes.clone()), (2, no.clone()), (1, no), (255, yes)]);
         assert_eq!(answer.user_variables[0], UserVariableItem::MaxLength(131_072));
         assert_eq!(answer.user_variables[3], role(RequestorRoles { scu: true, scp: false }));
+        assert_eq!(answer.user_variables[4], commitment);
     }
 
     #[test]

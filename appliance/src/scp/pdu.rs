@@ -387,7 +387,7 @@ mod tests {
             controls.push((pdv.data, pdv.last));
             left = &left[6 + length..];
         }
-        assert_eq!(controls, [(&b"abcd"[..], false), (b"ef", false), (b"gh", true)]);
+        assert_eq!(controls, [(&b"abcd"[..], false), (&b"ef"[..], false), (&b"gh"[..], true)]);
     }
 
     #[test]

@@ -1,5 +1,9 @@
-//! C-STORE as SCU (PS3.4 B): objects of ours to an archive, on one association.
+//! C-STORE as SCU (PS3.4 B): objects of ours to an archive, on one association, and the question
+//! whether they are safe there (PS3.4 J).
 
+use dicom_dictionary_std::uids;
+
+use super::commitment;
 use super::dimse::{self, Value, WITH_DATA_SET, element, field};
 use super::pdu::p_data;
 use super::requestor::{Accepted, OpenError, Proposal, Requestor};
@@ -84,12 +88,9 @@ impl Sender {
     ///
     /// When the peer did not store it, or nothing is known.
     pub async fn store(&mut self, object: &Outgoing) -> Result<(), SendError> {
-        let fits = |context: &&Accepted| {
-            context.class == object.sop_class && context.transfer_syntax == object.transfer_syntax
-        };
-        let context = self.association.contexts.iter().flatten().find(fits).ok_or_else(|| {
-            let (class, syntax) = (object.sop_class.clone(), object.transfer_syntax.clone());
-            SendError::NotOffered { class, syntax }
+        let (class, syntax) = (&object.sop_class, &object.transfer_syntax);
+        let id = self.context(class, syntax).map(|context| context.id).ok_or_else(|| {
+            SendError::NotOffered { class: class.clone(), syntax: syntax.clone() }
         })?;
         self.message_id = self.message_id.wrapping_add(1);
         let command = dimse::encode(&[
@@ -100,7 +101,7 @@ impl Sender {
             (element::DATA_SET_TYPE, Value::Number(WITH_DATA_SET)),
             (element::AFFECTED_INSTANCE, Value::Uid(&object.sop_instance)),
         ]);
-        let (id, max_pdu) = (context.id, self.association.max_pdu);
+        let max_pdu = self.association.max_pdu;
         let mut message = Vec::with_capacity(object.data_set.len() + 512);
         p_data(&mut message, id, true, &command, max_pdu);
         p_data(&mut message, id, false, &object.data_set, max_pdu);
@@ -110,6 +111,51 @@ impl Sender {
             return Ok(());
         }
         Err(SendError::Refused { status: answer.status, comment: answer.comment })
+    }
+
+    /// Asks whether objects, each with its SOP class, are safe there. The report comes on an
+    /// association of the peer's own, because this one ends. `false` when the peer commits to
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the peer refused to answer, or nothing is known.
+    pub async fn ask_commitment(
+        &mut self,
+        transaction_uid: &str,
+        objects: &[(String, String)],
+    ) -> Result<bool, SendError> {
+        let commits = |context: &&Accepted| context.class == uids::STORAGE_COMMITMENT_PUSH_MODEL;
+        let contexts = &self.association.contexts;
+        let Some(context) = contexts.iter().flatten().find(commits).cloned() else {
+            return Ok(false);
+        };
+        self.message_id = self.message_id.wrapping_add(1);
+        let explicit = context.transfer_syntax != uids::IMPLICIT_VR_LITTLE_ENDIAN;
+        let (command, data_set) =
+            commitment::action(self.message_id, transaction_uid, objects, explicit);
+        let (mut message, max_pdu) = (Vec::new(), self.association.max_pdu);
+        p_data(&mut message, context.id, true, &command, max_pdu);
+        p_data(&mut message, context.id, false, &data_set, max_pdu);
+        let answer = self.association.exchange(&message, field::N_ACTION_RSP, self.idle).await;
+        let answer = answer.map_err(|ended| SendError::Broken(chain(&ended)))?;
+        if answer.status == status::SUCCESS {
+            return Ok(true);
+        }
+        Err(SendError::Refused { status: answer.status, comment: answer.comment })
+    }
+
+    /// The peer stores objects of this class in this transfer syntax.
+    #[must_use]
+    pub fn takes(&self, class: &str, transfer_syntax: &str) -> bool {
+        self.context(class, transfer_syntax).is_some()
+    }
+
+    fn context(&self, class: &str, transfer_syntax: &str) -> Option<&Accepted> {
+        let fits = |context: &&Accepted| {
+            context.class == class && context.transfer_syntax == transfer_syntax
+        };
+        self.association.contexts.iter().flatten().find(fits)
     }
 
     /// Ends the association in good order.

@@ -89,7 +89,7 @@ mod tests {
     use crate::store::assembly::Periods;
     use crate::store::audit::Entry;
     use crate::store::decisions::Decision;
-    use crate::store::deliveries::Kind;
+    use crate::store::deliveries::{Kind, Recipient};
     use crate::store::events::Level;
     use crate::store::explanations::ExplanationJob;
     use crate::store::instances::{Arrival, SeriesFacts, StudyFacts};
@@ -156,7 +156,8 @@ mod tests {
     #[test]
     fn whatever_happens_to_a_study_is_a_change() {
         let mut fixture = Fixture::new();
-        fixture.store.set_destinations(&["PACS".to_owned()]).unwrap();
+        let pacs = Recipient { name: "PACS".to_owned(), kinds: vec![Kind::Report] };
+        fixture.store.set_destinations(&[pacs]).unwrap();
         fixture.store.install_model(&model(), "test").unwrap();
         let model = fixture.store.set_model_mode("tiny", Mode::Assist, "test").unwrap();
         fixture.image(1, 1);

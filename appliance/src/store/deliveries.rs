@@ -1,8 +1,10 @@
-//! Results on their way to archives: a queue for each, in the order in which results were there.
+//! Results on their way to others: a queue for each destination, in the order in which results
+//! were there.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension as _, Transaction};
+use rusqlite::{OptionalExtension as _, Row, Transaction};
 use serde::Serialize;
 use serde_json::json;
 
@@ -10,13 +12,50 @@ use super::audit::{self, Entry};
 use super::commitments::later;
 use super::{Store, StoreError};
 
+/// What was sent so long ago is not asked about.
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Until an object is sent again that an archive took and did not keep.
+const LOST_PAUSE: Duration = Duration::from_secs(15 * 60);
+
 /// What of a result is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The structured report.
+    /// What was found.
     Report,
     /// The picture of its explanation.
     Picture,
+    /// The places of its explanation.
+    Segmentation,
+}
+
+impl Kind {
+    /// All of them, in the order in which they are sent.
+    pub const ALL: [Self; 3] = [Self::Report, Self::Picture, Self::Segmentation];
+
+    /// As stored, and as the settings have it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Picture => "picture",
+            Self::Segmentation => "segmentation",
+        }
+    }
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+/// Where results go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// AE title of an archive, or name of an HL7 receiver.
+    pub name: String,
+    /// What it wants; a receiver wants the report, as a message.
+    pub kinds: Vec<Kind>,
 }
 
 /// A result for an archive.
@@ -32,6 +71,8 @@ pub struct Delivery {
     pub kind: Kind,
     /// Refusals so far.
     pub attempts: u32,
+    /// The latest refusal.
+    pub last_error: String,
 }
 
 /// What a result says, and what it is about.
@@ -58,9 +99,9 @@ pub struct ResultToSend {
 /// How it stands with one archive.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Queue {
-    /// AE title.
+    /// Its name.
     pub destination: String,
-    /// Reports and pictures that wait or are being sent.
+    /// Objects that wait or are being sent.
     pub waiting: i64,
     /// When the oldest of them was there.
     pub oldest_at: Option<i64>,
@@ -77,9 +118,9 @@ pub struct DeliveryView {
     pub id: i64,
     /// Row of the study.
     pub study_id: i64,
-    /// AE title of the archive.
+    /// Name of the destination.
     pub destination: String,
-    /// `report` or `picture`.
+    /// The word of a [`Kind`].
     pub kind: String,
     /// `waiting`, `sending`, `sent`, `withdrawn` or `dead`.
     pub state: String,
@@ -89,33 +130,41 @@ pub struct DeliveryView {
     pub last_error: String,
     /// When it came to this.
     pub at: i64,
+    /// When the archive said that it keeps it.
+    pub committed_at: Option<i64>,
 }
 
 impl Store {
-    /// Makes these the archives that results are sent to from now on. What waits for any other is
-    /// withdrawn; what was being sent when the power failed waits again.
+    /// Makes these the destinations of results from now on. What waits for any other, or of a kind
+    /// that is no longer wanted, is withdrawn; what was being sent when the power failed waits
+    /// again.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub fn set_destinations(&self, names: &[String]) -> Result<(), StoreError> {
+    pub fn set_destinations(&self, recipients: &[Recipient]) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let names = json!(names).to_string();
+        let kinds = |r: &Recipient| r.kinds.iter().map(|kind| kind.word()).collect::<Vec<_>>();
+        let all: BTreeMap<&str, _> =
+            recipients.iter().map(|r| (r.name.as_str(), kinds(r))).collect();
+        let all = json!(all).to_string();
         self.write(|tx| {
             tx.execute(
-                "DELETE FROM destination WHERE name NOT IN (SELECT value FROM json_each(?))",
-                [&names],
+                "DELETE FROM destination WHERE name NOT IN (SELECT key FROM json_each(?))",
+                [&all],
             )?;
             tx.execute(
-                "INSERT INTO destination (name, since_at)
-                 SELECT value, ?2 FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING",
-                (&names, now),
+                "INSERT INTO destination (name, since_at, kinds)
+                 SELECT key, ?2, value FROM json_each(?1) WHERE true
+                 ON CONFLICT DO UPDATE SET kinds = excluded.kinds",
+                (&all, now),
             )?;
             tx.execute(
                 "UPDATE delivery SET state = 'withdrawn', at = ?,
-                        last_error = 'the archive is no longer in the settings'
-                 WHERE state IN ('waiting', 'sending')
-                   AND destination NOT IN (SELECT name FROM destination)",
+                        last_error = 'no longer in the settings'
+                 WHERE state IN ('waiting', 'sending') AND NOT EXISTS
+                   (SELECT 1 FROM destination n JOIN json_each(n.kinds) k
+                    WHERE n.name = delivery.destination AND k.value = delivery.kind)",
                 [now],
             )?;
             tx.execute("UPDATE delivery SET state = 'waiting' WHERE state = 'sending'", [])?;
@@ -150,15 +199,7 @@ impl Store {
             )?
             .execute((destination, now))?;
             let mut query = tx.prepare_cached(DUE)?;
-            let found = query.query_row((destination, now), |row| {
-                Ok(Delivery {
-                    id: row.get(0)?,
-                    study_id: row.get(1)?,
-                    inference_id: row.get(2)?,
-                    kind: if row.get(4)? { Kind::Picture } else { Kind::Report },
-                    attempts: row.get(3)?,
-                })
-            });
+            let found = query.query_row((destination, now), delivery);
             let Some(delivery) = found.optional()? else { return Ok(None) };
             tx.prepare_cached("UPDATE delivery SET state = 'sending', at = ? WHERE id = ?")?
                 .execute((now, delivery.id))?;
@@ -237,6 +278,90 @@ impl Store {
                       AND d.kind = this.kind AND d.state NOT IN ('sent', 'withdrawn'))",
             )?;
             Ok(query.query_row([delivery.id], |row| row.get(0))?)
+        })
+    }
+
+    /// What an archive took and has not committed to, nor was asked about for so long; of the last
+    /// week, because it may have deleted what is older.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn uncommitted(
+        &self,
+        destination: &str,
+        asked: Duration,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let now = self.clock.now();
+        let before = |age: Duration| now.saturating_sub(later(0, age));
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT id, study_id, inference_id, attempts, kind, last_error FROM delivery
+                 WHERE destination = ? AND state = 'sent' AND committed_at IS NULL
+                   AND coalesce(asked_at, 0) <= ? AND at >= ? ORDER BY id LIMIT 100",
+            )?;
+            let values = (destination, before(asked), before(WEEK));
+            let rows = query.query_map(values, delivery)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The archive is asked about these rows, each with its object's UID.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn commitment_asked(
+        &self,
+        transaction_uid: &str,
+        rows: &[(i64, &str)],
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.write(|tx| {
+            let mut update = tx.prepare_cached(
+                "UPDATE delivery SET transaction_uid = ?, sop_uid = ?, asked_at = ? WHERE id = ?",
+            )?;
+            for (id, sop_uid) in rows {
+                update.execute((transaction_uid, sop_uid, now, id))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The archive has committed to what it was asked about in a transaction, except for the
+    /// objects with these UIDs, which wait again; `false` when it was not asked.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn delivery_committed(
+        &self,
+        destination: &str,
+        transaction_uid: &str,
+        failed: &[String],
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let failed = json!(failed).to_string();
+        self.write(|tx| {
+            let values = (destination, transaction_uid, &failed, now);
+            let lost = tx
+                .prepare_cached(
+                    "UPDATE delivery SET state = 'waiting', attempts = attempts + 1,
+                            last_error = 'it took the object and did not keep it', next_at = ?5,
+                            at = ?4, transaction_uid = '', asked_at = NULL
+                     WHERE destination = ?1 AND transaction_uid = ?2 AND ?2 <> ''
+                       AND state = 'sent' AND sop_uid IN (SELECT value FROM json_each(?3))",
+                )?
+                .execute((values.0, values.1, values.2, now, later(now, LOST_PAUSE)))?;
+            let kept = tx
+                .prepare_cached(
+                    "UPDATE delivery SET committed_at = ?4
+                     WHERE destination = ?1 AND transaction_uid = ?2 AND ?2 <> ''
+                       AND state = 'sent'
+                       AND sop_uid NOT IN (SELECT value FROM json_each(?3))",
+                )?
+                .execute(values)?;
+            Ok(lost + kept > 0)
         })
     }
 
@@ -360,7 +485,8 @@ impl Store {
     fn delivery_views(&self, which: &str, value: i64) -> Result<Vec<DeliveryView>, StoreError> {
         self.read(|db| {
             let mut query = db.prepare_cached(&format!(
-                "SELECT id, study_id, destination, state, attempts, last_error, at, kind
+                "SELECT id, study_id, destination, state, attempts, last_error, at, kind,
+                        committed_at
                  FROM delivery WHERE {which}"
             ))?;
             let rows = query.query_map([value], |row| {
@@ -373,6 +499,7 @@ impl Store {
                     attempts: row.get(4)?,
                     last_error: row.get(5)?,
                     at: row.get(6)?,
+                    committed_at: row.get(8)?,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
@@ -380,24 +507,38 @@ impl Store {
     }
 }
 
-/// `?1` archive, `?2` now. Of a study that images come in for a later result is to be expected.
+/// Of the columns that [`DUE`] selects.
+fn delivery(row: &Row<'_>) -> Result<Delivery, rusqlite::Error> {
+    Ok(Delivery {
+        id: row.get(0)?,
+        study_id: row.get(1)?,
+        inference_id: row.get(2)?,
+        kind: Kind::of(&row.get::<_, String>(4)?).unwrap_or(Kind::Report),
+        attempts: row.get(3)?,
+        last_error: row.get(5)?,
+    })
+}
+
+/// `?1` destination, `?2` now. Of a study that images come in for a later result is to be expected.
 const DUE: &str = "
-    SELECT d.id, d.study_id, d.inference_id, d.attempts, d.kind = 'picture'
+    SELECT d.id, d.study_id, d.inference_id, d.attempts, d.kind, d.last_error
     FROM delivery d JOIN study s ON s.id = d.study_id
     WHERE d.destination = ?1 AND d.state = 'waiting' AND d.next_at <= ?2
       AND s.state = 'settled'
-    ORDER BY d.inference_id, d.id LIMIT 1";
+    ORDER BY d.inference_id,
+             CASE d.kind WHEN 'report' THEN 0 WHEN 'picture' THEN 1 ELSE 2 END LIMIT 1";
 
-/// Queues the result that a study shows now, if it says anything, and the picture of its
-/// explanation, if there is one, for every archive.
+/// Queues the result that a study shows now, if it says anything, and the picture and the places of
+/// its explanation, if there are any, for every destination that wants them.
 pub(in crate::store) fn queue(tx: &Transaction<'_>, study_id: i64) -> Result<(), StoreError> {
     tx.prepare_cached(
         "INSERT INTO delivery (destination, study_id, inference_id, kind, at)
          SELECT n.name, s.id, r.id, k.value, r.finished_at
          FROM study s JOIN inference r ON r.id = s.shown_inference JOIN destination n
-              JOIN json_each('[\"report\", \"picture\"]') k
+              JOIN json_each(n.kinds) k
          WHERE s.id = ? AND (k.value = 'report' OR EXISTS
-                 (SELECT 1 FROM explanation e WHERE e.inference_id = r.id AND e.info IS NOT NULL))
+                 (SELECT 1 FROM explanation e WHERE e.inference_id = r.id AND e.info IS NOT NULL
+                    AND (k.value = 'picture' OR json_array_length(e.info, '$.region') > 0)))
            AND r.outcome = 'analysed' AND r.finished_at >= n.since_at
          ON CONFLICT DO UPDATE SET state = 'waiting', last_error = '' WHERE state = 'withdrawn'",
     )?

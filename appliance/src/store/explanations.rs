@@ -64,7 +64,7 @@ impl Store {
         })
     }
 
-    /// Stores an explanation, or why there is none, and queues its picture for the archives.
+    /// Stores an explanation, or why there is none, and queues its picture and places.
     ///
     /// # Errors
     ///

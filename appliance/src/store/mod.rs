@@ -46,6 +46,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0002_results_out.sql")),
     M::up(include_str!("migrations/0003_users.sql")),
     M::up(include_str!("migrations/0004_catalogue.sql")),
+    M::up(include_str!("migrations/0005_segmentations.sql")),
     M::up(include_str!("migrations/0006_changes.sql")),
 ];
 

@@ -15,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde_json::json;
 
+use super::dicomweb::{self, DicomError};
 use super::live::STREAMS;
 use super::who::Who;
 use super::worklist::percent_encoded;
@@ -142,6 +143,9 @@ pub enum Error {
     /// The model was not switched.
     #[error(transparent)]
     Model(#[from] ModelSwitchError),
+    /// A viewer's request was not done.
+    #[error(transparent)]
+    Dicom(#[from] DicomError),
     /// The database failed.
     #[error("the database failed")]
     Store(#[from] StoreError),
@@ -177,6 +181,7 @@ impl Error {
             Self::Slice(SliceError::Unreadable(_)) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "unreadable")
             }
+            Self::Dicom(error) => error.status(),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Host(_) => (StatusCode::MISDIRECTED_REQUEST, "unknown_host"),
             Self::Origin => (StatusCode::FORBIDDEN, "foreign_origin"),
@@ -303,7 +308,7 @@ struct ErrorPage {
     message: String,
 }
 
-/// Gives a failed response its body: JSON below `/api`, else a page. Whoever opens a page without
+/// Gives a failed response its body: JSON where programs ask, else a page. Whoever opens a page without
 /// being logged in comes back to it after that.
 pub(super) async fn render(
     State(web): State<Web>,
@@ -329,8 +334,10 @@ pub(super) async fn render(
         let body = Json(json!({"error": {"code": code, "message": message}}));
         let mut answer = (status, body).into_response();
         if status == StatusCode::UNAUTHORIZED {
-            let challenge = HeaderValue::from_static("Bearer realm=\"appliance\"");
-            answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            // Programs that know no tokens know this.
+            let basic = uri.path().starts_with(dicomweb::ROOT);
+            let challenge = if basic { "Basic realm=\"appliance\"" } else { "Bearer" };
+            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         return with_headers(answer, response.headers());
     }
@@ -349,7 +356,9 @@ pub(super) async fn render(
 
 /// Addresses that programs use.
 fn for_programs(uri: &Uri) -> bool {
-    uri.path().starts_with("/api/") || matches!(uri.path(), "/metrics" | "/events")
+    ["/api/", dicomweb::ROOT, "/events", "/metrics"]
+        .iter()
+        .any(|root| uri.path().starts_with(root))
 }
 
 fn to_login(uri: &Uri) -> Redirect {

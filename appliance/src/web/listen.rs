@@ -21,6 +21,8 @@ const CONNECTIONS: usize = 128;
 /// take, and counted from the last answer, not from the last byte, so that a peer that sends one
 /// byte now and then does not hold it.
 const IDLE: Duration = Duration::from_secs(60);
+/// Bytes received that begin the wait anew, as an answer does: the upload of a study takes longer.
+const PROGRESS: usize = 64 << 10;
 
 /// Accepts at most [`CONNECTIONS`]; the next ones wait in the system's queue.
 pub(super) struct Listener {
@@ -62,7 +64,8 @@ impl axum::serve::Listener for Listener {
             tracing::debug!(%error, "TCP_NODELAY was refused");
         }
         let deadline = Box::pin(sleep(self.idle));
-        (Connection { stream, idle: self.idle, deadline, _permit: permit }, peer)
+        let idle = self.idle;
+        (Connection { stream, idle, deadline, received: 0, _permit: permit }, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -75,6 +78,8 @@ pub(super) struct Connection {
     stream: TcpStream,
     idle: Duration,
     deadline: Pin<Box<Sleep>>,
+    /// Bytes since the wait began anew.
+    received: usize,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -98,10 +103,15 @@ impl Connection {
         polled: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if polled.is_ready() {
-            let deadline = Instant::now() + self.idle;
-            self.deadline.as_mut().reset(deadline);
+            self.wait_anew();
         }
         self.timed(context, polled)
+    }
+
+    fn wait_anew(&mut self) {
+        let deadline = Instant::now() + self.idle;
+        self.deadline.as_mut().reset(deadline);
+        self.received = 0;
     }
 }
 
@@ -111,7 +121,12 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.received += buffer.filled().len() - before;
+        if self.received >= PROGRESS {
+            self.wait_anew();
+        }
         self.timed(context, polled)
     }
 }

@@ -95,11 +95,11 @@ fn render(web: &Web) -> Result<String, crate::store::StoreError> {
     text.value("prima_quarantined_files", &[], view.quarantined);
 
     let queues = web.store.delivery_queues()?;
-    text.counter("prima_delivered_total", "Reports and pictures that an archive took.");
+    text.counter("prima_delivered_total", "Objects that an archive took.");
     for queue in &queues {
         text.value("prima_delivered_total", &[("archive", &queue.destination)], queue.sent);
     }
-    text.gauge("prima_deliveries", "Reports and pictures that an archive does not have.");
+    text.gauge("prima_deliveries", "Objects that an archive does not have.");
     for queue in &queues {
         for (state, objects) in [("waiting", queue.waiting), ("dead", queue.dead)] {
             let labels = [("archive", queue.destination.as_str()), ("state", state)];

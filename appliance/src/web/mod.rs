@@ -7,6 +7,7 @@
 
 mod api;
 mod assets;
+mod dicomweb;
 mod error;
 mod guard;
 mod listen;
@@ -41,6 +42,7 @@ use tokio::sync::{Notify, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+pub use dicomweb::DicomError;
 pub use error::Error;
 pub use live::Live;
 pub use login::Gate;
@@ -124,6 +126,8 @@ pub fn router(web: Web) -> Router {
         .method_not_allowed_fallback(|| async { Error::Method })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_LIMIT))
+        // Behind the limits: it has its own.
+        .nest(dicomweb::ROOT, only(Right::Patients, dicomweb::router()))
         .layer(CatchPanicLayer::custom(error::panicked))
         // Outside everything that can fail, so that every answer is a page or JSON in words and
         // has the headers.

@@ -12,9 +12,9 @@ use axum::response::{IntoResponse as _, Response};
 use models::dicom::slices::ListedSlice;
 use serde::Deserialize;
 
-use super::who::Who;
 use super::error::sentence;
 use super::study::{Places, places};
+use super::who::Who;
 use super::worklist::RowView;
 use super::{Error, Frame, Web, html, words};
 use crate::slices::{Look, Series, SliceError, WindowChoice, at_once, place};

@@ -53,7 +53,7 @@ struct Receive {
     associations: Vec<Line>,
 }
 
-/// An archive that results are sent to.
+/// An archive or receiver that results are sent to.
 struct Archive {
     queue: Deliveries,
     oldest: Option<Moment>,

@@ -1,4 +1,5 @@
 mod live;
+mod login;
 mod openapi;
 mod slices;
 
@@ -10,11 +11,13 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::accounts;
 use crate::archive;
 use crate::clock::ManualClock;
 use crate::slices::tests::no_decoder;
 use crate::store::assembly::Periods;
 use crate::store::changes::Changes;
+use crate::store::deliveries::{Kind, Recipient};
 use crate::store::instances::{Arrival, SeriesFacts, StudyFacts};
 use crate::store::jobs::Finished;
 use crate::store::models::{Mode, Model};
@@ -22,6 +25,8 @@ use crate::store::models::{Mode, Model};
 /// 2026-11-24 00:31 UTC.
 const NOW: i64 = 1_795_480_260_000;
 const FINDING: &str = "structural_mass_effect";
+/// Secret of the session of Dr Ó, an administrator.
+const ADMIN: &str = "secret of an administrator";
 
 struct Site {
     web: Web,
@@ -71,8 +76,11 @@ impl Site {
             poke: Arc::default(),
             caps: AgeCaps::default(),
             hosts: Arc::from(["triage.clinic".to_owned()]),
+            gate: Gate::new(Some("1234-5678".to_owned())),
             live: Live::new(watch::channel(Changes::default()).1),
         };
+        let user = web.store.add_first_user("Dr Ó", "no hash").unwrap();
+        web.store.open_session(&user, &accounts::digest(ADMIN), 36_000_000, "test").unwrap();
         Self { web, clock, status, _folder: folder }
     }
 
@@ -99,6 +107,12 @@ impl Site {
             self.web.store.complete_due(now).unwrap();
         }
         self.web.store.latest_studies(1).unwrap()[0]
+    }
+
+    /// Results go to archive PACS from now on.
+    fn send_to_pacs(&self) {
+        let pacs = Recipient { name: "PACS".to_owned(), kinds: Kind::ALL.to_vec() };
+        self.web.store.set_destinations(&[pacs]).unwrap();
     }
 
     fn model(&self) -> Model {
@@ -165,6 +179,7 @@ impl Site {
 
     async fn get(&self, path: &str) -> Answer {
         let request = Request::get(path).header("host", "192.168.1.20:8042");
+        let request = request.header("cookie", format!("other=1; session={ADMIN}"));
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
@@ -172,8 +187,7 @@ impl Site {
         let request = Request::post(path)
             .header("host", "192.168.1.20:8042")
             .header("origin", "http://192.168.1.20:8042")
-            // "Dr Ó" in UTF-8.
-            .header("cookie", "other=1; name=447220c393")
+            .header("cookie", format!("session={ADMIN}"))
             .header("content-type", kind);
         self.send(request.body(Body::from(body.to_owned())).unwrap()).await
     }
@@ -187,8 +201,11 @@ impl Site {
     }
 
     fn audit(&self) -> Vec<(String, String)> {
-        let rows = self.web.store.audit_rows(0, 100).unwrap();
-        rows.into_iter().map(|row| (row.actor, row.action)).collect()
+        let rows = self.web.store.audit_rows(0, 100).unwrap().into_iter();
+        let coming = |action: &str| action.starts_with("user.") || action.starts_with("login.");
+        rows.filter(|row| !coming(&row.action) && row.action != "study.view")
+            .map(|row| (row.actor, row.action))
+            .collect()
     }
 }
 
@@ -402,6 +419,7 @@ async fn foreign_names_and_foreign_pages_are_refused() {
     appliance.study("A", true);
     let send = async |host: &str, headers: &[(&str, &str)]| {
         let mut request = Request::post("/study/1/decide")
+            .header("cookie", format!("session={ADMIN}"))
             .header("content-type", "application/x-www-form-urlencoded");
         if !host.is_empty() {
             request = request.header("host", host);
@@ -412,7 +430,7 @@ async fn foreign_names_and_foreign_pages_are_refused() {
         appliance.send(request.body(Body::from("kind=done")).unwrap()).await
     };
     let foreign = "This was not sent from a page of this box; open the page again, or, from a \
-                   program, send the header `Origin: http://HOST` with the host you address.";
+                   program, send the header `Authorization: Bearer TOKEN`.";
     let ip = "192.168.1.20:8042";
     refused(&send(ip, &[]).await, 403, foreign);
     for origin in ["http://evil.example", "null", "http://192.168.1.20", "ftp://192.168.1.20:8042"]
@@ -449,7 +467,7 @@ async fn hostile_texts_are_only_texts() {
     appliance.web.store.note(crate::store::events::Level::Error, "receive", "<u>AE</u>").unwrap();
     let search = "/?search=%3Cscript%3E%22";
     for path in
-        ["/", "/study/1", "/system", search, "/%3Cscript%3E", "/who?back=%22%3E%3Cscript%3E"]
+        ["/", "/study/1", "/system", search, "/%3Cscript%3E", "/login?back=%22%3E%3Cscript%3E"]
     {
         let page = appliance.get(path).await.text;
         for tag in ["<script>", "<img src=x", "<b>", "<i>", "<u>"] {
@@ -549,8 +567,8 @@ async fn a_killed_model_says_nothing() {
 #[tokio::test]
 async fn a_result_that_an_archive_refused_is_sent_again() {
     let appliance = Site::new();
-    check(&appliance.get("/system").await, 200, "No archive is configured");
-    appliance.web.store.set_destinations(&["PACS".to_owned()]).unwrap();
+    check(&appliance.get("/system").await, 200, "No archive or HL7 receiver is configured");
+    appliance.send_to_pacs();
     appliance.study("A", false);
     appliance.analyse(None);
     check(&appliance.get("/system").await, 200, "PACS 0 sent, 1 waiting (oldest just now)");
@@ -562,14 +580,14 @@ async fn a_result_that_an_archive_refused_is_sent_again() {
     let delivery = appliance.web.store.begin_delivery("PACS").unwrap().unwrap();
     appliance.web.store.delivery_refused(delivery.id, "it said no", None).unwrap();
     check(&appliance.get("/system").await, 200, "Not taken 1 Study 1 for PACS : it said no");
-    check(&appliance.get("/study/1").await, 200, "report not taken by archive PACS: it said no");
+    check(&appliance.get("/study/1").await, 200, "report not taken by PACS: it said no");
     let answer = appliance.form("/system/deliveries/1", "").await;
     assert_eq!((answer.status.as_u16(), answer.location()), (303, "/system#archives"));
     let again = appliance.json("/api/v1/deliveries/1/retry", "").await;
     assert_eq!(again.status.as_u16(), 404, "once is enough");
     let delivery = appliance.web.store.begin_delivery("PACS").unwrap().unwrap();
     appliance.web.store.delivery_sent(&delivery, "PACS").unwrap();
-    check(&appliance.get("/study/1").await, 200, "report sent to archive PACS");
+    check(&appliance.get("/study/1").await, 200, "report sent to PACS");
     let expected = [("web: Dr Ó", "result.retry"), ("PACS", "result.sent")];
     let expected = expected.map(|(actor, action)| (actor.to_owned(), action.to_owned()));
     assert!(appliance.audit().ends_with(&expected), "{:?}", appliance.audit());
@@ -651,7 +669,7 @@ async fn prometheus_reads_what_the_page_says() {
         said: "said so".to_owned(),
     };
     appliance.status.send_modify(|status| status.checks = vec![check]);
-    appliance.web.store.set_destinations(&["PACS".to_owned()]).unwrap();
+    appliance.send_to_pacs();
     appliance.study("Patient", false);
     appliance.analyse(None);
     appliance.clock.advance(Duration::from_secs(90));
@@ -668,24 +686,6 @@ async fn prometheus_reads_what_the_page_says() {
         assert!(answer.text.lines().any(|said| said == line), "{line}:\n{}", answer.text);
     }
     assert!(!answer.text.contains("Patient") && !answer.text.contains("MRN"), "{}", answer.text);
-}
-
-#[tokio::test]
-async fn readers_say_who_they_are() {
-    let appliance = Site::new();
-    let answer = appliance.form("/who", "name=+Dr+%C3%93%0A&back=/study/1").await;
-    assert_eq!((answer.status.as_u16(), answer.location()), (303, "/study/1"));
-    assert_eq!(
-        answer.headers["set-cookie"],
-        "name=447220c393; Path=/; Max-Age=36000; HttpOnly; SameSite=Strict"
-    );
-    let forgotten = appliance.form("/who", "name=").await;
-    let cookie = "name=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict";
-    assert_eq!(forgotten.headers["set-cookie"], cookie);
-    for back in ["//evil.example", "https://evil.example", "/%5Cevil.example", "/%0D%0Ax"] {
-        let answer = appliance.form("/who", &format!("name=x&back={back}")).await;
-        assert_eq!(answer.location(), "/", "{back}");
-    }
 }
 
 #[tokio::test]

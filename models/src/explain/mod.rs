@@ -1,10 +1,11 @@
 //! Why a score is what it is: LIME over the volume tokens of a series, where the tokens lie in
-//! the patient, and pictures of them.
+//! the patient and in the images, and pictures of them.
 //!
 //! Nothing here knows a network: [`lime::explain`] asks its caller for scores.
 
 pub mod lime;
 pub mod overlay;
+pub mod region;
 
 pub mod canvas;
 mod glyphs;

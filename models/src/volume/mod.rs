@@ -9,7 +9,7 @@ mod resample;
 #[cfg(test)]
 mod tests;
 
-pub use preprocess::{PreprocessError, preprocess, untruncated};
+pub use preprocess::{AcquiredGrid, PreprocessError, preprocess, untruncated};
 
 /// A preprocessed volume in raw intensity units.
 #[derive(Clone, Debug, PartialEq)]

@@ -45,6 +45,12 @@ impl Orientation {
         found
     }
 
+    /// The axis of a volume, of z, y and x, that a stack axis becomes, and whether it is mirrored.
+    pub(super) fn volume_axis(self, stack: usize) -> (usize, bool) {
+        let patient = self.stack_axis.iter().position(|&axis| axis == stack).unwrap_or(0);
+        (2 - patient, self.mirrored[patient])
+    }
+
     /// Moves `voxels` of `grid` into LPS order and restates the geometry for the new axes.
     pub(super) fn volume(self, voxels: Vec<f32>, grid: &Grid) -> Volume {
         let voxels = self.reorder(voxels, grid.size_vox);

@@ -2,6 +2,9 @@
 //! then turn the axes to LPS (specification §1a, §1b). In this order the stacking axis is never
 //! resampled, whichever way the patient was cut.
 
+use std::array::from_fn;
+use std::ops::Range;
+
 use super::orient::{Grid, Orientation};
 use super::{Preprocessing, Volume, resample};
 use crate::dims::IN_PLANE_VOX;
@@ -112,6 +115,49 @@ fn resized_grid(stack: &Stack) -> Grid {
         grid.size_vox[axis] = IN_PLANE_VOX;
     }
     grid
+}
+
+/// The grid that a volume was acquired on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AcquiredGrid {
+    /// Columns, rows, slices.
+    pub size_vox: [usize; 3],
+    /// As in [`Stack::direction`].
+    pub direction: [[f64; 3]; 3],
+}
+
+impl AcquiredGrid {
+    /// The grid of a stack.
+    #[must_use]
+    pub fn of(stack: &Stack) -> Self {
+        Self { size_vox: stack.size_vox, direction: stack.direction }
+    }
+
+    /// The columns, rows and slices whose centres lie in the box of voxels from `first_vox` to
+    /// before `end_vox` (`[z, y, x]`) of the volume that [`preprocess`] makes.
+    #[must_use]
+    pub fn acquired(&self, first_vox: [usize; 3], end_vox: [usize; 3]) -> [Range<usize>; 3] {
+        let orientation = Orientation::nearest_lps(&self.direction);
+        from_fn(|axis| {
+            let (place, mirrored) = orientation.volume_axis(axis);
+            let acquired = self.size_vox[axis];
+            let size = if axis == 2 { acquired } else { IN_PLANE_VOX };
+            let (mut first, mut end) = (first_vox[place].min(size), end_vox[place].min(size));
+            if mirrored {
+                (first, end) = (size - end, size - first);
+            }
+            if axis == 2 {
+                return first..end;
+            }
+            // The grids share the centre of their first voxel, and a voxel's face lies half a
+            // voxel before its centre.
+            let from = |voxel: usize| {
+                let half_voxels = (2 * voxel).saturating_sub(1) * acquired;
+                half_voxels.div_ceil(2 * IN_PLANE_VOX).min(acquired)
+            };
+            from(first)..from(end)
+        })
+    }
 }
 
 fn check(stack: &Stack) -> Result<(), PreprocessError> {

@@ -176,3 +176,41 @@ fn unusable_stacks_are_refused_with_what_was_found() {
         "sample 0 is NaN after rescaling; check Rescale Slope and Intercept",
     );
 }
+
+#[test]
+fn acquired_voxels_of_a_box_are_those_that_lie_in_it() {
+    let axial = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+    let sagittal = [[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]];
+    for direction in [axial, sagittal, rotation([0.3, -0.2, 0.4])] {
+        for size_vox in [[300, 200, 9], [512, 256, 6]] {
+            let stack = Stack { direction, ..stack(size_vox, |_| 1) };
+            let volume = preprocess(&stack, Preprocessing::V1).unwrap();
+            let (mut first_vox, mut end_vox) = ([32, 64, 128], [64, 96, 160]);
+            (first_vox[volume.thin_axis], end_vox[volume.thin_axis]) = (4, 6);
+            let found = AcquiredGrid::of(&stack).acquired(first_vox, end_vox);
+            for axis in 0..3 {
+                for index in 0..size_vox[axis] {
+                    let mut at = found.each_ref().map(|r| usize::midpoint(r.start, r.end));
+                    at[axis] = index;
+                    let point = place(stack.origin_mm, stack.direction, stack.spacing_mm, at);
+                    let depth = depth_vox(&volume, point, first_vox, end_vox);
+                    let inside = found[axis].contains(&index);
+                    // On a face either will do.
+                    assert!(depth.abs() < 1e-6 || inside == (depth > 0.0), "{axis} {index}");
+                }
+            }
+        }
+    }
+}
+
+/// How deep a point lies in a box of voxels; negative outside.
+fn depth_vox(volume: &Volume, point: [f64; 3], first: [usize; 3], end: [usize; 3]) -> f64 {
+    let depth = |patient: usize| {
+        let way: f64 =
+            (0..3).map(|r| (point[r] - volume.origin_mm[r]) * volume.direction[patient][r]).sum();
+        let at = way / volume.spacing_mm[patient];
+        let [low, high] = [first, end].map(|voxel| voxel[2 - patient] as f64 - 0.5);
+        (at - low).min(high - at)
+    };
+    (0..3).map(depth).fold(f64::INFINITY, f64::min)
+}

@@ -13,22 +13,24 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::super::Objects;
+use super::super::association::ByAssociation;
 use super::super::content::put;
-use super::super::delivery::{Outages, Pace, Task};
+use super::super::delivery::{Outages, Pace, Task, Way};
 use crate::archive::{self, Archive};
 use crate::clock::SystemClock;
 use crate::scp::{self, Destination, Scp};
 use crate::store::Store;
 use crate::store::assembly::Periods;
+use crate::store::deliveries::{Kind, Recipient};
 use crate::store::instances::{Arrival, SeriesFacts, StudyFacts};
 use crate::store::jobs::Finished;
 use crate::store::models::{Mode, Model};
 use crate::worklist::AgeCaps;
 
 /// A store with an archive and a receiver, on one side of a wire.
-struct Site {
+pub(super) struct Site {
     folder: tempfile::TempDir,
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     archive: Arc<Archive>,
 }
 
@@ -57,7 +59,7 @@ impl Site {
     }
 
     /// Studies with an image and a result each, from `first` to `last`.
-    fn results(&self, numbers: std::ops::RangeInclusive<u32>) {
+    pub(super) fn results(&self, numbers: std::ops::RangeInclusive<u32>) {
         for number in numbers {
             let name = format!("{number}.dcm");
             write_image(&self.archive.root().join(&name), number);
@@ -127,41 +129,61 @@ const PACE: Pace = Pace {
     longest_refusal: Duration::from_millis(50),
 };
 
-/// Our side with a task for each archive.
-struct Sender {
-    site: Site,
+/// Our side with a task for each destination.
+pub(super) struct Sender {
+    pub(super) site: Site,
     runtime: Runtime,
-    outages: Outages,
+    pub(super) outages: Outages,
 }
 
 impl Sender {
     fn new(archives: &[(&str, u16)]) -> Self {
+        let new = Self::to(archives);
+        let scp = new.site.listen(&new.runtime, 0, scp::Limits::default());
+        for &(name, port) in archives {
+            let way = ByAssociation {
+                calling: "PRIMA".to_owned(),
+                called: name.to_owned(),
+                destination: Destination { host: "127.0.0.1".to_owned(), port, tls: false },
+                commitment: false,
+                scp: Arc::clone(&scp),
+            };
+            new.start(name, way);
+        }
+        new
+    }
+
+    /// With these destinations, and no task yet.
+    pub(super) fn to(destinations: &[(&str, u16)]) -> Self {
         let new = Self {
             site: Site::new(),
             runtime: Runtime::new().unwrap(),
             outages: Outages::default(),
         };
-        let names: Vec<String> = archives.iter().map(|(name, _)| (*name).to_owned()).collect();
-        new.site.store.set_destinations(&names).unwrap();
-        let scp = new.site.listen(&new.runtime, 0, scp::Limits::default());
-        for &(name, port) in archives {
-            let task = Task {
-                calling: "PRIMA".to_owned(),
-                called: name.to_owned(),
-                destination: Destination { host: "127.0.0.1".to_owned(), port, tls: false },
-                refusals: 3,
-                pace: PACE,
-                objects: Objects {
-                    folder: new.site.folder.path().join("results"),
-                    archive: new.site.archive.root().to_owned(),
-                },
-                store: Arc::clone(&new.site.store),
-                scp: Arc::clone(&scp),
-                outages: new.outages.clone(),
-            };
-            new.runtime.spawn(task.run(CancellationToken::new()));
-        }
+        let recipient = |&(name, _): &(&str, u16)| Recipient {
+            name: name.to_owned(),
+            kinds: Kind::ALL.to_vec(),
+        };
+        let recipients: Vec<_> = destinations.iter().map(recipient).collect();
+        new.site.store.set_destinations(&recipients).unwrap();
         new
+    }
+
+    /// The task of a destination.
+    pub(super) fn start(&self, name: &str, way: impl Way + 'static) {
+        let task = Task {
+            name: name.to_owned(),
+            way,
+            refusals: 3,
+            pace: PACE,
+            objects: Objects {
+                folder: self.site.folder.path().join("results"),
+                archive: self.site.archive.root().to_owned(),
+            },
+            store: Arc::clone(&self.site.store),
+            outages: self.outages.clone(),
+        };
+        self.runtime.spawn(task.run(CancellationToken::new()));
     }
 
     /// Waiting, sent and dead for an archive.
@@ -172,7 +194,7 @@ impl Sender {
     }
 
     #[track_caller]
-    fn becomes(&self, archive: &str, counts: [i64; 3]) {
+    pub(super) fn becomes(&self, archive: &str, counts: [i64; 3]) {
         let begun = Instant::now();
         while self.counts(archive) != counts {
             let now = self.counts(archive);
@@ -183,7 +205,7 @@ impl Sender {
 }
 
 /// A port that nobody listens on now.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

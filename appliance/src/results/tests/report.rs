@@ -28,7 +28,7 @@ fn image() -> DicomFile {
     panic!("no image in tests/data/real");
 }
 
-fn result() -> TriageResult {
+pub(super) fn result() -> TriageResult {
     let series = json!({
         "uid": "1.5.1", "number": 4, "name": "AX FLAIR", "part": null, "plane": "axial",
         "size_vox": [64, 64, 20], "patches": 20, "tokens": 10, "remarks": [],
@@ -50,7 +50,7 @@ fn result() -> TriageResult {
     .unwrap()
 }
 
-fn assessment(findings: bool) -> Assessment {
+pub(super) fn assessment(findings: bool) -> Assessment {
     let finding = |label: &str, margin: f32, probability: Option<f32>| {
         json!({
             "label": label, "name": label.replace('_', " "), "margin": margin,

@@ -105,6 +105,16 @@ fn a_report_on_the_requesters_association() {
 }
 
 #[test]
+fn a_report_on_what_was_never_asked_is_refused() {
+    let receiver = receiver(|_| ());
+    let mut peer = receiver.associate();
+    let command = command(field::N_EVENT_REPORT_RQ, 8, COMMITMENT, WELL_KNOWN, WITH_DATA_SET);
+    let said = asking("1.9.9", &[(MR, "1.2.9")]);
+    peer.send(&p_data(&[(5, 3, &command), (5, 2, &said)]));
+    assert_eq!(peer.status(), 0x0115);
+}
+
+#[test]
 fn a_report_on_an_association_of_ours() {
     let requester = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = requester.local_addr().unwrap().port();

@@ -46,8 +46,8 @@ impl Fixture {
     }
 
     fn archives(&self, names: &[&str]) {
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        self.store.set_destinations(&names).unwrap();
+        let all: Vec<_> = names.iter().map(|&name| recipient(name, &Kind::ALL)).collect();
+        self.store.set_destinations(&all).unwrap();
     }
 
     /// A second later a result is there.
@@ -74,6 +74,10 @@ impl Fixture {
         let all: Vec<_> = all.iter().map(|d| (d.destination.as_str(), d.state.as_str())).collect();
         assert_eq!(all, expected);
     }
+}
+
+fn recipient(name: &str, kinds: &[Kind]) -> Recipient {
+    Recipient { name: name.to_owned(), kinds: kinds.to_vec() }
 }
 
 #[test]
@@ -211,6 +215,102 @@ fn a_picture_follows_its_report() {
 }
 
 #[test]
+fn each_gets_the_kinds_it_wants_in_their_order() {
+    let f = Fixture::new();
+    let (seg, report) = (Kind::Segmentation, Kind::Report);
+    let wishes = [recipient("A", &[seg, Kind::Picture, report]), recipient("B", &[report])];
+    f.store.set_destinations(&wishes).unwrap();
+    f.result(1, 1, "analysed");
+    f.sql(r#"UPDATE inference SET assessment = '{"findings": [{"label": "stroke"}]}'"#);
+    let job = f.store.next_explanation("m").unwrap().unwrap();
+    f.store.explained(&job, Ok(r#"{"region": [{}]}"#.to_owned())).unwrap();
+    let mut kinds = Vec::new();
+    while let Some(delivery) = f.next("A") {
+        f.store.delivery_refused(delivery.id, "no", None).unwrap();
+        kinds.push(delivery.kind);
+    }
+    assert_eq!(kinds, Kind::ALL);
+    let delivery = f.next("B").unwrap();
+    assert_eq!(delivery.kind, report);
+    assert!(!f.store.delivery_sent(&delivery, "B").unwrap(), "A may want it again");
+    assert_eq!(f.next("B"), None);
+
+    // What waits and is no longer wanted is withdrawn; wanted again, it waits again.
+    let ids = |state: &str| {
+        let all = f.store.study_deliveries(1).unwrap();
+        all.iter().filter(|d| d.state == state).map(|d| d.kind.clone()).collect::<Vec<_>>()
+    };
+    f.sql("UPDATE delivery SET state = 'waiting' WHERE state = 'dead'");
+    f.store.set_destinations(&[recipient("A", &[seg])]).unwrap();
+    assert_eq!((ids("waiting"), ids("withdrawn").len()), (vec!["segmentation".to_owned()], 2));
+    f.store.set_destinations(&wishes).unwrap();
+    f.store.write(|tx| crate::store::decisions::recompute(tx, 1)).unwrap();
+    assert_eq!(ids("waiting").len(), 3);
+}
+
+#[test]
+fn what_an_archive_took_and_did_not_keep_is_sent_again() {
+    let f = Fixture::new();
+    for study in 1..=3 {
+        f.result(study, 1, "analysed");
+        let delivery = f.next("A").unwrap();
+        f.store.delivery_sent(&delivery, "A").unwrap();
+    }
+    let asked = f.store.uncommitted("A", 1000 * SECOND).unwrap();
+    assert_eq!(asked.iter().map(|d| d.study_id).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(f.store.uncommitted("B", SECOND).unwrap().is_empty(), "nothing was sent");
+    let uids = ["2.25.1", "2.25.2", "2.25.3"];
+    let rows: Vec<_> = asked.iter().map(|d| d.id).zip(uids).collect();
+    f.store.commitment_asked("1.9", &rows).unwrap();
+    assert!(f.store.uncommitted("A", 1000 * SECOND).unwrap().is_empty(), "asked just now");
+
+    let failed = ["2.25.2".to_owned()];
+    assert!(!f.store.delivery_committed("B", "1.9", &failed).unwrap(), "B was not asked");
+    assert!(!f.store.delivery_committed("A", "", &[]).unwrap(), "no transaction");
+    assert!(f.store.delivery_committed("A", "1.9", &failed).unwrap());
+    let kept = |study: i64| f.store.study_deliveries(study).unwrap()[0].committed_at.is_some();
+    assert_eq!([1, 2, 3].map(kept), [true, false, true]);
+    assert_eq!(f.next("A"), None, "not at once");
+    f.clock.advance(LOST_PAUSE);
+    let again = f.next("A").unwrap();
+    assert_eq!((again.id, again.attempts), (rows[1].0, 1));
+    assert_eq!(again.last_error, "it took the object and did not keep it");
+    f.store.delivery_sent(&again, "A").unwrap();
+    // No answer for a while: it is asked again.
+    assert_eq!(f.store.uncommitted("A", 1000 * SECOND).unwrap().len(), 1);
+    f.clock.advance(WEEK + SECOND);
+    assert!(f.store.uncommitted("A", SECOND).unwrap().is_empty(), "too old to ask");
+}
+
+#[test]
+fn deliveries_of_an_earlier_version_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.sqlite");
+    let mut old = rusqlite::Connection::open(&path).unwrap();
+    rusqlite_migration::Migrations::from_slice(&super::super::STEPS[..2])
+        .to_latest(&mut old)
+        .unwrap();
+    old.execute_batch(
+        "INSERT INTO study (uid, first_at, last_at, state) VALUES ('1.1', 1, 1, 'settled');
+         INSERT INTO inference (study_id, generation, model_digest, mode, outcome, partial,
+             finished_at) VALUES (1, 1, '', 'assist', 'not_analysed', 0, 1);
+         INSERT INTO destination (name, since_at) VALUES ('A', 1);
+         INSERT INTO delivery (id, destination, study_id, inference_id, kind, state, attempts,
+             next_at, last_error, at)
+             VALUES (7, 'A', 1, 1, 'report', 'dead', 8, 3, 'no', 4),
+                    (9, 'A', 1, 1, 'picture', 'sent', 0, 0, '', 5)",
+    )
+    .unwrap();
+    drop(old);
+    let store = Store::open(&path, Arc::new(ManualClock::new(6))).unwrap();
+    let kept = store.study_deliveries(1).unwrap();
+    let kept: Vec<_> = kept.iter().map(|d| (d.id, d.kind.as_str(), d.state.as_str())).collect();
+    assert_eq!(kept, [(7, "report", "dead"), (9, "picture", "sent")]);
+    let dead = store.dead_deliveries(10).unwrap();
+    assert_eq!((dead[0].attempts, dead[0].last_error.as_str(), dead[0].at), (8, "no", 4));
+}
+
+#[test]
 fn a_database_of_the_first_version_is_brought_along() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.sqlite");
@@ -228,7 +328,7 @@ fn a_database_of_the_first_version_is_brought_along() {
     .unwrap();
     drop(old);
     let store = Store::open(&path, Arc::new(ManualClock::new(2))).unwrap();
-    store.set_destinations(&["A".to_owned()]).unwrap();
+    store.set_destinations(&[recipient("A", &Kind::ALL)]).unwrap();
     store.write(|tx| crate::store::decisions::recompute(tx, 1)).unwrap();
     // The result was there before the archive.
     assert_eq!(store.begin_delivery("A").unwrap(), None);

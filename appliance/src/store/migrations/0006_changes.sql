@@ -25,7 +25,9 @@ CREATE TRIGGER study_explained AFTER INSERT ON explanation
 BEGIN
     INSERT INTO change (study_id) SELECT study_id FROM inference WHERE id = NEW.inference_id;
 END;
-CREATE TRIGGER study_delivered AFTER UPDATE OF state ON delivery WHEN NEW.state IN ('sent', 'dead')
+-- What waits or is being sent has not happened yet.
+CREATE TRIGGER study_delivered AFTER UPDATE OF state, committed_at ON delivery
+WHEN NEW.state IN ('sent', 'dead') OR OLD.state IN ('sent', 'dead')
 BEGIN
     INSERT INTO change (study_id) VALUES (NEW.study_id);
 END;

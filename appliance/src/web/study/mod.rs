@@ -352,10 +352,13 @@ fn prior_view(prior: &Prior) -> PriorView {
 
 /// Where a result went; a result that waits has not happened yet.
 fn delivered(delivery: &DeliveryView) -> Option<String> {
-    let DeliveryView { destination, kind, state, last_error, .. } = delivery;
+    let DeliveryView { destination, kind, state, last_error, committed_at, .. } = delivery;
     match state.as_str() {
-        "sent" => Some(format!("{kind} sent to archive {destination}")),
-        "dead" => Some(format!("{kind} not taken by archive {destination}: {last_error}")),
+        "sent" if committed_at.is_some() => {
+            Some(format!("{kind} sent to {destination}, which has committed to keep it"))
+        }
+        "sent" => Some(format!("{kind} sent to {destination}")),
+        "dead" => Some(format!("{kind} not taken by {destination}: {last_error}")),
         _ => None,
     }
 }

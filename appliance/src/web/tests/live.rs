@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::accounts;
 use crate::store::users::Role;
 
 const PATIENCE: Duration = Duration::from_secs(60);

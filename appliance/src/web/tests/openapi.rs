@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::accounts;
 use crate::store::audit::Entry;
 use crate::store::events::Level;
 use crate::store::quarantine::{Aside, Kind};
@@ -127,7 +126,7 @@ impl Program {
     fn fill(&self) {
         let appliance = &self.appliance;
         let store = Arc::clone(&appliance.web.store);
-        store.set_destinations(&["PACS".to_owned()]).unwrap();
+        appliance.send_to_pacs();
         appliance.study("A", false);
         appliance.study("B", false);
         appliance.analyse(None);

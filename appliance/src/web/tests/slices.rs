@@ -30,6 +30,7 @@ impl Site {
     /// What a picture is, or why it is none.
     async fn bytes(&self, path: &str) -> (u16, axum::http::HeaderMap, Vec<u8>) {
         let request = Request::get(path).header("host", "192.168.1.20:8042");
+        let request = request.header("cookie", format!("session={ADMIN}"));
         let request = request.body(Body::empty()).unwrap();
         let response = router(self.web.clone()).oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
@@ -50,6 +51,7 @@ impl Site {
             score: 1.0,
             tokens: vec![token],
             pictures: Vec::new(),
+            region: Vec::new(),
         };
         let row = self.web.store.worklist_row(1, &self.web.caps).unwrap().unwrap();
         let job = ExplanationJob {

@@ -118,6 +118,12 @@ impl DataSet {
         self.elements.iter().map(|element| element.tag)
     }
 
+    /// The value representation: as written, or by the dictionary where it is not.
+    #[must_use]
+    pub fn vr(&self, tag: Tag) -> Option<VR> {
+        self.element(tag).map(|element| element.vr)
+    }
+
     /// True when binary numbers in this data set have their most significant byte first.
     #[must_use]
     pub fn big_endian(&self) -> bool {

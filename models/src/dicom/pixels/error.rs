@@ -94,6 +94,18 @@ pub enum PixelError {
         /// `native` or `encapsulated`.
         form: &'static str,
     },
+    /// Frames that cannot be had without rewriting them.
+    #[error(
+        "{}: its frames do not lie one by one in the file as little-endian bytes (transfer syntax \
+         {uid})",
+        path.display()
+    )]
+    NotInPlace {
+        /// The file.
+        path: PathBuf,
+        /// Transfer syntax UID.
+        uid: String,
+    },
     /// The decoder process gave no frame.
     #[error("{}: frame {frame} (transfer syntax {uid}) cannot be decoded", path.display())]
     Decode {

@@ -8,13 +8,13 @@ use dicom_dictionary_std::{tags, uids};
 use super::PixelError;
 use crate::dicom::parse::{DicomFile, Fragment};
 
-/// The compressed bytes of one frame. Sources in order of trust: the extended offset table, the
-/// basic offset table, one fragment to a frame, and last the JPEG end-of-image markers.
-pub(super) fn frame_stream(
+/// Where the compressed bytes of one frame lie. Sources in order of trust: the extended offset
+/// table, the basic offset table, one fragment to a frame, and last the JPEG end-of-image markers.
+pub(super) fn of_frame(
     file: &DicomFile,
     frames: u32,
     frame: u32,
-) -> Result<Vec<u8>, PixelError> {
+) -> Result<&[Fragment], PixelError> {
     let bytes = file.bytes();
     let Some((table, fragments)) = file.fragments.split_first() else {
         return Err(PixelError::Truncated {
@@ -34,17 +34,24 @@ pub(super) fn frame_stream(
     } else {
         extended().or_else(basic).or_else(counted).or_else(marked)
     };
-    let chosen = chosen
-        .and_then(|chosen| fragments.get(chosen))
-        .filter(|chosen| !chosen.is_empty())
-        .ok_or_else(|| PixelError::Fragments {
-            path: file.path.clone(),
-            frame,
-            fragments: fragments.len(),
-            frames: u32::try_from(frames).unwrap_or(u32::MAX),
-        })?;
+    let chosen = chosen.and_then(|chosen| fragments.get(chosen)).filter(|c| !c.is_empty());
+    chosen.ok_or_else(|| PixelError::Fragments {
+        path: file.path.clone(),
+        frame,
+        fragments: fragments.len(),
+        frames: u32::try_from(frames).unwrap_or(u32::MAX),
+    })
+}
+
+/// The compressed bytes of one frame.
+pub(super) fn frame_stream(
+    file: &DicomFile,
+    frames: u32,
+    frame: u32,
+) -> Result<Vec<u8>, PixelError> {
+    let bytes = file.bytes();
     let mut stream = Vec::new();
-    for fragment in chosen {
+    for fragment in of_frame(file, frames, frame)? {
         let there = bytes.get(fragment.start..).unwrap_or_default();
         let part = there.get(..fragment.length).ok_or_else(|| PixelError::Truncated {
             path: file.path.clone(),
@@ -57,7 +64,7 @@ pub(super) fn frame_stream(
     Ok(stream)
 }
 
-fn range(fragment: Fragment) -> Range<usize> {
+pub(super) fn range(fragment: Fragment) -> Range<usize> {
     fragment.start..fragment.start.saturating_add(fragment.length)
 }
 

@@ -8,7 +8,7 @@ mod error;
 mod fragments;
 
 use std::borrow::Cow;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{tags, uids};
@@ -56,6 +56,18 @@ impl PixelLayout {
     #[must_use]
     pub fn frame_samples(&self) -> usize {
         self.rows as usize * self.columns as usize * self.samples_per_pixel as usize
+    }
+
+    /// Whether neighbours in uncompressed data share their chroma (PS3.3 C.7.6.3.1.2).
+    fn halves_chroma(&self) -> bool {
+        self.photometric == "YBR_FULL_422"
+            && self.samples_per_pixel == 3
+            && self.columns.is_multiple_of(2)
+    }
+
+    /// Samples of one uncompressed frame as they stand in the file.
+    fn native_samples(&self) -> usize {
+        if self.halves_chroma() { self.frame_samples() / 3 * 2 } else { self.frame_samples() }
     }
 
     /// Bytes of one decoded frame, each sample in Bits Allocated.
@@ -139,10 +151,7 @@ pub fn layout(file: &DicomFile) -> Result<PixelLayout, PixelError> {
 /// When the layout is unusable, the data are cut off, or the decoder fails.
 pub fn decode_frame(file: &DicomFile, frame: u32, decoder: &Decoder) -> Result<Frame, PixelError> {
     let layout = layout(file)?;
-    if frame >= layout.frames {
-        let path = file.path.clone();
-        return Err(PixelError::NoSuchFrame { path, frame, frames: layout.frames });
-    }
+    check_number(file, &layout, frame)?;
     let pixels = pixel_data(file)?;
     let values = match pixels.length {
         Some(length) => native(file, &layout, pixels, length, frame)?,
@@ -154,6 +163,51 @@ pub fn decode_frame(file: &DicomFile, frame: u32, decoder: &Decoder) -> Result<F
         samples_per_pixel: layout.samples_per_pixel,
         values,
     })
+}
+
+/// Where the bytes of one frame lie in the file, in pieces, counted from 0. Nothing is decoded: a
+/// compressed frame stays compressed. For uncompressed ones the header of the file is enough.
+///
+/// # Errors
+/// When the layout is unusable, there is no such frame, or the file does not hold it as
+/// little-endian bytes of its own.
+pub fn frame_ranges(file: &DicomFile, frame: u32) -> Result<Vec<Range<usize>>, PixelError> {
+    let layout = layout(file)?;
+    check_number(file, &layout, frame)?;
+    let pixels = pixel_data(file)?;
+    let Some(length) = pixels.length else {
+        let fragments = fragments::of_frame(file, layout.frames, frame)?;
+        return Ok(fragments.iter().map(|fragment| fragments::range(*fragment)).collect());
+    };
+    let bits = layout.native_samples() * layout.bits_allocated as usize;
+    let in_place = matches!(
+        file.transfer_syntax.as_str(),
+        uids::IMPLICIT_VR_LITTLE_ENDIAN | uids::EXPLICIT_VR_LITTLE_ENDIAN
+    );
+    if !in_place || (layout.frames > 1 && bits % 8 != 0) {
+        let path = file.path.clone();
+        return Err(PixelError::NotInPlace { path, uid: file.transfer_syntax.clone() });
+    }
+    let (bytes, length) = (bits.div_ceil(8), length as usize);
+    let start = bytes * frame as usize;
+    if start + bytes > length {
+        return Err(PixelError::Truncated {
+            path: file.path.clone(),
+            frame,
+            found: length.saturating_sub(start),
+            expected: bytes,
+        });
+    }
+    let start = pixels.start + start;
+    Ok(std::iter::once(start..start + bytes).collect())
+}
+
+fn check_number(file: &DicomFile, layout: &PixelLayout, frame: u32) -> Result<(), PixelError> {
+    if frame < layout.frames {
+        return Ok(());
+    }
+    let path = file.path.clone();
+    Err(PixelError::NoSuchFrame { path, frame, frames: layout.frames })
 }
 
 fn pixel_data(file: &DicomFile) -> Result<PixelElement, PixelError> {
@@ -217,11 +271,7 @@ fn native(
     };
     let value = file.bytes().get(pixels.start..).unwrap_or_default();
     let value = value.get(..length as usize).unwrap_or(value);
-    let halved_chroma = layout.photometric == "YBR_FULL_422"
-        && layout.samples_per_pixel == 3
-        && layout.columns.is_multiple_of(2);
-    let samples =
-        if halved_chroma { layout.frame_samples() / 3 * 2 } else { layout.frame_samples() };
+    let samples = layout.native_samples();
     let bits = samples * layout.bits_allocated as usize;
     let start = bits * frame as usize;
     let bytes = start / 8..(start + bits).div_ceil(8);
@@ -245,7 +295,7 @@ fn native(
     if layout.bits_allocated == 1 {
         return Ok(Samples::U8(bits::unpack(&raw, start % 8, samples)));
     }
-    let ordered = if halved_chroma {
+    let ordered = if layout.halves_chroma() {
         bits::rearranged(&raw, layout, |pixel, sample| match sample {
             0 => pixel / 2 * 4 + pixel % 2,
             chroma => pixel / 2 * 4 + 1 + chroma,

@@ -247,6 +247,30 @@ fn fragments_are_grouped_into_frames() {
 }
 
 #[test]
+fn frames_are_found_in_the_file() {
+    let bytes = |file: &DicomFile, frame| -> Result<Vec<u8>, String> {
+        let ranges = frame_ranges(file, frame).map_err(|error| error.to_string())?;
+        Ok(ranges.into_iter().flat_map(|range| file.bytes()[range].to_vec()).collect())
+    };
+    let native = Image { frames: "3", ..Image::new(1, 2, 16, &[1, 0, 2, 0, 3, 0, 4, 0, 5, 0]) };
+    assert_eq!(bytes(&native.file(), 1), Ok(vec![3, 0, 4, 0]));
+    let fails = |file: &DicomFile, frame, expected: &str| {
+        assert_eq!(bytes(file, frame), Err(format!("a.dcm: {expected}")));
+    };
+    let cut_off = "pixel data of frame 2 are cut off: 2 bytes, expected 4";
+    fails(&native.file(), 2, cut_off);
+    fails(&native.file(), 3, "there is no frame 3, the file has 3 (counted from 0)");
+    let swapped = Image { syntax: EXPLICIT_VR_BIG_ENDIAN, ..native };
+    let in_place = "its frames do not lie one by one in the file as little-endian bytes (transfer \
+                    syntax 1.2.840.10008.1.2.2)";
+    fails(&swapped.file(), 0, in_place);
+    let parts: [&[u8]; 3] = [b"ab", b"cd", b"ef"];
+    let file = encapsulated("2", &[], &[0, 20], &parts);
+    assert_eq!(bytes(&file, 0), Ok(b"abcd".to_vec()));
+    assert_eq!(bytes(&file, 1), Ok(b"ef".to_vec()));
+}
+
+#[test]
 fn form_and_transfer_syntax_must_agree() {
     let native = Image { syntax: uids::JPEG2000, ..Image::new(1, 1, 16, &[0, 0]) };
     assert!(matches!(native.frame(0), Err(PixelError::TransferSyntax { form: "native", .. })));

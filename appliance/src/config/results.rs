@@ -1,0 +1,144 @@
+//! `[results]`: where results go, and what of them.
+
+use std::fmt::Display;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Config, ConfigError, Peer, Settings};
+use crate::results::oru::Parties;
+use crate::store::deliveries::{Kind, Recipient};
+
+/// Longest name of a receiver.
+const LONGEST_NAME: usize = 32;
+/// Longest name that a receiver gives itself in messages.
+const LONGEST_PARTY: usize = 64;
+
+/// `[results]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Results {
+    pub refusals: u32,
+    #[serde(default)]
+    pub archives: Vec<Archive>,
+    #[serde(default)]
+    pub hl7: Vec<Hl7>,
+}
+
+/// `[[results.archives]]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Archive {
+    pub ae_title: String,
+    pub host: String,
+    pub port: u16,
+    #[serde(default)]
+    pub tls: bool,
+    #[serde(default = "every_kind")]
+    pub objects: Vec<String>,
+    #[serde(default)]
+    pub commitment: bool,
+}
+
+fn every_kind() -> Vec<String> {
+    Kind::ALL.map(|kind| kind.word().to_owned()).to_vec()
+}
+
+impl Archive {
+    /// Where it listens.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        let Self { ae_title, host, port, tls, .. } = self.clone();
+        Peer { ae_title, host, port, tls }
+    }
+}
+
+/// `[[results.hl7]]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Hl7 {
+    pub name: String,
+    pub host: String,
+    pub port: u16,
+    #[serde(default)]
+    pub receiving_application: String,
+    #[serde(default)]
+    pub receiving_facility: String,
+}
+
+impl Config {
+    /// Where results go, and what of them.
+    #[must_use]
+    pub fn recipients(&self) -> Vec<Recipient> {
+        let Results { archives, hl7, .. } = &self.settings.results;
+        let archives = archives.iter().map(|archive| Recipient {
+            name: archive.ae_title.clone(),
+            kinds: archive.objects.iter().filter_map(|word| Kind::of(word)).collect(),
+        });
+        let receivers = hl7
+            .iter()
+            .map(|receiver| Recipient { name: receiver.name.clone(), kinds: vec![Kind::Report] });
+        archives.chain(receivers).collect()
+    }
+
+    /// Who writes to whom in messages to a receiver.
+    #[must_use]
+    pub fn parties(&self, receiver: &Hl7) -> Parties {
+        Parties {
+            sending_application: self.settings.dicom.ae_title.clone(),
+            sending_facility: self.settings.site.name.clone(),
+            receiving_application: receiver.receiving_application.clone(),
+            receiving_facility: receiver.receiving_facility.clone(),
+        }
+    }
+}
+
+impl Settings {
+    /// `[results]`; where archives listen is checked with the other peers.
+    pub(super) fn check_results(
+        &self,
+        refuse: &impl Fn(&str, &dyn Display, &str) -> ConfigError,
+    ) -> Result<(), ConfigError> {
+        let Results { archives, hl7, .. } = &self.results;
+        for Archive { objects, .. } in archives {
+            if objects.is_empty() || objects.iter().any(|word| Kind::of(word).is_none()) {
+                let expected = "some of report, picture, segmentation";
+                return Err(refuse("results.archives.objects", &format!("{objects:?}"), expected));
+            }
+        }
+        let text = |key: &str, text: &str, shortest: usize, longest: usize| {
+            let fits = (shortest..=longest).contains(&text.chars().count())
+                && text.trim() == text
+                && !text.chars().any(char::is_control);
+            let expected = format!("{shortest} to {longest} printable characters");
+            let found = format!("{text:?}");
+            if fits { Ok(()) } else { Err(refuse(key, &found, &expected)) }
+        };
+        for receiver in hl7 {
+            text("results.hl7.name", &receiver.name, 1, LONGEST_NAME)?;
+            for (key, party) in [
+                ("results.hl7.receiving_application", &receiver.receiving_application),
+                ("results.hl7.receiving_facility", &receiver.receiving_facility),
+            ] {
+                text(key, party, 0, LONGEST_PARTY)?;
+            }
+            if receiver.host.is_empty() || receiver.port == 0 {
+                let found = format!("{:?}, port {}", receiver.host, receiver.port);
+                return Err(refuse("results.hl7.host", &found, "a host and its port"));
+            }
+        }
+        let titles = archives.iter().map(|archive| ("archives.ae_title", &archive.ae_title));
+        let names = hl7.iter().map(|receiver| ("hl7.name", &receiver.name));
+        let mut seen: Vec<&String> = Vec::new();
+        for (key, name) in titles.chain(names) {
+            if seen.contains(&name) {
+                let expected = "a name for each archive and receiver, none twice";
+                return Err(refuse(&format!("results.{key}"), &format!("{name:?}"), expected));
+            }
+            seen.push(name);
+        }
+        Ok(())
+    }
+}
