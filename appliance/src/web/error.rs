@@ -356,9 +356,7 @@ pub(super) async fn render(
 
 /// Addresses that programs use.
 fn for_programs(uri: &Uri) -> bool {
-    ["/api/", dicomweb::ROOT, "/events", "/metrics"]
-        .iter()
-        .any(|root| uri.path().starts_with(root))
+    ["/api/", dicomweb::ROOT, "/events", "/metrics"].iter().any(|root| uri.path().starts_with(root))
 }
 
 fn to_login(uri: &Uri) -> Redirect {
