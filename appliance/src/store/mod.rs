@@ -47,7 +47,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0003_users.sql")),
     M::up(include_str!("migrations/0004_catalogue.sql")),
     M::up(include_str!("migrations/0005_segmentations.sql")),
-    M::up(include_str!("migrations/0006_changes.sql")),
+    M::up(include_str!("migrations/0006_pages.sql")),
 ];
 
 /// Why the store failed.

@@ -149,7 +149,8 @@ fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
         None => None,
     };
     let digest = stored.as_ref().map(|s| s.view.model_digest.as_str()).unwrap_or_default();
-    let statistics = web.store.finding_statistics(digest)?;
+    let labels: Vec<&str> = row.findings.iter().map(|finding| finding.label.as_str()).collect();
+    let statistics = web.store.finding_statistics(digest, &labels)?;
     let result = stored_json(stored.as_ref().and_then(|s| s.result.as_deref()))?;
     let assessment = stored.as_ref().and_then(|s| s.assessment.as_deref());
     // The row has said already that an assessment cannot be read.
