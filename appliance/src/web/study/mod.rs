@@ -68,6 +68,8 @@ struct Page {
     timeline: Vec<Entry>,
     results: Vec<ResultLine>,
     shown: Option<i64>,
+    /// Number of the latest change that the page shows.
+    changed: i64,
 }
 
 struct FindingView {
@@ -136,6 +138,8 @@ pub(super) fn note_view(web: &Web, id: i64, who: &Who) -> Result<(), Error> {
 }
 
 fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
+    // Before the rest: what changes meanwhile is told again rather than never.
+    let changed = web.store.latest_change()?;
     let now = web.now();
     let row = web.store.worklist_row(id, &web.caps)?.ok_or(Error::NoStudy(id))?;
     let view = web.store.study_view(id)?.ok_or(Error::NoStudy(id))?;
@@ -145,7 +149,8 @@ fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
         None => None,
     };
     let digest = stored.as_ref().map(|s| s.view.model_digest.as_str()).unwrap_or_default();
-    let statistics = web.store.finding_statistics(digest)?;
+    let labels: Vec<&str> = row.findings.iter().map(|finding| finding.label.as_str()).collect();
+    let statistics = web.store.finding_statistics(digest, &labels)?;
     let result = stored_json(stored.as_ref().and_then(|s| s.result.as_deref()))?;
     let assessment = stored.as_ref().and_then(|s| s.assessment.as_deref());
     // The row has said already that an assessment cannot be read.
@@ -190,6 +195,7 @@ fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
         row: RowView::new(&row, now),
         scores,
         frame,
+        changed,
     })
 }
 
