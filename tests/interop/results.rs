@@ -137,7 +137,7 @@ fn check_committed(api: &Api, reports: usize) {
 fn fetch(clinic: &Clinic, orthanc: &Orthanc, id: &str, most_bytes: usize) -> String {
     let url = format!("{}/instances/{id}/file", orthanc.url);
     let bytes = ureq::get(url).call().expect("file").body_mut().read_to_vec().expect("bytes");
-    assert!(bytes.len() < most_bytes, "{} bytes", bytes.len());
+    assert!(bytes.len() < most_bytes, "{} bytes, {most_bytes} are the most", bytes.len());
     let path = clinic.folder.path().join(format!("{id}.dcm"));
     fs::write(&path, bytes).expect("a file");
     path.to_str().expect("UTF-8").to_owned()
