@@ -45,8 +45,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("askama", &["appliance/src/web/"]),
     ("sysinfo", &["appliance/src/health/"]),
     ("nvml_wrapper", &["appliance/src/health/"]),
-    ("rusqlite", &["appliance/src/store/", "ops/hub/"]),
-    ("axum", &["appliance/src/web/", "ops/hub/"]),
+    ("rusqlite", &["appliance/src/store/", "appliance/benches/", "ops/hub/"]),
+    ("axum", &["appliance/src/web/", "appliance/benches/", "ops/hub/"]),
     ("tokio", &["appliance/", "ops/hub/", "tests/"]),
     (
         "clap",
