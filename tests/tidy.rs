@@ -43,6 +43,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("zip", &["appliance/src/import/"]),
     ("rustls", &["appliance/src/scp/", "tests/"]),
     ("askama", &["appliance/src/web/"]),
+    ("fluent_bundle", &["appliance/src/web/"]),
+    ("unic_langid", &["appliance/src/web/"]),
     ("sysinfo", &["appliance/src/health/"]),
     ("nvml_wrapper", &["appliance/src/health/"]),
     ("rusqlite", &["appliance/src/store/", "appliance/benches/", "ops/hub/"]),

@@ -10,6 +10,7 @@ mod assets;
 mod dicomweb;
 mod error;
 mod guard;
+mod language;
 mod listen;
 mod live;
 mod login;
@@ -44,6 +45,7 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use dicomweb::DicomError;
 pub use error::Error;
+use language::Language;
 pub use live::Live;
 pub use login::Gate;
 use who::Who;
@@ -120,6 +122,7 @@ pub fn router(web: Web) -> Router {
         .route("/logout", post(login::log_out))
         .route("/setup", get(login::setup_page).post(login::set_up))
         .route("/account", get(login::account).post(login::change_password))
+        .route("/language", post(language::choose))
         .route("/healthz", get(system::healthz))
         .route("/assets/{name}", get(assets::file))
         .fallback(|uri: Uri| async move { Error::NoPage(uri.path().to_owned()) })
@@ -196,6 +199,10 @@ struct Frame {
     /// Seconds after which the browser loads the page again.
     refresh_s: Option<u32>,
     who: Who,
+    /// What everything on the page is said in.
+    words: Language,
+    /// Where the reader is, to come back to.
+    here: String,
     /// `worklist`, `system`, `users` or none.
     section: &'static str,
     model: Option<ModelNow>,
@@ -204,11 +211,13 @@ struct Frame {
 }
 
 impl Frame {
-    fn new(web: &Web, who: &Who, uri: &Uri, section: &'static str) -> Self {
+    fn new(web: &Web, who: &Who, uri: &Uri, words: Language, section: &'static str) -> Self {
         let status = web.status.borrow();
         Self {
             refresh_s: None,
             who: who.clone(),
+            words,
+            here: uri.path_and_query().map_or("/", |p| p.as_str()).to_owned(),
             section,
             model: status.model.clone(),
             problems: status.checks.iter().filter(|c| c.verdict == Verdict::Problem).count(),
@@ -230,6 +239,11 @@ impl Frame {
 
     fn changes_users(&self) -> bool {
         self.who.may(Right::Users)
+    }
+
+    /// To choose from, and whether it is the one in use.
+    fn languages(&self) -> Vec<(Language, bool)> {
+        Language::OFFERED.map(|language| (language, language == self.words)).to_vec()
     }
 
     fn untrained(&self) -> Option<&ModelNow> {

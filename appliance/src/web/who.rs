@@ -51,7 +51,7 @@ impl Who {
             return Err(Error::NewPassword);
         }
         let role = user.role.word();
-        self.may(right).then_some(()).ok_or(Error::Role { role, right: right.words() })
+        self.may(right).then_some(()).ok_or(Error::Role { role, right })
     }
 
     /// As written into the audit log.
@@ -143,13 +143,13 @@ pub(super) fn presented(headers: &HeaderMap) -> Option<Presented> {
         let name = Some(name.to_owned());
         return Some(Presented { text: token.to_owned(), token: true, name });
     }
-    let text = cookie(headers)?.to_owned();
+    let text = cookie(headers, COOKIE_NAME)?.to_owned();
     Some(Presented { text, token: false, name: None })
 }
 
-/// The value of the session's cookie.
-pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// The value of a cookie.
+pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let cookies = headers.get_all(COOKIE).into_iter().filter_map(|cookie| cookie.to_str().ok());
     let mut pairs = cookies.flat_map(|cookie| cookie.split(';'));
-    pairs.find_map(|pair| pair.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))
+    pairs.find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }

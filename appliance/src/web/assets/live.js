@@ -69,7 +69,7 @@
   const tell = () => {
     if (study.firstChild) return;
     const button = document.createElement("button");
-    button.textContent = "Something new about this study: show";
+    button.textContent = study.dataset.new;
     button.addEventListener("click", () => location.reload());
     study.append(button);
   };
@@ -83,16 +83,14 @@
   let looked = 0;
   let planned = 0;
 
+  // The page brings the words, in the reader's language.
+  const words = (list ? find("live") : study).dataset;
+
   const say = () => {
     const state = find("live-state");
     state.classList.toggle("broken", !live);
-    if (live) {
-      state.textContent = "Live: what is new shows here by itself.";
-    } else if (answers) {
-      state.textContent = `Not live: this list asks again every ${POLL_MS / 1000} seconds.`;
-    } else {
-      state.textContent = "Not live: the box does not answer, and this list is old.";
-    }
+    const polls = words.polls?.replace("#", POLL_MS / 1000);
+    state.textContent = live ? words.yes : answers ? polls : words.silent;
     find("live").hidden = false;
   };
 
@@ -174,7 +172,7 @@
       button.remove();
       return;
     }
-    button.textContent = `${count} new or changed: show`;
+    button.textContent = words.new.replace("#", count);
     if (!button.isConnected) find("live-news").append(button);
   };
 
