@@ -20,7 +20,6 @@ use super::{
 
 const REPORT: &str = "1.2.840.10008.5.1.4.1.1.88.34";
 const SEGMENTATION: &str = "1.2.840.10008.5.1.4.1.1.66.4";
-const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
 const QUICK: &str = "assembly.quiet_s = 2\nassembly.quiet_after_release_s = 1\n";
 
 fn archive(ae_title: &str, port: u16) -> String {
@@ -154,8 +153,10 @@ fn validate(path: &str) {
 }
 
 /// highdicom reads the mask that was meant, in the images' study.
+///
+/// Orthanc takes it deflated, as some 3 kB, and keeps it inflated.
 fn check_segmentation(clinic: &Clinic, orthanc: &Orthanc, id: &str) {
-    let path = fetch(clinic, orthanc, id, 50_000);
+    let path = fetch(clinic, orthanc, id, 150_000);
     let Some(python) = pynetdicom::python() else { return };
     let script = repository().join("tests/interop/read_segmentation.py");
     let [script, database] = [script, clinic.launch.data().join("appliance.sqlite")]
@@ -164,7 +165,6 @@ fn check_segmentation(clinic: &Clinic, orthanc: &Orthanc, id: &str) {
     let read = succeed(python, &[&script, &path, &database, &plain]);
     let read: Value = serde_json::from_str(&read).expect("JSON");
     assert_eq!(read["class"], SEGMENTATION);
-    assert_eq!(read["syntax"], DEFLATED, "Orthanc takes it deflated");
     let study = get(&format!("{}/instances/{id}/study", orthanc.url));
     assert_eq!(read["study"], study["MainDicomTags"]["StudyInstanceUID"]);
     assert_eq!(read["patient"], study["PatientMainDicomTags"]["PatientID"]);

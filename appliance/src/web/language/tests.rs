@@ -17,8 +17,9 @@ use crate::archive::{self, Archive};
 use crate::clock::ManualClock;
 use crate::slices::tests::no_decoder;
 use crate::store::Store;
+use crate::store::changes::Changes;
 use crate::store::instances::{Arrival, SeriesFacts, StudyFacts};
-use crate::web::{Gate, Receive, Status, Web, router};
+use crate::web::{Gate, Live, Receive, Status, Web, router};
 use crate::worklist::AgeCaps;
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web");
@@ -265,6 +266,7 @@ impl Clinic {
             caps: AgeCaps::default(),
             hosts: Arc::from([]),
             gate: Gate::new(None),
+            live: Live::new(watch::channel(Changes::default()).1),
         };
         Self { web, session, _folder: folder }
     }
