@@ -172,16 +172,16 @@ impl Message<'_> {
         let findings = self.assessment.findings.iter().enumerate();
         all.extend(findings.map(|(place, finding)| self.finding(place + 1, finding)));
         let acuity = self.assessment.acuity.word();
-        let because: Vec<_> =
-            self.assessment.acuity_from.iter().map(|reason| reason.text.as_str()).collect();
         all.push(Observation::of(
             ["CE", &private("priority", "Triage priority")],
             private(acuity, acuity),
         ));
-        all.push(Observation::of(
-            ["TX", &private("priority_from", "Reason of the priority")],
-            escape(&because.join("; ")),
-        ));
+        // One each: many receivers cut a text after 199 characters.
+        for (place, reason) in self.assessment.acuity_from.iter().enumerate() {
+            let code = private("priority_from", "Reason of the priority");
+            let explained = Observation::of(["TX", &code], escape(&reason.text));
+            all.push(Observation { group: place + 1, ..explained });
+        }
         for (place, referral) in self.assessment.referrals.iter().enumerate() {
             let service = referral.service.replace('_', " ");
             let urgency = referral.urgency.word();
