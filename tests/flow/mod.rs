@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tests::api::Api;
 use tests::daemon::{Daemon, Launch};
 use tests::program;
 use tests::sender::{Association, Peer, slice};
@@ -84,18 +85,12 @@ impl Clinic {
         association.release().unwrap();
     }
 
-    fn get(&self, path: &str) -> Value {
-        let url = format!("http://{}/api/v1/{path}", self.daemon().web);
-        let body = ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap();
-        serde_json::from_str(&body).unwrap()
+    fn api(&self) -> Api {
+        Api::new(&self.launch, self.daemon().web).unwrap()
     }
 
-    fn post(&self, path: &str, body: &Value) {
-        let url = format!("http://{}/api/v1/{path}", self.daemon().web);
-        let request = ureq::post(&url)
-            .header("Content-Type", "application/json")
-            .header("Sec-Fetch-Site", "same-origin");
-        request.send(body.to_string()).unwrap();
+    fn get(&self, path: &str) -> Value {
+        self.api().get(path)
     }
 
     /// The first row of the worklist, once `ready` says so.
@@ -280,7 +275,7 @@ fn a_typed_context_scores_again_without_encoding_again() {
     clinic.send(1, 1..=8);
     let before = clinic.settled(1);
     let path = format!("studies/{}", before["id"]);
-    clinic.post(&format!("{path}/context"), &json!({"context": "sudden severe headache"}));
+    clinic.api().post(&format!("{path}/context"), &json!({"context": "sudden severe headache"}));
     let after = clinic.row(|row| row["inference_id"] != before["inference_id"]);
     let result = clinic.get(&format!("{path}/results/{}", after["inference_id"]));
     let text = result.to_string();
@@ -306,7 +301,7 @@ fn what_readers_corrected_is_exported_for_the_trainer() {
         findings.iter().map(|f| f["label"].as_str().unwrap().to_owned()).collect()
     };
     let decide = |id: i64, decision: &Value| {
-        clinic.post(&format!("studies/{id}/decisions"), decision);
+        clinic.api().post(&format!("studies/{id}/decisions"), decision);
     };
     let found = labels(1);
     assert!(found.len() > 1 && labels(2).len() > 1, "the untrained model finds something");

@@ -23,7 +23,7 @@ fn a_study_goes_in_and_comes_out() {
     let script = repository().join("tests/interop/viewer.py");
     let url = format!("http://{}/dicomweb", clinic.daemon.web);
     let [script, study] = [&script, &study].map(|path| path.to_str().expect("UTF-8"));
-    let printed = succeed(python, &[script, url.as_str(), study]);
+    let printed = succeed(python, &[script, &url, &clinic.api().token, study]);
     let report: Value = serde_json::from_str(&printed).expect("JSON");
     let expected = json!({
         "stored": [25, 0],

@@ -1,6 +1,6 @@
 //! The daemon beside the programs that clinics have: DCMTK, pynetdicom, Orthanc, over plain TCP
 //! and TLS, as scanners and as workstations; dicomweb-client over DICOMweb; and what reads its
-//! results: dciodvfy, pydicom, highdicom, hl7apy.
+//! results: dciodvfy, pydicom, highdicom, hl7apy; schemathesis on the API.
 //!
 //! Peers send through a [`tap`], which keeps what went over the wire. What lies in the archive
 //! afterwards must be that, bit for bit: some senders re-encode a file before they send it, so
@@ -11,6 +11,7 @@
 
 mod dcmtk;
 mod dicomweb;
+mod openapi;
 mod orthanc;
 mod pynetdicom;
 mod query;
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
+use tests::api::Api;
 use tests::daemon::{Daemon, Launch};
 use tests::repository;
 
@@ -76,13 +78,17 @@ impl Clinic {
         assert_eq!(self.studies_shown(), studies, "studies on the worklist");
     }
 
+    fn api(&self) -> Api {
+        Api::new(&self.launch, self.daemon.web).expect("an administrator's token")
+    }
+
     fn quarantined(&self) -> usize {
         files_below(&self.launch.data().join("archive/quarantine")).len()
     }
 
     /// Rows of the worklist.
     fn studies_shown(&self) -> usize {
-        let worklist = get(&format!("http://{}/api/v1/worklist?limit=500", self.daemon.web));
+        let worklist = self.api().get("worklist?limit=500");
         worklist["rows"].as_array().expect("rows").len()
     }
 }

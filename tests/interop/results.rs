@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tests::api::Api;
 use tests::program;
 use tests::sender::{Association, Peer, slice};
 
@@ -46,8 +47,8 @@ fn clinic_with(settings: &str) -> Clinic {
 }
 
 /// How it stands with an archive.
-fn queue(web: SocketAddr, archive: &str) -> Value {
-    let system = get(&format!("http://{web}/api/v1/system"));
+fn queue(api: &Api, archive: &str) -> Value {
+    let system = api.get("system");
     let queues = system["archives"].as_array().expect("archives").clone();
     queues.into_iter().find(|queue| queue["destination"] == archive).expect("the archive")
 }
@@ -80,7 +81,7 @@ fn orthanc_files_the_report_beside_the_images() {
     // Each report is followed by the picture of what it rests on, and by its places.
     let [reports, pictures, segmentations] = eventually("reports, pictures and places", || {
         let found = ["SR", "OT", "SEG"].map(&find);
-        let all = queue(clinic.daemon.web, "ORTHANC")["waiting"] == 0;
+        let all = queue(&clinic.api(), "ORTHANC")["waiting"] == 0;
         let one_each = found.iter().all(|objects| objects.len() == found[0].len());
         (all && one_each && !found[0].is_empty()).then_some(found)
     });
@@ -108,21 +109,21 @@ fn orthanc_files_the_report_beside_the_images() {
         assert!(read["mean"].as_f64().is_some_and(|mean| mean > 10.0), "{read}");
         assert!(read["tinted"].as_f64().is_some_and(|share| share > 0.001), "{read}");
     }
-    check_committed(clinic.daemon.web, reports.len());
+    check_committed(&clinic.api(), reports.len());
     // The other archive does not answer, and is waited for.
-    let dead = queue(clinic.daemon.web, "DEAD");
+    let dead = queue(&clinic.api(), "DEAD");
     assert_eq!((&dead["sent"], &dead["dead"]), (&json!(0), &json!(0)), "{dead}");
     assert_eq!(dead["waiting"], 3 * reports.len(), "{dead}");
 }
 
 /// Orthanc has committed to each report.
-fn check_committed(web: SocketAddr, reports: usize) {
-    let rows = get(&format!("http://{web}/api/v1/worklist?limit=500"))["rows"].clone();
+fn check_committed(api: &Api, reports: usize) {
+    let rows = api.get("worklist?limit=500")["rows"].clone();
     let studies: Vec<Value> =
         rows.as_array().expect("rows").iter().map(|row| row["id"].clone()).collect();
     eventually("a commitment to each report", || {
         let committed = |study: &Value| {
-            let study = get(&format!("http://{web}/api/v1/studies/{study}"));
+            let study = api.get(&format!("studies/{study}"));
             let deliveries = study["deliveries"].as_array().expect("deliveries").clone();
             let report = |d: &Value| d["destination"] == "ORTHANC" && d["kind"] == "report";
             deliveries.iter().any(|d| report(d) && d["committed_at"].is_i64())
@@ -136,7 +137,7 @@ fn check_committed(web: SocketAddr, reports: usize) {
 fn fetch(clinic: &Clinic, orthanc: &Orthanc, id: &str, most_bytes: usize) -> String {
     let url = format!("{}/instances/{id}/file", orthanc.url);
     let bytes = ureq::get(url).call().expect("file").body_mut().read_to_vec().expect("bytes");
-    assert!(bytes.len() < most_bytes, "{} bytes", bytes.len());
+    assert!(bytes.len() < most_bytes, "{} bytes, {most_bytes} are the most", bytes.len());
     let path = clinic.folder.path().join(format!("{id}.dcm"));
     fs::write(&path, bytes).expect("a file");
     path.to_str().expect("UTF-8").to_owned()
@@ -186,13 +187,13 @@ fn check_report(clinic: &Clinic, orthanc: &Orthanc, id: &str, study_uid: &Value)
     assert_eq!((&read["class"], &read["study"]), (&json!(REPORT), study_uid));
     assert_eq!(read["flags"], json!(["PRELIMINARY", "UNVERIFIED", "COMPLETE"]));
 
-    let web = clinic.daemon.web;
-    let rows = get(&format!("http://{web}/api/v1/worklist?limit=500"))["rows"].clone();
+    let api = &clinic.api();
+    let rows = api.get("worklist?limit=500")["rows"].clone();
     let rows = rows.as_array().expect("rows").clone();
     let row = rows.iter().find(|row| row["uid"] == *study_uid).expect("the study");
     assert_eq!(read["patient"], row["patient_id"]);
     let result = format!("studies/{}/results/{}", row["id"], row["inference_id"]);
-    let assessment = &get(&format!("http://{web}/api/v1/{result}"))["assessment"];
+    let assessment = &api.get(&format!("{result}"))["assessment"];
     let names = |list: &Value, key: &str| -> Vec<Value> {
         list.as_array().expect("a list").iter().map(|item| item[key].clone()).collect()
     };
@@ -232,7 +233,7 @@ fn results_survive_kills_and_arrive_once() {
         daemon = launch.start().expect("a daemon that starts");
     }
     eventually("six reports, pictures and segmentations", || {
-        let queue = queue(daemon.web, AE);
+        let queue = queue(&Api::new(&launch, daemon.web).expect("a token"), AE);
         (queue["sent"] == 18 && queue["waiting"] == 0).then_some(())
     });
     assert_eq!(stored_instances(&pacs.launch.data()).len(), 18);
@@ -276,8 +277,8 @@ fn an_hl7_receiver_is_told_the_result() {
     }
     association.release().expect("a release");
     let message = take_message(&listener);
-    let web = clinic.daemon.web;
-    eventually("an empty queue", || (queue(web, "RIS")["sent"] == 1).then_some(()));
+    let api = &clinic.api();
+    eventually("an empty queue", || (queue(api, "RIS")["sent"] == 1).then_some(()));
 
     let Some(python) = pynetdicom::python() else { return };
     let path = clinic.folder.path().join("message.hl7");
@@ -289,9 +290,9 @@ fn an_hl7_receiver_is_told_the_result() {
     assert_eq!((&read["type"], &read["status"]), (&json!("ORU^R01^ORU_R01"), &json!("P")));
     assert_eq!((&read["patient"], &read["charset"]), (&json!("P1"), &json!("UNICODE UTF-8")));
 
-    let row = get(&format!("http://{web}/api/v1/worklist?limit=500"))["rows"][0].clone();
+    let row = api.get("worklist?limit=500")["rows"][0].clone();
     let result = format!("studies/{}/results/{}", row["id"], row["inference_id"]);
-    let assessment = &get(&format!("http://{web}/api/v1/{result}"))["assessment"];
+    let assessment = &api.get(&format!("{result}"))["assessment"];
     let observations = read["observations"].as_array().expect("observations");
     assert!(observations.iter().all(|one| one["status"] == "P"), "{read}");
     let caveat = "AI result - preliminary - not a diagnosis - not verified";

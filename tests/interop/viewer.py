@@ -1,6 +1,6 @@
 """dicomweb-client as a viewer and a gateway.
 
-    viewer.py URL FOLDER    stores the files of FOLDER, searches for them, and retrieves them
+    viewer.py URL TOKEN FOLDER    stores the files of FOLDER, searches for them, and retrieves them
 
 Prints one JSON object: what came of it.
 """
@@ -33,11 +33,13 @@ def metadata_agree(metadata, sent):
                for keyword in keywords if sent[keyword].VR not in ("OB", "OW", "UN", "SQ"))
 
 
-def main(url, folder):
+def main(url, token, folder):
     sent = [pydicom.dcmread(path) for path in sorted(Path(folder).glob("*.dcm"))]
     by_uid = {file.SOPInstanceUID: file for file in sent}
     study, series, first = sent[0].StudyInstanceUID, sent[0].SeriesInstanceUID, sent[0]
-    client = DICOMwebClient(url)
+    session = requests.Session()
+    session.auth = ("tester", token)
+    client = DICOMwebClient(url, session=session)
     report = {"stored": counts(client.store_instances(sent, study_instance_uid=study))}
     report["stored_again"] = counts(client.store_instances(sent))
     found = client.search_for_studies(search_filters={"StudyInstanceUID": study})

@@ -7,6 +7,7 @@
     reason = "a test's own preparation fails by panicking"
 )]
 
+pub mod api;
 pub mod daemon;
 pub mod phantom;
 pub mod sender;

@@ -39,7 +39,7 @@ use crate::store::models::Mode;
 use crate::store::retention::EvictError;
 use crate::store::{Store, StoreError};
 use crate::triage::RulesError;
-use crate::web::{self, Gate, Web};
+use crate::web::{self, Gate, Live, Web};
 use crate::{assembly, fault, retention};
 
 pub use lock::{Lock, drain, lock};
@@ -328,6 +328,7 @@ impl App {
             caps: self.config.age_caps,
             hosts: self.config.settings.web.host_names.clone().into(),
             gate: Gate::new(self.setup_code),
+            live: Live::start(Arc::clone(&self.store), &tasks, &shutdown),
         });
         let until = shutdown.clone();
         let listener = self.web;

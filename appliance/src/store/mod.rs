@@ -8,6 +8,7 @@ pub mod assembly;
 pub mod audit;
 pub mod backup;
 pub mod catalogue;
+pub mod changes;
 pub mod commitments;
 pub mod decisions;
 pub mod deliveries;
@@ -46,6 +47,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0003_users.sql")),
     M::up(include_str!("migrations/0004_catalogue.sql")),
     M::up(include_str!("migrations/0005_segmentations.sql")),
+    M::up(include_str!("migrations/0006_pages.sql")),
 ];
 
 /// Why the store failed.

@@ -391,18 +391,7 @@ impl Store {
     /// When the database fails.
     pub fn session(&self, digest: &[u8; 32], idle_ms: i64) -> Result<Option<Session>, StoreError> {
         let now = self.clock().now();
-        let found = self.read(|db| {
-            let sql = format!(
-                "SELECT {COLUMNS}, program, seen_at FROM session JOIN user ON user.id = user_id
-                 WHERE digest = ?1 AND disabled_at IS NULL
-                   AND (program <> '' OR expires_at > ?2 AND seen_at > ?2 - ?3)"
-            );
-            let mut query = db.prepare_cached(&sql)?;
-            let found = query.query_row((&digest[..], now, idle_ms), |row| {
-                Ok((Session { user: user(row)?, program: row.get(5)? }, row.get::<_, i64>(6)?))
-            });
-            Ok(found.optional()?)
-        })?;
+        let found = self.read(|db| find_session(db, digest, now, idle_ms))?;
         let Some((session, seen_at)) = found else { return Ok(None) };
         if seen_at <= now - SEEN_MS {
             self.write(|tx| {
@@ -411,6 +400,22 @@ impl Store {
             })?;
         }
         Ok(Some(session))
+    }
+
+    /// [`Store::session`] for an answer that goes on: no request, so that it does not keep a
+    /// browser logged in that asks nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn session_still(
+        &self,
+        digest: &[u8; 32],
+        idle_ms: i64,
+    ) -> Result<Option<Session>, StoreError> {
+        let now = self.clock().now();
+        let found = self.read(|db| find_session(db, digest, now, idle_ms))?;
+        Ok(found.map(|(session, _)| session))
     }
 
     /// Ends a session of a browser.
@@ -447,6 +452,25 @@ impl Store {
         let object = if name.is_empty() { String::new() } else { format!("user {name}") };
         audit::append(tx, self.clock(), &Entry { actor, action, object: &object, detail })
     }
+}
+
+/// A session that is not over, and when it asked last.
+fn find_session(
+    db: &Connection,
+    digest: &[u8; 32],
+    now: i64,
+    idle_ms: i64,
+) -> Result<Option<(Session, i64)>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS}, program, seen_at FROM session JOIN user ON user.id = user_id
+         WHERE digest = ?1 AND disabled_at IS NULL
+           AND (program <> '' OR expires_at > ?2 AND seen_at > ?2 - ?3)"
+    );
+    let mut query = db.prepare_cached(&sql)?;
+    let found = query.query_row((&digest[..], now, idle_ms), |row| {
+        Ok((Session { user: user(row)?, program: row.get(5)? }, row.get(6)?))
+    });
+    Ok(found.optional()?)
 }
 
 fn count_users(db: &Connection) -> Result<i64, StoreError> {

@@ -1,15 +1,19 @@
-//! The pages as JSON, for programs: `/api/v1`. Errors are `{"error": {"code", "message"}}`.
-//! Times are box time in milliseconds.
+//! The pages as JSON, for programs: `/api/v1`, described in `assets/openapi.json`. Errors are
+//! `{"error": {"code", "message"}}`. Times are box time in milliseconds.
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodRouter, get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::who::Who;
 use super::worklist::Wanted;
 use super::{Error, Web, study, system};
+use crate::accounts::Right;
 use crate::store::decisions::Decision;
 use crate::store::models::Mode;
 use crate::worklist::Queue;
@@ -17,8 +21,33 @@ use crate::worklist::Queue;
 /// Most rows of one answer.
 const MOST: usize = 500;
 
+/// The description of all this (OpenAPI 3.1).
+const OPENAPI: &str = include_str!("assets/openapi.json");
+
+/// What each address needs, and who answers.
+pub(super) fn routes() -> [(Right, &'static str, MethodRouter<Web>); 10] {
+    use Right::{Decide, Models, Operate, Patients};
+    [
+        (Patients, "/api/v1/worklist", get(worklist)),
+        (Patients, "/api/v1/studies/{id}", get(study)),
+        (Patients, "/api/v1/studies/{id}/results/{inference}", get(result)),
+        (Patients, "/api/v1/studies/{id}/context", post(context)),
+        (Decide, "/api/v1/studies/{id}/decisions", post(decide)),
+        (Decide, "/api/v1/decisions/{id}/undo", post(undo)),
+        (Operate, "/api/v1/deliveries/{id}/retry", post(retry)),
+        (Operate, "/api/v1/system", get(system)),
+        (Operate, "/api/v1/openapi.json", get(openapi)),
+        (Models, "/api/v1/models/{digest}/mode", post(model_mode)),
+    ]
+}
+
+/// `GET /openapi.json`.
+async fn openapi() -> Response {
+    ([(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
 /// `GET /worklist?queue=&search=&offset=&limit=`.
-pub(super) async fn worklist(
+async fn worklist(
     State(web): State<Web>,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Json<Value>, Error> {
@@ -36,7 +65,7 @@ pub(super) async fn worklist(
 }
 
 /// `GET /studies/{id}`.
-pub(super) async fn study(
+async fn study(
     State(web): State<Web>,
     who: Who,
     id: Result<Path<i64>, PathRejection>,
@@ -58,7 +87,7 @@ pub(super) async fn study(
 }
 
 /// `GET /studies/{id}/results/{inference}`: scores and assessment.
-pub(super) async fn result(
+async fn result(
     State(web): State<Web>,
     ids: Result<Path<(i64, i64)>, PathRejection>,
 ) -> Result<Json<Value>, Error> {
@@ -76,7 +105,7 @@ pub(super) async fn result(
 }
 
 /// `POST /studies/{id}/decisions` with a [`Decision`].
-pub(super) async fn decide(
+async fn decide(
     State(web): State<Web>,
     who: Who,
     id: Result<Path<i64>, PathRejection>,
@@ -91,7 +120,7 @@ pub(super) async fn decide(
 }
 
 /// `POST /decisions/{id}/undo`.
-pub(super) async fn undo(
+async fn undo(
     State(web): State<Web>,
     who: Who,
     id: Result<Path<i64>, PathRejection>,
@@ -101,7 +130,7 @@ pub(super) async fn undo(
 }
 
 /// `POST /deliveries/{id}/retry`.
-pub(super) async fn retry(
+async fn retry(
     State(web): State<Web>,
     who: Who,
     id: Result<Path<i64>, PathRejection>,
@@ -119,7 +148,7 @@ pub(super) struct Context {
 }
 
 /// `POST /studies/{id}/context`.
-pub(super) async fn context(
+async fn context(
     State(web): State<Web>,
     who: Who,
     id: Result<Path<i64>, PathRejection>,
@@ -131,7 +160,7 @@ pub(super) async fn context(
 }
 
 /// `GET /system`.
-pub(super) async fn system(State(web): State<Web>) -> Result<Json<Value>, Error> {
+async fn system(State(web): State<Web>) -> Result<Json<Value>, Error> {
     web.store(|web| Ok(Json(system::data(web)?))).await
 }
 
@@ -144,13 +173,14 @@ pub(super) struct Switch {
 
 /// `POST /models/{digest}/mode`: `off`, `shadow`, `assist`, or `killed` and `revived` for the kill
 /// switch, which leaves the mode as it is.
-pub(super) async fn model_mode(
+async fn model_mode(
     State(web): State<Web>,
     who: Who,
-    Path(digest): Path<String>,
+    digest: Result<Path<String>, PathRejection>,
     switch: Result<Json<Switch>, JsonRejection>,
 ) -> Result<Json<Value>, Error> {
-    let Json(Switch { mode }) = switch?;
+    let not_text = |_| Error::Request("the digest in the address is not a text".to_owned());
+    let (Path(digest), Json(Switch { mode })) = (digest.map_err(not_text)?, switch?);
     let model = web
         .store(move |web| {
             let actor = who.actor();

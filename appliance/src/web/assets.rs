@@ -7,6 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::Error;
 
 const STYLE: &str = include_str!("assets/style.css");
+const LIVE: &str = include_str!("assets/live.js");
 const SLICES: &str = include_str!("assets/slices.js");
 const ICON: &str = include_str!("assets/icon.svg");
 
@@ -15,6 +16,7 @@ const ICON: &str = include_str!("assets/icon.svg");
 pub(super) async fn file(Path(name): Path<String>) -> Result<Response, Error> {
     let (kind, text) = match name.as_str() {
         "style.css" => ("text/css; charset=utf-8", STYLE),
+        "live.js" => ("text/javascript; charset=utf-8", LIVE),
         "slices.js" => ("text/javascript; charset=utf-8", SLICES),
         "icon.svg" => ("image/svg+xml", ICON),
         _ => return Err(Error::NoPage(format!("/assets/{name}"))),

@@ -16,16 +16,20 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde_json::json;
 
 use super::dicomweb::{self, DicomError};
+use super::language::{Language, Sentence};
+use super::live::STREAMS;
 use super::who::Who;
 use super::worklist::percent_encoded;
 use super::{Frame, Web};
-use crate::accounts::AccountError;
+use crate::accounts::{AccountError, Right};
 use crate::fault::chain;
 use crate::slices::SliceError;
 use crate::store::StoreError;
 use crate::store::decisions::DecisionError;
 use crate::store::models::ModelSwitchError;
 use crate::store::users::UserError;
+
+mod said;
 
 /// The word for [`Error::LogIn`].
 const LOGIN_REQUIRED: &str = "login_required";
@@ -103,12 +107,15 @@ pub enum Error {
     #[error("choose a password of your own first, on the page /account")]
     NewPassword,
     /// The role does not include it.
-    #[error("your role here is {role}, which may not {right}; ask the administrator of this box")]
+    #[error(
+        "your role here is {role}, which may not {}; ask the administrator of this box",
+        .right.words()
+    )]
     Role {
         /// Of whoever asked.
         role: &'static str,
         /// What it may not.
-        right: &'static str,
+        right: Right,
     },
     /// Guesses come too fast.
     #[error("too many wrong guesses; wait {seconds} seconds and try again")]
@@ -116,6 +123,11 @@ pub enum Error {
         /// Until the next one is looked at.
         seconds: i64,
     },
+    /// Every open page may ask for one.
+    #[error(
+        "{STREAMS} pages are told of changes already, which are the most; ask for the page itself"
+    )]
+    Streams,
     /// The first visitor guessed.
     #[error(
         "this is not the code of this box; it was printed where `appliance serve` was started, \
@@ -129,6 +141,9 @@ pub enum Error {
     #[error(transparent)]
     Users(#[from] UserError),
     /// The request does not make sense.
+    #[error("{0}")]
+    Refused(Sentence),
+    /// As [`Refused`](Self::Refused), in words that come from elsewhere.
     #[error("{0}")]
     Request(String),
     /// The decision was refused.
@@ -183,7 +198,9 @@ impl Error {
             Self::NewPassword => (StatusCode::FORBIDDEN, "password_expired"),
             Self::Role { .. } | Self::SetupCode => (StatusCode::FORBIDDEN, "forbidden"),
             Self::Wait { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_guesses"),
-            Self::Request(_)
+            Self::Streams => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::Refused(_)
+            | Self::Request(_)
             | Self::Decision(DecisionError::NoReason | DecisionError::LongReason(_))
             | Self::Account(AccountError::Short(_) | AccountError::Long(_) | AccountError::Name)
             | Self::Users(UserError::Name { .. }) => (StatusCode::BAD_REQUEST, "bad_request"),
@@ -218,44 +235,61 @@ impl Error {
             | Self::Panic(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
+
+    /// As a page says it, still without a capital letter and a full stop.
+    pub(super) fn said(&self, words: Language) -> String {
+        let said = said::said(self).map(|said| said.translated(words).to_string());
+        said.unwrap_or_else(|| self.to_string())
+    }
 }
 
 /// What a failed response carries to [`render`].
 #[derive(Clone, Debug)]
 struct Refusal {
     code: &'static str,
+    /// For programs, in English.
     message: String,
+    /// For people; without it they get the message.
+    said: Option<Sentence>,
 }
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, code) = self.status();
-        let message = match status {
+        let refusal = match status {
             StatusCode::INTERNAL_SERVER_ERROR => {
                 tracing::error!(error = chain(&self), "a web request failed");
-                INTERNAL.to_owned()
+                Refusal::of(code, Language::En.say("error-internal"))
             }
             StatusCode::INSUFFICIENT_STORAGE => {
                 tracing::error!(error = chain(&self), "a web request failed");
-                "nothing was saved because the disk is full; see the system page".to_owned()
+                Refusal::of(code, Language::En.say("error-disk-full"))
             }
-            _ => self.to_string(),
+            _ => Refusal { code, message: self.to_string(), said: said::said(&self) },
         };
         let mut response = status.into_response();
         if let Self::Wait { seconds } = self {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
-        response.extensions_mut().insert(Refusal { code, message });
+        response.extensions_mut().insert(refusal);
         response
     }
 }
 
+impl Refusal {
+    fn of(code: &'static str, said: Sentence) -> Self {
+        Self { code, message: said.to_string(), said: Some(said) }
+    }
+}
+
+/// What everything that fails inside is called in English.
+#[cfg(test)]
 pub(super) const INTERNAL: &str = "something inside the box failed, and nothing was changed; try again, and \
                         if it stays so, call support and open the system page";
 
 impl From<PathRejection> for Error {
     fn from(_: PathRejection) -> Self {
-        Self::Request("the number in the address is not a number".to_owned())
+        Self::Refused(Language::En.say("error-number"))
     }
 }
 
@@ -280,7 +314,7 @@ impl From<JsonRejection> for Error {
 impl Error {
     fn body(status: StatusCode, text: String) -> Self {
         if status == StatusCode::PAYLOAD_TOO_LARGE {
-            return Self::Request("the text is too long; 64 KiB are the most".to_owned());
+            return Self::Refused(Language::En.say("error-too-long"));
         }
         Self::Request(text)
     }
@@ -289,7 +323,8 @@ impl Error {
 /// A handler panicked. The message went to the log through the panic hook.
 pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> HttpResponse<Body> {
     let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    response.extensions_mut().insert(Refusal { code: "internal", message: INTERNAL.to_owned() });
+    let refusal = Refusal::of("internal", Language::En.say("error-internal"));
+    response.extensions_mut().insert(refusal);
     response
 }
 
@@ -297,7 +332,7 @@ pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> HttpResponse<Body> {
 #[template(path = "error.html")]
 struct ErrorPage {
     frame: Frame,
-    title: &'static str,
+    title: String,
     message: String,
 }
 
@@ -306,6 +341,7 @@ struct ErrorPage {
 pub(super) async fn render(
     State(web): State<Web>,
     who: Who,
+    words: Language,
     request: Request,
     next: Next,
 ) -> Response {
@@ -320,9 +356,9 @@ pub(super) async fn render(
     let refusal = match response.extensions().get::<Refusal>() {
         Some(refusal) => refusal.clone(),
         None if has_body => return response,
-        None => Refusal { code: "busy", message: BUSY.to_owned() },
+        None => Refusal::of("busy", Language::En.say("error-busy")),
     };
-    let Refusal { code, message } = refusal;
+    let Refusal { code, message, said } = refusal;
     if for_programs(&uri) {
         let body = Json(json!({"error": {"code": code, "message": message}}));
         let mut answer = (status, body).into_response();
@@ -337,8 +373,13 @@ pub(super) async fn render(
     if method == Method::GET && code == LOGIN_REQUIRED {
         return to_login(&uri).into_response();
     }
-    let frame = Frame::new(&web, &who, &uri, "");
-    let title = status.canonical_reason().unwrap_or("Error");
+    let mut frame = Frame::new(&web, &who, &uri, words, "");
+    if method != Method::GET {
+        // There is no page at the address of a form.
+        frame.here = "/".to_owned();
+    }
+    let message = said.map_or(message, |said| said.translated(words).to_string());
+    let title = words.say(said::title(status)).to_string();
     let page = ErrorPage { frame, title, message: sentence(&message) };
     let answer = match page.render() {
         Ok(page) => (status, Html(page)).into_response(),
@@ -349,7 +390,7 @@ pub(super) async fn render(
 
 /// Addresses that programs use.
 fn for_programs(uri: &Uri) -> bool {
-    ["/api/", dicomweb::ROOT, "/metrics"].iter().any(|root| uri.path().starts_with(root))
+    ["/api/", dicomweb::ROOT, "/events", "/metrics"].iter().any(|root| uri.path().starts_with(root))
 }
 
 fn to_login(uri: &Uri) -> Redirect {
@@ -366,14 +407,12 @@ fn with_headers(mut answer: Response, said: &HeaderMap) -> Response {
     answer
 }
 
-const BUSY: &str = "the box took too long to answer; try again";
-
-/// With a capital letter and a full stop.
+/// With a capital letter and a full stop, which is a danda in Hindi.
 pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(char::to_uppercase).into_iter().flatten();
     let mut sentence: String = first.chain(chars).collect();
-    if !sentence.ends_with('.') {
+    if !sentence.ends_with(['.', '।']) {
         sentence.push('.');
     }
     sentence

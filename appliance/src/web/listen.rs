@@ -167,26 +167,28 @@ impl AsyncWrite for Connection {
 #[cfg(test)]
 mod tests {
     use axum::Router;
+    use axum::body::Body;
     use axum::routing::get;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio_util::io::ReaderStream;
 
     use super::*;
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
-    /// One connection at a time, 200 ms of patience.
-    async fn server() -> SocketAddr {
+    /// One connection at a time.
+    async fn server(idle_ms: u64, router: Router) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let listener = Listener::with_limits(listener, 1, Duration::from_millis(200));
-        let router = Router::new().route("/", get(|| async { "here" }));
+        let listener = Listener::with_limits(listener, 1, Duration::from_millis(idle_ms));
         tokio::spawn(axum::serve(listener, router).into_future());
         address
     }
 
     #[tokio::test]
     async fn peers_that_ask_nothing_do_not_keep_others_out() {
-        let address = server().await;
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let address = server(200, router).await;
         let mut silent = TcpStream::connect(address).await.unwrap();
         let (mut answer, mut trickling) =
             (String::new(), TcpStream::connect(address).await.unwrap());
@@ -209,5 +211,25 @@ mod tests {
         }
         assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
         assert!(answer.ends_with("here"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_goes_on_is_not_cut() {
+        let slowly = || async {
+            let (mut ours, theirs) = duplex(16);
+            tokio::spawn(async move {
+                for _ in 0..15 {
+                    sleep(Duration::from_millis(100)).await;
+                    ours.write_all(b".").await.unwrap();
+                }
+                ours.write_all(b"all").await.unwrap();
+            });
+            Body::from_stream(ReaderStream::new(theirs))
+        };
+        let address = server(1000, Router::new().route("/", get(slowly))).await;
+        let (mut answer, mut peer) = (String::new(), TcpStream::connect(address).await.unwrap());
+        peer.write_all(REQUEST).await.unwrap();
+        peer.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("all"), "{answer}");
     }
 }

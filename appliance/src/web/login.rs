@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
+use super::language::Language;
 use super::listen::Peer;
 use super::who::{COOKIE_NAME, Who, cookie};
 use super::{Error, Frame, Web, html};
@@ -96,7 +97,7 @@ struct LoginPage {
     back: String,
     name: String,
     /// Why it did not work.
-    refused: Option<&'static str>,
+    refused: Option<String>,
 }
 
 /// Where to go on.
@@ -110,10 +111,11 @@ pub(super) struct Back {
 pub(super) async fn page(
     State(web): State<Web>,
     uri: Uri,
+    words: Language,
     back: Result<Query<Back>, QueryRejection>,
 ) -> Result<Response, Error> {
     let back = local(back?.0.back);
-    let frame = Frame::new(&web, &Who::default(), &uri, "");
+    let frame = Frame::new(&web, &Who::default(), &uri, words, "");
     web.store(move |web| {
         if web.store.has_no_users()? {
             return Ok(Redirect::to("/setup").into_response());
@@ -137,6 +139,7 @@ pub(super) async fn log_in(
     State(web): State<Web>,
     address: Address,
     uri: Uri,
+    words: Language,
     form: Result<Form<Typed>, FormRejection>,
 ) -> Result<Response, Error> {
     let Form(Typed { name, password, back }) = form?;
@@ -144,7 +147,7 @@ pub(super) async fn log_in(
     web.gate.look(&key, address, web.now())?;
     // The semaphore is never closed.
     let _permit = web.gate.working.acquire().await.ok();
-    let frame = Frame::new(&web, &Who::default(), &uri, "");
+    let frame = Frame::new(&web, &Who::default(), &uri, words, "");
     web.store(move |web| {
         let account = web.store.account(&name)?;
         let hashed = account.as_ref().map(|account| account.password.as_str());
@@ -159,7 +162,7 @@ pub(super) async fn log_in(
                 object: &format!("user {}", name.chars().take(MAX_NAME).collect::<String>()),
                 detail: &json!({"address": address.0.to_string()}),
             })?;
-            let refused = Some("This name and this password do not belong together.");
+            let refused = Some(words.say("login-refused").to_string());
             let page = html(&LoginPage { frame, back: local(back), name, refused })?;
             return Ok((axum::http::StatusCode::UNAUTHORIZED, page).into_response());
         };
@@ -185,7 +188,7 @@ pub(super) async fn log_out(
     who: Who,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    if let Some(secret) = cookie(&headers) {
+    if let Some(secret) = cookie(&headers, COOKIE_NAME) {
         let digest = accounts::digest(secret);
         web.store(move |web| Ok(web.store.close_session(&digest, &who.actor())?)).await?;
     }
@@ -201,8 +204,12 @@ struct SetupPage {
 }
 
 /// Asks for the first user.
-pub(super) async fn setup_page(State(web): State<Web>, uri: Uri) -> Result<Response, Error> {
-    let frame = Frame::new(&web, &Who::default(), &uri, "");
+pub(super) async fn setup_page(
+    State(web): State<Web>,
+    uri: Uri,
+    words: Language,
+) -> Result<Response, Error> {
+    let frame = Frame::new(&web, &Who::default(), &uri, words, "");
     web.store(move |web| {
         if !web.store.has_no_users()? {
             return Ok(Redirect::to("/login").into_response());
@@ -254,10 +261,15 @@ struct AccountPage {
 }
 
 /// One's own name, role and password.
-pub(super) async fn account(State(web): State<Web>, who: Who, uri: Uri) -> Result<Response, Error> {
+pub(super) async fn account(
+    State(web): State<Web>,
+    who: Who,
+    uri: Uri,
+    words: Language,
+) -> Result<Response, Error> {
     let user = who.user().ok_or(Error::LogIn)?;
     html(&AccountPage {
-        frame: Frame::new(&web, &who, &uri, ""),
+        frame: Frame::new(&web, &who, &uri, words, ""),
         role: user.role.word(),
         must_change: user.must_change,
         min_password: MIN_PASSWORD,
@@ -279,8 +291,8 @@ pub(super) async fn change_password(
     address: Address,
     form: Result<Form<Passwords>, FormRejection>,
 ) -> Result<Response, Error> {
-    let Form(Passwords { present, new, again }) = form?;
     let user = who.user().ok_or(Error::LogIn)?.clone();
+    let Form(Passwords { present, new, again }) = form?;
     let key = user.name.to_lowercase();
     web.gate.look(&key, address, web.now())?;
     // The semaphore is never closed.
@@ -290,13 +302,13 @@ pub(super) async fn change_password(
         let right = accounts::verify(&present, Some(&account.password));
         web.gate.learn(right, &key, address, web.now());
         if !right {
-            return Err(Error::Request("the present password is another one".to_owned()));
+            return Err(Error::Refused(Language::En.say("error-password-other")));
         }
         if new != again {
-            return Err(Error::Request("the new password was typed in two ways".to_owned()));
+            return Err(Error::Refused(Language::En.say("error-password-twice")));
         }
         if new == present {
-            return Err(Error::Request("the new password is the present one".to_owned()));
+            return Err(Error::Refused(Language::En.say("error-password-same")));
         }
         let hashed = accounts::hash_chosen(&user.name, &new)?;
         let user = web.store.set_password(&user.name, &hashed, false, &who.actor())?;
@@ -306,7 +318,7 @@ pub(super) async fn change_password(
 }
 
 /// Only a path of ours: `//host` and `/\host` lead elsewhere, and a line break is another header.
-fn local(back: String) -> String {
+pub(super) fn local(back: String) -> String {
     let odd = |c: char| !(c.is_ascii_graphic()) || c == '\\';
     let ours = back.starts_with('/') && !back.starts_with("//") && !back.contains(odd);
     if ours { back } else { "/".to_owned() }

@@ -1,16 +1,18 @@
 //! The pages people look at, and the same as JSON.
 //!
 //! Everything is rendered here and works without JavaScript, which only makes scrolling through
-//! slices faster; nothing is loaded from elsewhere. Pages read from [`Store`] and from [`Status`],
-//! which the daemon publishes; they compute nothing. Every page but those of logging in belongs to
-//! a right ([`Right`]), which the router asks for.
+//! slices faster and shows what is new in place; nothing is loaded from elsewhere. Pages read from
+//! [`Store`] and from [`Status`], which the daemon publishes; they compute nothing. Every page but
+//! those of logging in belongs to a right ([`Right`]), which the router asks for.
 
 mod api;
 mod assets;
 mod dicomweb;
 mod error;
 mod guard;
+mod language;
 mod listen;
+mod live;
 mod login;
 mod metrics;
 mod slices;
@@ -43,6 +45,8 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use dicomweb::DicomError;
 pub use error::Error;
+use language::Language;
+pub use live::Live;
 pub use login::Gate;
 use who::Who;
 
@@ -80,6 +84,8 @@ pub struct Web {
     pub hosts: Arc<[String]>,
     /// Who may try to log in, and how often.
     pub gate: Arc<Gate>,
+    /// Tells pages that are open of changes.
+    pub live: Live,
 }
 
 impl Web {
@@ -107,7 +113,7 @@ pub fn router(web: Web) -> Router {
         .merge(only(Right::Patients, patients()))
         .merge(only(Right::Decide, decisions()))
         .merge(only(Right::Operate, operation()))
-        .merge(only(Right::Models, Router::new().route(API_MODEL_MODE, post(api::model_mode))))
+        .merge(program_interface())
         .merge(only(
             Right::Users,
             Router::new().route("/users", get(users::page).post(users::change)),
@@ -116,6 +122,7 @@ pub fn router(web: Web) -> Router {
         .route("/logout", post(login::log_out))
         .route("/setup", get(login::setup_page).post(login::set_up))
         .route("/account", get(login::account).post(login::change_password))
+        .route("/language", post(language::choose))
         .route("/healthz", get(system::healthz))
         .route("/assets/{name}", get(assets::file))
         .fallback(|uri: Uri| async move { Error::NoPage(uri.path().to_owned()) })
@@ -134,8 +141,6 @@ pub fn router(web: Web) -> Router {
         .with_state(web)
 }
 
-const API_MODEL_MODE: &str = "/api/v1/models/{digest}/mode";
-
 /// Routes for those who have a right.
 fn only(right: Right, routes: Router<Web>) -> Router<Web> {
     routes.route_layer(from_fn(move |who: Who, request: Request, next: Next| {
@@ -143,27 +148,28 @@ fn only(right: Right, routes: Router<Web>) -> Router<Web> {
     }))
 }
 
+fn program_interface() -> Router<Web> {
+    api::routes().into_iter().fold(Router::<Web>::new(), |router, (right, path, answer)| {
+        router.merge(only(right, Router::new().route(path, answer)))
+    })
+}
+
 fn patients() -> Router<Web> {
     Router::new()
         .route("/", get(worklist::page))
+        .route("/events", get(live::events))
         .route("/study/{id}", get(study::page))
         .route("/study/{id}/picture/{place}", get(study::picture))
         .route("/study/{id}/series/{series}", get(slices::page))
         .route("/study/{id}/series/{series}/slice/{name}", get(slices::picture))
         .route("/study/{id}/series/{series}/thumbnail.jpg", get(slices::thumbnail))
         .route("/study/{id}/context", post(study::context))
-        .route("/api/v1/worklist", get(api::worklist))
-        .route("/api/v1/studies/{id}", get(api::study))
-        .route("/api/v1/studies/{id}/results/{inference}", get(api::result))
-        .route("/api/v1/studies/{id}/context", post(api::context))
 }
 
 fn decisions() -> Router<Web> {
     Router::new()
         .route("/study/{id}/decide", post(study::decide))
         .route("/study/{id}/undo", post(study::undo))
-        .route("/api/v1/studies/{id}/decisions", post(api::decide))
-        .route("/api/v1/decisions/{id}/undo", post(api::undo))
 }
 
 fn operation() -> Router<Web> {
@@ -172,8 +178,6 @@ fn operation() -> Router<Web> {
         .route("/system/models/{digest}", post(system::model))
         .route("/system/deliveries/{id}", post(system::retry))
         .route("/metrics", get(metrics::page))
-        .route("/api/v1/system", get(api::system))
-        .route("/api/v1/deliveries/{id}/retry", post(api::retry))
 }
 
 /// Answers until `shutdown` is ready, then finishes the requests under way.
@@ -195,6 +199,8 @@ struct Frame {
     /// Seconds after which the browser loads the page again.
     refresh_s: Option<u32>,
     who: Who,
+    /// What everything on the page is said in.
+    words: Language,
     /// Where the reader is, to come back to.
     here: String,
     /// `worklist`, `system`, `users` or none.
@@ -205,11 +211,12 @@ struct Frame {
 }
 
 impl Frame {
-    fn new(web: &Web, who: &Who, uri: &Uri, section: &'static str) -> Self {
+    fn new(web: &Web, who: &Who, uri: &Uri, words: Language, section: &'static str) -> Self {
         let status = web.status.borrow();
         Self {
             refresh_s: None,
             who: who.clone(),
+            words,
             here: uri.path_and_query().map_or("/", |p| p.as_str()).to_owned(),
             section,
             model: status.model.clone(),
@@ -232,6 +239,11 @@ impl Frame {
 
     fn changes_users(&self) -> bool {
         self.who.may(Right::Users)
+    }
+
+    /// To choose from, and whether it is the one in use.
+    fn languages(&self) -> Vec<(Language, bool)> {
+        Language::OFFERED.map(|language| (language, language == self.words)).to_vec()
     }
 
     fn untrained(&self) -> Option<&ModelNow> {

@@ -13,10 +13,11 @@ use models::dicom::slices::ListedSlice;
 use serde::Deserialize;
 
 use super::error::sentence;
+use super::language::{Language, Sentence};
 use super::study::{Places, places};
 use super::who::Who;
 use super::worklist::RowView;
-use super::{Error, Frame, Web, html, words};
+use super::{Error, Frame, Web, html};
 use crate::slices::{Look, Series, SliceError, WindowChoice, at_once, place};
 use crate::store::files::SeriesFiles;
 
@@ -26,13 +27,13 @@ use crate::store::files::SeriesFiles;
 const KEEP: &str = "private, max-age=600";
 /// Centre and width of a picture's window, for the script.
 const WINDOW: HeaderName = HeaderName::from_static("slice-window");
-/// What [`step`] does, in words: shares of the width that are added to the centre, and what the
+/// What [`step`] does, as messages: shares of the width that are added to the centre, and what the
 /// width is multiplied by.
 const STEPS: [(&str, f64, f64); 4] = [
-    ("brighter", -0.125, 1.0),
-    ("darker", 0.125, 1.0),
-    ("more contrast", 0.0, 0.8),
-    ("less contrast", 0.0, 1.25),
+    ("window-brighter", -0.125, 1.0),
+    ("window-darker", 0.125, 1.0),
+    ("window-more-contrast", 0.0, 0.8),
+    ("window-less-contrast", 0.0, 1.25),
 ];
 
 /// How a series or a slice is wanted.
@@ -88,13 +89,13 @@ struct View {
 }
 
 struct Way {
-    name: &'static str,
+    name: Sentence,
     go: &'static str,
     url: Option<String>,
 }
 
 struct Choice {
-    name: &'static str,
+    name: Sentence,
     /// `stored`, `slice`, or what the script adds to the centre and multiplies the width by.
     window: String,
     url: String,
@@ -112,11 +113,12 @@ pub(super) async fn page(
     State(web): State<Web>,
     who: Who,
     uri: Uri,
+    words: Language,
     path: Result<Path<(i64, i64)>, PathRejection>,
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Error> {
     let (Path(ids), Query(asked)) = (path?, query?);
-    let frame = Frame::new(&web, &who, &uri, "");
+    let frame = Frame::new(&web, &who, &uri, words, "");
     work(web, move |web| html(&read(web, frame, ids, &asked)?)).await
 }
 
@@ -220,37 +222,37 @@ fn lie_in(places: &Places, files: &SeriesFiles, series: &Series, slice: &ListedS
 }
 
 fn read(web: &Web, frame: Frame, ids: (i64, i64), asked: &Asked) -> Result<Page, Error> {
-    let (study_id, series_id) = ids;
+    let ((study_id, series_id), words) = (ids, frame.words);
     let files = known(web, ids)?;
     let row = web.store.worklist_row(study_id, &web.caps)?.ok_or(Error::NoStudy(study_id))?;
     let mut page = Page {
         frame,
         study_id,
-        patient: RowView::new(&row, web.now()).name,
-        title: title(&files),
+        patient: RowView::new(&row, web.now(), words).name,
+        title: title(&files, words),
         nothing: String::new(),
         unreadable: String::new(),
         view: None,
     };
     if files.evicted {
-        page.nothing = "The images were deleted to make room; results are kept.".to_owned();
+        page.nothing = words.say("series-deleted").to_string();
         return Ok(page);
     }
     let series = open(web, &files);
     if let Some(first) = series.listing.unreadable.first() {
-        let count = i64::try_from(series.listing.unreadable.len()).unwrap_or(i64::MAX);
-        let count = words::counted(count, "file");
-        page.unreadable = format!("{count} of this series cannot be shown; the first: {first}.");
+        let files = words.say("count-files").n(series.listing.unreadable.len());
+        let said = words.say("slices-unreadable").with("files", files).with("first", first);
+        page.unreadable = said.to_string();
     }
     if series.listing.slices.is_empty() {
-        page.nothing = "There is no image in this series.".to_owned();
+        page.nothing = words.say("slices-none").to_string();
         return Ok(page);
     }
     let number = asked.slice.unwrap_or_else(|| middle(&series));
     let places = places(web, study_id)?;
     let places = places.filter(|places| places.series_uid == files.uid);
     let base = format!("/study/{study_id}/series/{series_id}/slice/");
-    page.view = Some(view(web, &series, number, places.as_ref(), base, asked)?);
+    page.view = Some(view(web, &series, number, places.as_ref(), base, asked, words)?);
     Ok(page)
 }
 
@@ -261,6 +263,7 @@ fn view(
     places: Option<&Places>,
     base: String,
     asked: &Asked,
+    words: Language,
 ) -> Result<View, Error> {
     let slice = find(series, number)?;
     let asked_window: WindowChoice = asked.window.parse().map_err(Error::Request)?;
@@ -270,18 +273,18 @@ fn view(
         format!("window={window}{}", if overlay { "&overlay=on" } else { "" })
     };
     let at = |number| format!("?slice={number}&{}", look(asked_window, overlay_on));
-    let way = |name, go, number: usize| Way {
-        name,
+    let way = |key: &'static str, go, number: usize| Way {
+        name: words.say(key),
         go,
         url: (1..=count).contains(&number).then(|| at(number)),
     };
     let (window, failed) = match web.slices.window(&web.decoder, series, slice, asked_window) {
         Ok(window) => (window, String::new()),
-        Err(error @ SliceError::Unreadable(_)) => (None, sentence(&error.to_string())),
+        Err(error @ SliceError::Unreadable(_)) => (None, sentence(&Error::from(error).said(words))),
         Err(error) => return Err(error.into()),
     };
     let texts = series.listing.slices.iter().enumerate();
-    let texts: Vec<String> = texts.map(|(i, slice)| text(i + 1, count, slice)).collect();
+    let texts: Vec<String> = texts.map(|(i, slice)| text(i + 1, count, slice, words)).collect();
     let with = |window| format!("?slice={number}&{}", look(window, overlay_on));
     Ok(View {
         src: if failed.is_empty() {
@@ -290,21 +293,21 @@ fn view(
             String::new()
         },
         ways: [
-            way("First", "first", if number > 1 { 1 } else { 0 }),
-            way("Previous", "previous", number - 1),
-            way("Next", "next", number + 1),
-            way("Last", "last", if number < count { count } else { 0 }),
+            way("way-first", "first", if number > 1 { 1 } else { 0 }),
+            way("way-previous", "previous", number - 1),
+            way("way-next", "next", number + 1),
+            way("way-last", "last", if number < count { count } else { 0 }),
         ],
-        choices: window.map_or_else(Vec::new, |window| choices(window, asked_window, with)),
+        choices: window.map_or_else(Vec::new, |window| choices(window, asked_window, with, words)),
         window_now: window.map(numbers).unwrap_or_default(),
         window_asked: asked_window.to_string(),
         oriented: slice.axes.is_some(),
         overlay: places.map(|places| Overlay {
-            finding: places.name.clone(),
+            finding: words.diagnosis(&places.finding),
             url: format!("?slice={number}&{}", look(asked_window, !overlay_on)),
         }),
         overlay_on,
-        text: text(number, count, slice),
+        text: text(number, count, slice, words),
         texts: texts.join("|"),
         base,
         number,
@@ -318,16 +321,17 @@ fn choices(
     now: (f64, f64),
     asked: WindowChoice,
     url: impl Fn(WindowChoice) -> String,
+    words: Language,
 ) -> Vec<Choice> {
-    let fixed = [("as stored", WindowChoice::Stored), ("from this slice", WindowChoice::Slice)];
-    let fixed = fixed.map(|(name, window)| Choice {
-        name,
+    let fixed = [("window-stored", WindowChoice::Stored), ("window-slice", WindowChoice::Slice)];
+    let fixed = fixed.map(|(key, window)| Choice {
+        name: words.say(key),
         window: window.to_string(),
         url: url(window),
         current: window == asked,
     });
-    let steps = STEPS.map(|(name, shift, factor)| Choice {
-        name,
+    let steps = STEPS.map(|(key, shift, factor)| Choice {
+        name: words.say(key),
         window: format!("{shift},{factor}"),
         url: url(step(now, shift, factor)),
         current: false,
@@ -348,20 +352,36 @@ fn numbers((centre, width): (f64, f64)) -> String {
     format!("{},{}", short(centre), short(width))
 }
 
-fn title(files: &SeriesFiles) -> String {
+fn title(files: &SeriesFiles, words: Language) -> String {
     let description = match files.description.as_str() {
-        "" => "(no description)",
-        description => description,
+        "" => words.say("study-no-description").to_string(),
+        description => description.to_owned(),
     };
     match files.number {
         Some(number) => format!("{number}. {description}"),
-        None => description.to_owned(),
+        None => description,
     }
 }
 
-fn text(number: usize, count: usize, slice: &ListedSlice) -> String {
+fn text(number: usize, count: usize, slice: &ListedSlice, words: Language) -> String {
     // The script divides texts at this letter.
     let volume = slice.volume.replace('|', " ");
-    let parts = [format!("slice {number} of {count}"), volume, place(slice).unwrap_or_default()];
+    let place = place(slice).unwrap_or_default();
+    let place = match place.split_once(" mm ") {
+        Some((mm, towards)) => {
+            let key = match towards {
+                "right" => "place-right",
+                "left" => "place-left",
+                "anterior" => "place-anterior",
+                "posterior" => "place-posterior",
+                "inferior" => "place-inferior",
+                _ => "place-superior",
+            };
+            words.say(key).with("mm", mm).to_string()
+        }
+        None => place,
+    };
+    let slice = words.say("slices-place").with("number", number).with("count", count);
+    let parts = [slice.to_string(), volume, place];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }

@@ -74,12 +74,12 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// For people.
-    pub(super) fn word(self) -> &'static str {
+    /// The message that names it.
+    pub(super) fn key(self) -> &'static str {
         match self {
-            Self::Good => "OK",
-            Self::Notice => "NOTICE",
-            Self::Problem => "PROBLEM",
+            Self::Good => "verdict-good",
+            Self::Notice => "verdict-notice",
+            Self::Problem => "verdict-problem",
         }
     }
 

@@ -9,13 +9,14 @@ use axum::{Form, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::language::{Language, Sentence};
 use super::who::Who;
 use super::words;
 use super::worklist::{self, Moment};
 use super::{Check, Error, Frame, Status, Verdict, Web, html};
 use crate::accounts::Right;
 use crate::store::deliveries::{DeliveryView, Queue as Deliveries};
-use crate::store::models::Model;
+use crate::store::models::{Mode, Model};
 use crate::store::views::BoxView;
 use crate::worklist::Queue;
 
@@ -32,11 +33,11 @@ const STALE_MS: i64 = 60_000;
 struct Page {
     frame: Frame,
     verdict: Verdict,
-    headline: String,
+    headline: Sentence,
     checks: Vec<Check>,
     receive: Receive,
     senders: Vec<Line>,
-    queues: Vec<(&'static str, i64)>,
+    queues: Vec<(Sentence, i64)>,
     view: BoxView,
     models: Vec<ModelView>,
     quarantine: Vec<Line>,
@@ -76,37 +77,43 @@ struct Line {
 
 struct ModelView {
     model: Model,
+    mode: Sentence,
     installed: String,
     killed: Option<Moment>,
-    self_test: String,
+    self_test: Sentence,
 }
 
 /// Shows the page.
-pub(super) async fn page(State(web): State<Web>, who: Who, uri: Uri) -> Result<Response, Error> {
-    let frame = Frame::new(&web, &who, &uri, "system");
+pub(super) async fn page(
+    State(web): State<Web>,
+    who: Who,
+    uri: Uri,
+    words: Language,
+) -> Result<Response, Error> {
+    let frame = Frame::new(&web, &who, &uri, words, "system");
     web.store(move |web| html(&read(web, frame)?)).await
 }
 
 fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
-    let now = web.now();
+    let (now, words) = (web.now(), frame.words);
     let status = web.status.borrow().clone();
     let view = web.store.box_view(ROWS)?;
     let counts = web.store.queue_counts("")?;
     let line = |at, class: &str, head: String, text: String| Line {
-        at: Moment::new(at, now),
+        at: Moment::new(at, now, words),
         class: class.to_owned(),
         head,
         text,
     };
-    let checks = checks(&status, now);
+    let checks = checks(&status, now, words);
     let verdict = checks.iter().map(|c| c.verdict).max().unwrap_or(Verdict::Good);
     Ok(Page {
-        headline: headline(&checks),
+        headline: headline(&checks, words),
         verdict,
         senders: view
             .senders
             .iter()
-            .map(|s| line(s.last_at, "", s.source.clone(), words::counted(s.images, "image")))
+            .map(|s| line(s.last_at, "", s.source.clone(), words::images(s.images, words)))
             .collect(),
         receive: Receive {
             associations: status
@@ -115,14 +122,15 @@ fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
                 .iter()
                 .map(|a| {
                     let images = i64::try_from(a.images).unwrap_or(i64::MAX);
-                    let head = format!("{} at {}", a.calling, a.peer);
-                    line(a.since, "", head, words::counted(images, "image"))
+                    let head = words.say("system-peer").with("name", &a.calling);
+                    let head = head.with("address", &a.peer).to_string();
+                    line(a.since, "", head, words::images(images, words))
                 })
                 .collect(),
             now: status.receive,
         },
-        queues: Queue::ALL.map(|queue| (worklist::name(queue), counts.of(queue))).to_vec(),
-        models: web.store.models()?.into_iter().map(|model| model_view(model, now)).collect(),
+        queues: Queue::ALL.map(|q| (words.say(worklist::name(q)), counts.of(q))).to_vec(),
+        models: web.store.models()?.into_iter().map(|m| model_view(m, now, words)).collect(),
         quarantine: web
             .store
             .quarantined(ROWS)?
@@ -133,9 +141,9 @@ fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
             .commitments
             .iter()
             .map(|c| {
-                let mut text = format!("{}, {}", words::counted(c.images, "image"), c.state);
+                let mut text = format!("{}, {}", words::images(c.images, words), c.state);
                 if c.attempts > 0 {
-                    text.push_str(&format!(", {}", words::counted(c.attempts, "attempt")));
+                    text.push_str(&format!(", {}", words.say("count-attempts").n(c.attempts)));
                 }
                 if !c.last_error.is_empty() {
                     text.push_str(&format!(": {}", c.last_error));
@@ -143,8 +151,8 @@ fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
                 line(c.at, "", c.requester.clone(), text)
             })
             .collect(),
-        archives: archives(web, now)?,
-        undelivered: undelivered(web, now)?,
+        archives: archives(web, now, words)?,
+        undelivered: undelivered(web, now, words)?,
         events: web
             .store
             .events(ROWS)?
@@ -154,70 +162,73 @@ fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
         view,
         checks,
         frame,
-        now: words::utc(now),
-        running: words::span(now - status.started_at),
+        now: words::utc(now, words),
+        running: words::span(now - status.started_at, words),
     })
 }
 
-fn archives(web: &Web, now: i64) -> Result<Vec<Archive>, Error> {
+fn archives(web: &Web, now: i64, words: Language) -> Result<Vec<Archive>, Error> {
     let archive = |queue: Deliveries| Archive {
-        oldest: queue.oldest_at.map(|at| Moment::new(at, now)),
+        oldest: queue.oldest_at.map(|at| Moment::new(at, now, words)),
         queue,
     };
     Ok(web.store.delivery_queues()?.into_iter().map(archive).collect())
 }
 
-fn undelivered(web: &Web, now: i64) -> Result<Vec<Undelivered>, Error> {
+fn undelivered(web: &Web, now: i64, words: Language) -> Result<Vec<Undelivered>, Error> {
     let dead = web.store.dead_deliveries(DEAD)?.into_iter();
-    Ok(dead.map(|view| Undelivered { at: Moment::new(view.at, now), view }).collect())
+    Ok(dead.map(|view| Undelivered { at: Moment::new(view.at, now, words), view }).collect())
 }
 
 /// Worst first, and before all of them that the list itself is old.
-fn checks(status: &Status, now: i64) -> Vec<Check> {
+fn checks(status: &Status, now: i64, words: Language) -> Vec<Check> {
     let mut checks = status.checks.clone();
     checks.sort_by_key(|check| std::cmp::Reverse(check.verdict));
     if now - status.at > STALE_MS {
-        let said = format!(
-            "the box has not looked at itself for {}; what stands below is old. Restart it",
-            words::span(now - status.at)
-        );
+        let span = words::span(now - status.at, words);
+        let said = words.say("system-stale").with("span", span).to_string();
         let check = Check { name: "appliance".to_owned(), verdict: Verdict::Problem, said };
         checks.insert(0, check);
     }
     checks
 }
 
-fn headline(checks: &[Check]) -> String {
-    let count = |verdict| {
-        i64::try_from(checks.iter().filter(|c| c.verdict == verdict).count()).unwrap_or(i64::MAX)
-    };
+fn headline(checks: &[Check], words: Language) -> Sentence {
+    let count = |verdict| checks.iter().filter(|c| c.verdict == verdict).count();
     match (count(Verdict::Problem), count(Verdict::Notice)) {
-        (0, 0) => "Everything works.".to_owned(),
-        (0, notices) => format!("Everything works, with {}.", words::counted(notices, "notice")),
-        (problems, _) => format!("{} to deal with.", words::counted(problems, "problem")),
+        (0, 0) => words.say("system-good"),
+        (0, notices) => words.say("system-notices").n(notices),
+        (problems, _) => words.say("system-problems").n(problems),
     }
 }
 
-fn model_view(model: Model, now: i64) -> ModelView {
+fn model_view(model: Model, now: i64, words: Language) -> ModelView {
+    let mode = match model.mode {
+        Mode::Off => "model-mode-off",
+        Mode::Shadow => "model-mode-shadow",
+        Mode::Assist => "model-mode-assist",
+    };
     ModelView {
-        installed: words::utc(model.installed_at),
-        killed: model.killed_at.map(|at| Moment::new(at, now)),
-        self_test: self_test(model.self_test.as_deref()),
+        mode: words.say(mode),
+        installed: words::utc(model.installed_at, words),
+        killed: model.killed_at.map(|at| Moment::new(at, now, words)),
+        self_test: self_test(model.self_test.as_deref(), words),
         model,
     }
 }
 
 /// In words; the JSON is that of `models::engine::golden::SelfTest`.
-fn self_test(json: Option<&str>) -> String {
-    let Some(json) = json else { return "not tested yet".to_owned() };
+fn self_test(json: Option<&str>, words: Language) -> Sentence {
+    let Some(json) = json else { return words.say("model-untested") };
     let test: Value = serde_json::from_str(json).unwrap_or_default();
     match (test["passed"].as_bool(), test["worst"].as_f64(), test["tolerance"].as_f64()) {
         (Some(true), Some(worst), Some(tolerance)) => {
-            format!("passed: largest difference {worst:.1e}, accepted {tolerance:.1e}")
+            let said = words.say("model-passed").with("worst", format!("{worst:.1e}"));
+            said.with("tolerance", format!("{tolerance:.1e}"))
         }
-        (Some(true), ..) => "passed; the model carries no values to compare with".to_owned(),
-        (Some(false), ..) => "FAILED: it does not compute what it should".to_owned(),
-        (None, ..) => "cannot be read".to_owned(),
+        (Some(true), ..) => words.say("model-passed-bare"),
+        (Some(false), ..) => words.say("model-failed"),
+        (None, ..) => words.say("model-unreadable"),
     }
 }
 
@@ -284,7 +295,7 @@ pub(super) fn data(web: &Web) -> Result<Value, Error> {
     Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "now": now,
-        "checks": checks(&status, now),
+        "checks": checks(&status, now, Language::En),
         "status": status,
         "queues": web.store.queue_counts("")?,
         "store": web.store.box_view(ROWS)?,

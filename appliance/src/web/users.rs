@@ -8,6 +8,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::language::{Language, Sentence};
 use super::who::Who;
 use super::worklist::Moment;
 use super::{Error, Frame, Web, html};
@@ -23,7 +24,7 @@ struct Page {
     roles: [Role; 4],
     max_name: usize,
     /// What was done, and a secret that is shown this once.
-    done: Option<(String, Option<String>)>,
+    done: Option<(Sentence, Option<String>)>,
 }
 
 struct TokenView {
@@ -33,21 +34,26 @@ struct TokenView {
 }
 
 /// Shows all users and tokens.
-pub(super) async fn page(State(web): State<Web>, who: Who, uri: Uri) -> Result<Response, Error> {
-    let frame = Frame::new(&web, &who, &uri, "users");
+pub(super) async fn page(
+    State(web): State<Web>,
+    who: Who,
+    uri: Uri,
+    words: Language,
+) -> Result<Response, Error> {
+    let frame = Frame::new(&web, &who, &uri, words, "users");
     web.store(move |web| show(web, frame, None)).await
 }
 
 fn show(
     web: &Web,
     frame: Frame,
-    done: Option<(String, Option<String>)>,
+    done: Option<(Sentence, Option<String>)>,
 ) -> Result<Response, Error> {
-    let now = web.now();
+    let (now, words) = (web.now(), frame.words);
     let tokens = web.store.tokens()?.into_iter().map(|token| TokenView {
         user: token.user,
         program: token.program,
-        seen: Moment::new(token.seen_at, now),
+        seen: Moment::new(token.seen_at, now, words),
     });
     html(&Page {
         frame,
@@ -75,7 +81,8 @@ impl Typed {
     fn role(&self) -> Result<Role, Error> {
         Role::from_word(&self.role).ok_or_else(|| {
             let known = Role::ALL.map(Role::word).join(", ");
-            Error::Request(format!("there is no role {:?}; there are {known}", self.role))
+            let said = Language::En.say("error-no-role").with("role", format!("{:?}", self.role));
+            Error::Refused(said.with("known", known))
         })
     }
 }
@@ -86,60 +93,63 @@ pub(super) async fn change(
     State(web): State<Web>,
     who: Who,
     uri: Uri,
+    words: Language,
     form: Result<Form<Typed>, FormRejection>,
 ) -> Result<Response, Error> {
     let Form(typed) = form?;
-    let frame = Frame::new(&web, &who, &uri, "users");
+    let frame = Frame::new(&web, &who, &uri, words, "users");
     web.store(move |web| {
-        let done = apply(web, &typed, &who.actor())?;
+        let done = apply(web, &typed, &who.actor(), words)?;
         show(web, frame, Some(done))
     })
     .await
 }
 
-fn apply(web: &Web, typed: &Typed, actor: &str) -> Result<(String, Option<String>), Error> {
+fn apply(
+    web: &Web,
+    typed: &Typed,
+    actor: &str,
+    words: Language,
+) -> Result<(Sentence, Option<String>), Error> {
     let (store, name) = (&web.store, typed.name.as_str());
+    let program = typed.program.trim();
     Ok(match typed.action.as_str() {
         "add" => {
             let password = accounts::one_time_password()?;
             let user = store.add_user(name, typed.role()?, &accounts::hash(&password)?, actor)?;
-            (
-                format!("{} was added. The password for the first login is", user.name),
-                Some(password),
-            )
+            (words.say("users-added").with("name", user.name), Some(password))
         }
         "reset" => {
             let password = accounts::one_time_password()?;
             let hashed = accounts::hash(&password)?;
             let user = store.set_password(name, &hashed, true, actor)?;
-            let said = format!(
-                "{} is logged out everywhere. The password for the next login is",
-                user.name
-            );
-            (said, Some(password))
+            (words.say("users-was-reset").with("name", user.name), Some(password))
         }
         "role" => {
             let user = store.set_role(name, typed.role()?, actor)?;
-            (format!("{} is {} now.", user.name, user.role.word()), None)
+            let said = words.say("users-role-now").with("name", user.name);
+            (said.with("role", user.role.word()), None)
         }
         "disable" => {
             let user = store.set_disabled(name, true, actor)?;
-            (format!("{} cannot log in any more.", user.name), None)
+            (words.say("users-disabled").with("name", user.name), None)
         }
         "enable" => {
             let user = store.set_disabled(name, false, actor)?;
-            (format!("{} can log in again.", user.name), None)
+            (words.say("users-enabled").with("name", user.name), None)
         }
         "token" => {
             let secret = accounts::secret()?;
             store.add_token(name, &typed.program, &accounts::digest(&secret), actor)?;
-            let said = format!("{} acts for {name} with the token", typed.program.trim());
-            (said, Some(secret))
+            (words.say("tokens-added").with("program", program).with("name", name), Some(secret))
         }
         "revoke" => {
             store.revoke_token(name, &typed.program, actor)?;
-            (format!("The token of {} for {name} is void.", typed.program), None)
+            (words.say("tokens-revoked").with("program", program).with("name", name), None)
         }
-        other => return Err(Error::Request(format!("there is no action {other:?}"))),
+        other => {
+            let said = Language::En.say("error-no-action").with("action", format!("{other:?}"));
+            return Err(Error::Refused(said));
+        }
     })
 }

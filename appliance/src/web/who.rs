@@ -13,6 +13,7 @@ use super::{Error, Web};
 use crate::accounts::{self, Right};
 use crate::fault::chain;
 use crate::store::users::{Role, Session, User};
+use crate::store::{Store, StoreError};
 
 /// Name of the cookie.
 pub(super) const COOKIE_NAME: &str = "session";
@@ -44,12 +45,13 @@ impl Who {
 
     /// Refuses those who have not a right.
     pub(super) fn must(&self, right: Right) -> Result<(), Error> {
-        let user = self.user().ok_or(Error::LogIn)?;
-        if user.must_change {
+        let Session { user, program } = self.0.as_ref().ok_or(Error::LogIn)?;
+        // A token was made by somebody who had logged in.
+        if user.must_change && program.is_empty() {
             return Err(Error::NewPassword);
         }
         let role = user.role.word();
-        self.may(right).then_some(()).ok_or(Error::Role { role, right: right.words() })
+        self.may(right).then_some(()).ok_or(Error::Role { role, right })
     }
 
     /// As written into the audit log.
@@ -70,19 +72,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
     }
 }
 
-/// Puts [`Who`] into the request. A database that fails knows nobody.
+/// Puts [`Who`] into the request.
 pub(super) async fn identify(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let who = match presented(request.headers()) {
         None => Who::default(),
-        Some(secret) => {
-            let digest = accounts::digest(&secret.text);
-            let found = web.store(move |web| Ok(web.store.session(&digest, IDLE_MS)?)).await;
-            let found = found.unwrap_or_else(|error| {
-                tracing::error!(error = chain(&error), "who asks is not known");
-                None
-            });
-            Who(found.filter(|session| secret.fits(session)))
-        }
+        Some(secret) => secret.holder(&web, Store::session).await,
     };
     request.extensions_mut().insert(who);
     next.run(request).await
@@ -96,8 +90,11 @@ pub(super) async fn needs(right: Right, who: Who, request: Request, next: Next) 
     }
 }
 
+/// Looks up who holds the secret of a digest.
+type Find = fn(&Store, &[u8; 32], i64) -> Result<Option<Session>, StoreError>;
+
 /// The secret a request presents, and how.
-struct Presented {
+pub(super) struct Presented {
     text: String,
     /// Presented by a program, as opposed to a browser's cookie.
     token: bool,
@@ -106,6 +103,22 @@ struct Presented {
 }
 
 impl Presented {
+    /// Whose it is now, for an answer that goes on.
+    pub(super) async fn holder_still(&self, web: &Web) -> Who {
+        self.holder(web, Store::session_still).await
+    }
+
+    /// Whose it is. A database that fails knows nobody.
+    async fn holder(&self, web: &Web, find: Find) -> Who {
+        let digest = accounts::digest(&self.text);
+        let found = web.store(move |web| Ok(find(&web.store, &digest, IDLE_MS)?)).await;
+        let found = found.unwrap_or_else(|error| {
+            tracing::error!(error = chain(&error), "who asks is not known");
+            None
+        });
+        Who(found.filter(|session| self.fits(session)))
+    }
+
     /// A cookie is no token and a token no cookie, and a name that is given must be right.
     fn fits(&self, session: &Session) -> bool {
         self.token != session.program.is_empty()
@@ -118,7 +131,7 @@ impl Presented {
 
 /// `Authorization: Bearer TOKEN`, or for programs that know nothing else `Basic NAME:TOKEN`; else
 /// the cookie.
-fn presented(headers: &HeaderMap) -> Option<Presented> {
+pub(super) fn presented(headers: &HeaderMap) -> Option<Presented> {
     if let Some(value) = headers.get(AUTHORIZATION) {
         let (scheme, rest) = value.to_str().ok()?.split_once(' ')?;
         if scheme.eq_ignore_ascii_case("bearer") {
@@ -130,13 +143,13 @@ fn presented(headers: &HeaderMap) -> Option<Presented> {
         let name = Some(name.to_owned());
         return Some(Presented { text: token.to_owned(), token: true, name });
     }
-    let text = cookie(headers)?.to_owned();
+    let text = cookie(headers, COOKIE_NAME)?.to_owned();
     Some(Presented { text, token: false, name: None })
 }
 
-/// The value of the session's cookie.
-pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// The value of a cookie.
+pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let cookies = headers.get_all(COOKIE).into_iter().filter_map(|cookie| cookie.to_str().ok());
     let mut pairs = cookies.flat_map(|cookie| cookie.split(';'));
-    pairs.find_map(|pair| pair.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))
+    pairs.find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }

@@ -2,40 +2,55 @@
 
 use jiff::Timestamp;
 
+use super::language::Language;
 use crate::store::worklist::Row;
-use crate::triage::Acuity;
+use crate::triage::{Acuity, Urgency};
 
 /// An acuity as a badge: never by colour alone, so a word and a shape each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Badge {
     pub(super) shape: &'static str,
-    pub(super) word: &'static str,
+    /// What the word is about, for those who hear the page.
+    pub(super) label: String,
+    pub(super) word: String,
     /// Name of its style.
     pub(super) class: &'static str,
 }
 
-pub(super) fn badge(acuity: Option<Acuity>) -> Badge {
+pub(super) fn badge(acuity: Option<Acuity>, words: Language) -> Badge {
     let (shape, word, class) = match acuity {
-        Some(Acuity::High) => ("▲", "HIGH", "high"),
-        Some(Acuity::Medium) => ("◆", "MEDIUM", "medium"),
-        Some(Acuity::Low) => ("●", "LOW", "low"),
-        Some(Acuity::None) => ("○", "NONE", "none"),
-        None => ("?", "UNKNOWN", "unknown"),
+        Some(Acuity::High) => ("▲", "acuity-high", "high"),
+        Some(Acuity::Medium) => ("◆", "acuity-medium", "medium"),
+        Some(Acuity::Low) => ("●", "acuity-low", "low"),
+        Some(Acuity::None) => ("○", "acuity-none", "none"),
+        None => ("?", "acuity-unknown", "unknown"),
     };
-    Badge { shape, word, class }
+    let label = words.say("acuity-label").to_string();
+    Badge { shape, label, word: words.say(word).to_string(), class }
 }
 
 /// The badge of a study. While no analysis has ended, nobody can know an acuity yet.
-pub(super) fn study_badge(row: &Row) -> Badge {
-    match (row.acuity, row.inference_id) {
-        (None, None) => Badge { shape: "…", word: "NOT YET", class: "unknown" },
-        (acuity, _) => badge(acuity),
+pub(super) fn study_badge(row: &Row, words: Language) -> Badge {
+    let badge = badge(row.acuity, words);
+    if row.acuity.is_some() || row.inference_id.is_some() {
+        return badge;
     }
+    Badge { shape: "…", word: words.say("acuity-not-yet").to_string(), ..badge }
+}
+
+pub(super) fn urgency(urgency: Urgency, words: Language) -> String {
+    let key = match urgency {
+        Urgency::Routine => "urgency-routine",
+        Urgency::Soon => "urgency-soon",
+        Urgency::Urgent => "urgency-urgent",
+        Urgency::Emergency => "urgency-emergency",
+    };
+    words.say(key).to_string()
 }
 
 /// Patient's Name (PS3.5 6.2, PN): `Family^Given^Middle^Prefix^Suffix`, up to three groups by `=`.
 /// The first group leads, another script follows in brackets; the phonetic group is left out.
-pub(super) fn person(name: &str) -> String {
+pub(super) fn person(name: &str, words: Language) -> String {
     let mut groups = name.split('=').map(|group| {
         let mut parts = group.split('^').map(str::trim);
         let family = parts.next().unwrap_or_default();
@@ -49,7 +64,7 @@ pub(super) fn person(name: &str) -> String {
     let first = groups.next().unwrap_or_default();
     let second = groups.next().unwrap_or_default();
     match (first.is_empty(), second.is_empty()) {
-        (true, true) => "(no name)".to_owned(),
+        (true, true) => words.say("patient-no-name").to_string(),
         (false, true) => first,
         (true, false) => second,
         (false, false) => format!("{first} ({second})"),
@@ -57,50 +72,60 @@ pub(super) fn person(name: &str) -> String {
 }
 
 /// As [`person`], and empty when there is no name.
-pub(super) fn person_or_nothing(name: &str) -> String {
-    if name.trim_matches(['^', '=', ' ']).is_empty() { String::new() } else { person(name) }
+pub(super) fn person_or_nothing(name: &str, words: Language) -> String {
+    if name.trim_matches(['^', '=', ' ']).is_empty() { String::new() } else { person(name, words) }
 }
 
 /// Age and sex: `42 years, F`. The age is the scanner's (PS3.5 6.2, AS), else the years between
 /// birth and study.
-pub(super) fn age_sex(age: &str, birth_date: &str, study_date: &str, sex: &str) -> String {
-    let age = age_string(age).or_else(|| years_between(birth_date, study_date));
+pub(super) fn age_sex(
+    age: &str,
+    birth_date: &str,
+    study_date: &str,
+    sex: &str,
+    words: Language,
+) -> String {
+    let age = age_string(age, words);
+    let age = age.or_else(|| {
+        let years = years_between(birth_date, study_date)?;
+        Some(words.say("age-years").n(years).to_string())
+    });
     let sex = match sex.trim() {
         "" => None,
-        "O" => Some("other sex".to_owned()),
+        "O" => Some(words.say("sex-other").to_string()),
         known => Some(known.to_owned()),
     };
     match (age, sex) {
         (Some(age), Some(sex)) => format!("{age}, {sex}"),
         (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => "age and sex unknown".to_owned(),
+        (None, None) => words.say("age-sex-unknown").to_string(),
     }
 }
 
-fn age_string(age: &str) -> Option<String> {
+fn age_string(age: &str, words: Language) -> Option<String> {
     let (number, unit) = age.trim().split_at_checked(3)?;
     let unit = match unit {
-        "Y" => "year",
-        "M" => "month",
-        "W" => "week",
-        "D" => "day",
+        "Y" => "age-years",
+        "M" => "age-months",
+        "W" => "age-weeks",
+        "D" => "age-days",
         _ => return None,
     };
-    Some(counted(number.parse().ok()?, unit))
+    Some(words.say(unit).n(number.parse::<i64>().ok()?).to_string())
 }
 
-fn years_between(birth: &str, study: &str) -> Option<String> {
+fn years_between(birth: &str, study: &str) -> Option<i64> {
     let number = |text: &str, from, to| text.get(from..to)?.parse::<i64>().ok();
     let years = number(study, 0, 4)? - number(birth, 0, 4)?;
     // As numbers, so that 0229 against 0228 compares like a calendar.
     let before = number(study, 4, 8)? < number(birth, 4, 8)?;
     let years = years - i64::from(before);
-    (0..=130).contains(&years).then(|| counted(years, "year"))
+    (0..=130).contains(&years).then_some(years)
 }
 
 /// `1 image`, `2 images`.
-pub(super) fn counted(count: i64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+pub(super) fn images(count: i64, words: Language) -> String {
+    words.say("count-images").n(count).to_string()
 }
 
 /// A DICOM date as `2026-11-24`; what is no date stays as it is.
@@ -125,11 +150,11 @@ pub(super) fn clock(text: &str) -> String {
 }
 
 /// Box time as `2026-11-24 00:31 UTC`.
-pub(super) fn utc(at: i64) -> String {
+pub(super) fn utc(at: i64, words: Language) -> String {
     let text =
         Timestamp::from_millisecond(at).map(|t| t.strftime("%Y-%m-%d %H:%M UTC").to_string());
     // Beyond the year 9999.
-    text.unwrap_or_else(|_| "at an unknown time".to_owned())
+    text.unwrap_or_else(|_| words.say("time-unknown").to_string())
 }
 
 /// Box time for machines, as in the attribute `datetime`.
@@ -138,21 +163,22 @@ pub(super) fn iso(at: i64) -> String {
 }
 
 /// How long ago: `just now`, `5 min ago`, `3 h ago`, `2 days ago`.
-pub(super) fn ago(at: i64, now: i64) -> String {
+pub(super) fn ago(at: i64, now: i64, words: Language) -> String {
     match now.saturating_sub(at) {
-        ..60_000 => "just now".to_owned(),
-        ms => format!("{} ago", span(ms)),
+        ..60_000 => words.say("time-just-now").to_string(),
+        ms => words.say("time-ago").with("span", span(ms, words)).to_string(),
     }
 }
 
 /// A length of time in its largest unit, rounded down: `5 min`, `3 h`, `2 days`.
-pub(super) fn span(ms: i64) -> String {
-    match ms.max(0) / 1000 {
-        s @ 0..60 => format!("{s} s"),
-        s @ 60..3600 => format!("{} min", s / 60),
-        s @ 3600..172_800 => format!("{} h", s / 3600),
-        s => format!("{} days", s / 86_400),
-    }
+pub(super) fn span(ms: i64, words: Language) -> String {
+    let (key, n) = match ms.max(0) / 1000 {
+        s @ 0..60 => ("span-seconds", s),
+        s @ 60..3600 => ("span-minutes", s / 60),
+        s @ 3600..172_800 => ("span-hours", s / 3600),
+        s => ("span-days", s / 86_400),
+    };
+    words.say(key).n(n).to_string()
 }
 
 /// A share as `80 %`.
@@ -161,45 +187,49 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// Where a study is on its way, as a technologist says it.
-pub(super) fn state(row: &Row) -> String {
+pub(super) fn state(row: &Row, words: Language) -> String {
     let late = row.generation > 0;
-    match row.state.as_str() {
-        "receiving" if late => format!("late images arriving: {} so far", images(row)),
-        "receiving" => format!("receiving: {} so far", images(row)),
-        "waiting" => format!("complete, waiting for analysis ({})", images(row)),
-        "triaging" => format!("analysing ({})", images(row)),
-        _ if row.not_analysed.is_some() => format!("not analysed ({})", images(row)),
-        _ if row.inference_id.is_none() => format!("complete ({})", images(row)),
-        _ => format!("analysed ({})", images(row)),
-    }
+    let key = match row.state.as_str() {
+        "receiving" if late => "state-late",
+        "receiving" => "state-receiving",
+        "waiting" => "state-waiting",
+        "triaging" => "state-analysing",
+        _ if row.not_analysed.is_some() => "state-not-analysed",
+        _ if row.inference_id.is_none() => "state-complete",
+        _ => "state-analysed",
+    };
+    words.say(key).with("images", images_of(row, words)).to_string()
 }
 
 /// `212 images`, or `212 of 480 images` while some of those announced are missing.
-fn images(row: &Row) -> String {
+fn images_of(row: &Row, words: Language) -> String {
     match row.expected_instances {
         Some(expected) if expected > row.instances => {
-            format!("{} of {}", row.instances, counted(expected, "image"))
+            let said = words.say("count-images-of").with("n", row.instances);
+            said.number("expected", expected).to_string()
         }
-        _ => counted(row.instances, "image"),
+        _ => images(row.instances, words),
     }
 }
 
-/// What somebody must know who reads the row.
-pub(super) fn marks(row: &Row, now: i64) -> Vec<(&'static str, String)> {
+/// What somebody must know who reads the row: a mark and why it is there.
+pub(super) fn marks(row: &Row, now: i64, words: Language) -> Vec<(String, String)> {
     let mut marks = Vec::new();
     if row.overdue {
-        marks.push(("OVERDUE", format!("waited {} too long", span(now - row.due_at))));
+        let span = span(now - row.due_at, words);
+        marks.push(("mark-overdue", words.say("mark-overdue-why").with("span", span)));
     }
     if row.partial {
-        marks.push(("PARTIAL", "images that the scanner announced are missing".to_owned()));
+        marks.push(("mark-partial", words.say("mark-partial-why")));
     }
     if row.generation > 1 || (row.generation > 0 && row.state == "receiving") {
-        marks.push(("LATE IMAGES", "images came after the study was complete".to_owned()));
+        marks.push(("mark-late", words.say("mark-late-why")));
     }
     if let Some(acuity) = row.overridden_acuity {
-        marks.push(("SET BY READER", format!("a reader set {}", badge(Some(acuity)).word)));
+        let acuity = badge(Some(acuity), words).word;
+        marks.push(("mark-set", words.say("mark-set-why").with("acuity", acuity)));
     }
-    marks
+    marks.into_iter().map(|(mark, why)| (words.say(mark).to_string(), why.to_string())).collect()
 }
 
 /// Cut to so many characters, with a mark where it was.
@@ -216,7 +246,9 @@ mod tests {
 
     #[test]
     fn names() {
-        let check = |name: &str, expected: &str| assert_eq!(person(name), expected, "{name}");
+        let check = |name: &str, expected: &str| {
+            assert_eq!(person(name, Language::En), expected, "{name}");
+        };
         check("Otieno^Grace^Achieng", "Otieno, Grace Achieng");
         check("Otieno", "Otieno");
         check("^Grace", "Grace");
@@ -231,7 +263,7 @@ mod tests {
     #[test]
     fn ages() {
         let check = |[age, birth, study, sex]: [&str; 4], expected: &str| {
-            assert_eq!(age_sex(age, birth, study, sex), expected);
+            assert_eq!(age_sex(age, birth, study, sex, Language::En), expected);
         };
         check(["042Y", "", "", "F"], "42 years, F");
         check(["001Y", "", "", "M"], "1 year, M");
@@ -247,10 +279,12 @@ mod tests {
     #[test]
     fn times() {
         let now = 1_795_480_260_000;
-        assert_eq!(utc(now), "2026-11-24 00:31 UTC");
+        assert_eq!(utc(now, Language::En), "2026-11-24 00:31 UTC");
         assert_eq!(iso(now), "2026-11-24T00:31:00Z");
-        assert_eq!(utc(i64::MAX), "at an unknown time");
-        let check = |ms: i64, expected: &str| assert_eq!(ago(now - ms, now), expected);
+        assert_eq!(utc(i64::MAX, Language::En), "at an unknown time");
+        let check = |ms: i64, expected: &str| {
+            assert_eq!(ago(now - ms, now, Language::En), expected);
+        };
         check(-5, "just now");
         check(59_999, "just now");
         check(60_000, "1 min ago");

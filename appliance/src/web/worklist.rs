@@ -7,6 +7,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::language::{Language, Sentence};
 use super::who::Who;
 use super::words::{self, Badge};
 use super::{Error, Frame, Receive, Web, html};
@@ -19,7 +20,7 @@ const PAGE: usize = 50;
 const ARRIVALS: usize = 5;
 /// Findings named in a row.
 const FINDINGS: usize = 3;
-/// Seconds after which the page loads itself again.
+/// Seconds after which the page loads itself again where no script runs.
 const REFRESH_S: u32 = 20;
 /// Characters of a search that are looked at.
 const MAX_SEARCH: usize = 200;
@@ -43,7 +44,8 @@ impl Wanted {
             "" => None,
             word => Some(Queue::from_word(word).ok_or_else(|| {
                 let known = Queue::ALL.map(Queue::word).join(", ");
-                Error::Request(format!("there is no queue {word:?}; there are {known}"))
+                let said = Language::En.say("error-no-queue").with("queue", format!("{word:?}"));
+                Error::Refused(said.with("known", known))
             })?),
         };
         let search = self.search.as_deref().unwrap_or_default();
@@ -83,10 +85,12 @@ struct Page {
     receive: Receive,
     paging: Paging,
     now: String,
+    /// Number of the latest change that the page shows.
+    changed: i64,
 }
 
 struct Tab {
-    name: &'static str,
+    name: Sentence,
     count: i64,
     link: String,
     current: bool,
@@ -99,7 +103,7 @@ enum Empty {
     /// Nothing fits the search.
     Search,
     /// In words.
-    Queue(&'static str),
+    Queue(Sentence),
 }
 
 struct Paging {
@@ -121,7 +125,8 @@ pub(super) struct RowView {
     pub(super) arrived: Moment,
     pub(super) state: String,
     pub(super) badge: Badge,
-    pub(super) marks: Vec<(&'static str, String)>,
+    /// A mark and why it is there.
+    pub(super) marks: Vec<(String, String)>,
     pub(super) findings: Vec<String>,
     pub(super) more: usize,
     pub(super) referral: String,
@@ -137,30 +142,34 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    pub(super) fn new(at: i64, now: i64) -> Self {
-        Self { ago: words::ago(at, now), utc: words::utc(at), iso: words::iso(at) }
+    pub(super) fn new(at: i64, now: i64, words: Language) -> Self {
+        let (ago, utc) = (words::ago(at, now, words), words::utc(at, words));
+        Self { ago, utc, iso: words::iso(at) }
     }
 }
 
 impl RowView {
-    pub(super) fn new(row: &Row, now: i64) -> Self {
+    pub(super) fn new(row: &Row, now: i64, words: Language) -> Self {
         let referral = row.referrals.first();
+        let referral =
+            referral.map(|r| format!("{}: {}", r.service, words::urgency(r.urgency, words)));
+        let findings = row.findings.iter().take(FINDINGS);
         Self {
             id: row.id,
-            name: words::person(&row.patient_name),
+            name: words::person(&row.patient_name, words),
             patient_id: row.patient_id.clone(),
-            age_sex: words::age_sex(&row.age, &row.birth_date, &row.study_date, &row.sex),
+            age_sex: words::age_sex(&row.age, &row.birth_date, &row.study_date, &row.sex, words),
             accession: row.accession.clone(),
             description: row.description.clone(),
-            arrived: Moment::new(row.first_at, now),
-            state: words::state(row),
-            badge: words::study_badge(row),
-            marks: words::marks(row, now),
-            findings: row.findings.iter().take(FINDINGS).map(|f| f.name.clone()).collect(),
+            arrived: Moment::new(row.first_at, now, words),
+            state: words::state(row, words),
+            badge: words::study_badge(row, words),
+            marks: words::marks(row, now, words),
+            findings: findings.map(|finding| words.diagnosis(&finding.label)).collect(),
             more: row.findings.len().saturating_sub(FINDINGS),
-            referral: referral.map(|r| format!("{}: {}", r.service, r.urgency)).unwrap_or_default(),
+            referral: referral.unwrap_or_default(),
             not_analysed: row.not_analysed.clone(),
-            done: row.done_at.map(|at| Moment::new(at, now)),
+            done: row.done_at.map(|at| Moment::new(at, now, words)),
         }
     }
 }
@@ -170,11 +179,12 @@ pub(super) async fn page(
     State(web): State<Web>,
     who: Who,
     uri: Uri,
+    words: Language,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Error> {
     let Query(wanted) = wanted?;
     let query = wanted.query(PAGE)?;
-    let frame = Frame::new(&web, &who, &uri, "worklist");
+    let frame = Frame::new(&web, &who, &uri, words, "worklist");
     web.store(move |web| html(&read(web, frame, &wanted, query)?)).await
 }
 
@@ -186,24 +196,26 @@ fn read(
 ) -> Result<Page, Error> {
     // A page that loads itself again while somebody types would eat what is typed.
     frame.refresh_s = wanted.search.is_none().then_some(REFRESH_S);
-    let now = web.now();
+    // Before the rows: what changes meanwhile is told again rather than never.
+    let changed = web.store.latest_change()?;
+    let (now, words) = (web.now(), frame.words);
     let counts = web.store.queue_counts(&query.search)?;
     let open = query.queue.is_none() && wanted.search.is_none();
     let total = usize::try_from(total(&counts, &query, open)).unwrap_or_default();
     // In reading order those that are done come after all that are open.
     query.limit = PAGE.min(total.saturating_sub(query.offset));
-    let rows: Vec<RowView> =
-        web.store.worklist(&query, &web.caps)?.iter().map(|row| RowView::new(row, now)).collect();
-    let arrivals = if open && query.offset == 0 { latest(web, now)? } else { Vec::new() };
+    let rows = web.store.worklist(&query, &web.caps)?;
+    let rows: Vec<RowView> = rows.iter().map(|row| RowView::new(row, now, words)).collect();
+    let arrivals = if open && query.offset == 0 { latest(web, now, words)? } else { Vec::new() };
     let queue = query.queue.map_or("", Queue::word);
     Ok(Page {
-        tabs: tabs(wanted, &query, &counts, open),
+        tabs: tabs(wanted, &query, &counts, open, words),
         empty: if wanted.search.as_ref().is_some_and(|s| !s.is_empty()) {
             Empty::Search
         } else if Queue::ALL.iter().all(|queue| counts.of(*queue) == 0) {
             Empty::Box
         } else {
-            Empty::Queue(nothing(query.queue))
+            Empty::Queue(words.say(nothing(query.queue)))
         },
         paging: Paging {
             from: query.offset + 1,
@@ -219,7 +231,8 @@ fn read(
         arrivals,
         rows,
         receive: web.status.borrow().receive.clone(),
-        now: words::utc(now),
+        now: words::utc(now, words),
+        changed,
     })
 }
 
@@ -231,24 +244,31 @@ fn total(counts: &QueueCounts, query: &WorklistQuery, open: bool) -> i64 {
     }
 }
 
-fn latest(web: &Web, now: i64) -> Result<Vec<RowView>, Error> {
+fn latest(web: &Web, now: i64, words: Language) -> Result<Vec<RowView>, Error> {
     let mut views = Vec::new();
     for id in web.store.latest_studies(ARRIVALS)? {
-        views.extend(web.store.worklist_row(id, &web.caps)?.map(|row| RowView::new(&row, now)));
+        let row = web.store.worklist_row(id, &web.caps)?;
+        views.extend(row.map(|row| RowView::new(&row, now, words)));
     }
     Ok(views)
 }
 
-fn tabs(wanted: &Wanted, query: &WorklistQuery, counts: &QueueCounts, open: bool) -> Vec<Tab> {
+fn tabs(
+    wanted: &Wanted,
+    query: &WorklistQuery,
+    counts: &QueueCounts,
+    open: bool,
+    words: Language,
+) -> Vec<Tab> {
     let all = WorklistQuery { queue: None, ..query.clone() };
     let first = Tab {
-        name: if wanted.search.is_none() { "All open" } else { "All" },
+        name: words.say(if wanted.search.is_none() { "queue-all-open" } else { "queue-all" }),
         count: total(counts, &all, open || wanted.search.is_none()),
         link: wanted.link("", 0),
         current: query.queue.is_none(),
     };
     let queues = Queue::ALL.map(|queue| Tab {
-        name: name(queue),
+        name: words.say(name(queue)),
         count: counts.of(queue),
         link: wanted.link(queue.word(), 0),
         current: query.queue == Some(queue),
@@ -256,23 +276,24 @@ fn tabs(wanted: &Wanted, query: &WorklistQuery, counts: &QueueCounts, open: bool
     std::iter::once(first).chain(queues).collect()
 }
 
-/// For people.
+/// The message that names a queue.
 pub(super) fn name(queue: Queue) -> &'static str {
     match queue {
-        Queue::Urgent => "Urgent",
-        Queue::Review => "Review",
-        Queue::NotAnalysed => "Not analysed",
-        Queue::Done => "Done",
+        Queue::Urgent => "queue-urgent",
+        Queue::Review => "queue-review",
+        Queue::NotAnalysed => "queue-not-analysed",
+        Queue::Done => "queue-done",
     }
 }
 
+/// The message of an empty queue.
 fn nothing(queue: Option<Queue>) -> &'static str {
     match queue {
-        None => "No study is waiting: all are done.",
-        Some(Queue::Urgent) => "No urgent study is waiting.",
-        Some(Queue::Review) => "No study is waiting for review.",
-        Some(Queue::NotAnalysed) => "Every study that is complete was analysed.",
-        Some(Queue::Done) => "No study is done yet.",
+        None => "queue-empty",
+        Some(Queue::Urgent) => "queue-empty-urgent",
+        Some(Queue::Review) => "queue-empty-review",
+        Some(Queue::NotAnalysed) => "queue-empty-not-analysed",
+        Some(Queue::Done) => "queue-empty-done",
     }
 }
 

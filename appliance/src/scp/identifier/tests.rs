@@ -2,7 +2,7 @@
 
 use dicom_core::VR;
 
-use super::super::data_set::push;
+use super::super::data_set::{push, push_item};
 use super::*;
 
 const IMPLICIT: &str = uids::IMPLICIT_VR_LITTLE_ENDIAN;
@@ -92,7 +92,7 @@ fn keys_that_are_not_matched() {
     let mut item = Vec::new();
     push(&mut item, false, tags::SCHEDULED_PROCEDURE_STEP_ID, VR::SH, b"1");
     let mut items = Vec::new();
-    super::super::data_set::push_item(&mut items, &item);
+    push_item(&mut items, &item);
     check(sequence, &items, true);
 }
 

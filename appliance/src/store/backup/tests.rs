@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::clock::ManualClock;
 use crate::fault;
+use crate::store::STEPS;
 use crate::store::events::Level;
 
 const START: i64 = 1_800_000_000_000;
@@ -239,8 +240,11 @@ fn what_is_no_good_backup_is_refused() {
     check(
         "newer",
         &copy_and("PRAGMA user_version = 99"),
-        "the backup DIR/newer has schema version 99, this program knows 2; install the program \
-         that wrote it, or use an older backup",
+        &format!(
+            "the backup DIR/newer has schema version 99, this program knows {}; install the \
+             program that wrote it, or use an older backup",
+            STEPS.len()
+        ),
     );
     let flipped = |path: &Path| {
         std::fs::copy(&backup, path).unwrap();

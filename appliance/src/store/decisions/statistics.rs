@@ -33,8 +33,9 @@ pub struct FindingStatistics {
 }
 
 impl Store {
-    /// Statistics of every finding that the latest [`STATISTICS_WINDOW`] shown results of a model
-    /// have, by label. Of several decisions on one finding the latest in force counts.
+    /// Statistics of these findings over the latest [`STATISTICS_WINDOW`] shown results of a model,
+    /// by label; a finding that none of them has is left out. Of several decisions on one finding
+    /// the latest in force counts.
     ///
     /// # Errors
     ///
@@ -42,10 +43,12 @@ impl Store {
     pub fn finding_statistics(
         &self,
         model_digest: &str,
+        labels: &[&str],
     ) -> Result<Vec<FindingStatistics>, StoreError> {
+        let labels = serde_json::json!(labels).to_string();
         self.read(|db| {
             let mut select = db.prepare_cached(STATISTICS)?;
-            let rows = select.query_map((model_digest, STATISTICS_WINDOW), |row| {
+            let rows = select.query_map((&labels, model_digest, STATISTICS_WINDOW), |row| {
                 let (agreed, disagreed) = (row.get(2)?, row.get(3)?);
                 let (reviewed, overridden) = (row.get(4)?, row.get(5)?);
                 Ok(FindingStatistics {
@@ -65,28 +68,33 @@ impl Store {
     }
 }
 
-/// Parameters: model digest, window.
+/// Parameters: labels as JSON, model digest, window.
 const STATISTICS: &str = "
-    WITH latest AS (
-        SELECT inference.id, study.id AS study_id, inference.assessment, inference.acuity,
+    WITH oldest AS MATERIALIZED (
+        SELECT coalesce((SELECT inference.id FROM inference
+                                JOIN study ON study.id = inference.study_id
+                         WHERE study.shown_inference = inference.id
+                               AND inference.outcome = 'analysed' AND inference.model_digest = ?2
+                         ORDER BY inference.id DESC LIMIT 1 OFFSET ?3 - 1), 0) AS id),
+    shown AS (
+        SELECT finding.label AS label,
                study.queue = 'done' OR EXISTS (
                    SELECT 1 FROM decision WHERE study_id = study.id AND undone_at IS NULL)
                    AS reviewed,
                coalesce((SELECT value <> inference.acuity FROM decision
                          WHERE study_id = study.id AND kind = 'reprioritise'
                                AND undone_at IS NULL
-                         ORDER BY id DESC LIMIT 1), 0) AS reprioritised
-        FROM inference JOIN study ON study.id = inference.study_id
-        WHERE study.shown_inference = inference.id AND inference.outcome = 'analysed'
-              AND inference.model_digest = ?
-        ORDER BY inference.id DESC LIMIT ?),
-    shown AS (
-        SELECT item.value ->> 'label' AS label, reviewed, reprioritised,
+                         ORDER BY id DESC LIMIT 1), 0) AS reprioritised,
                (SELECT kind FROM decision
-                WHERE study_id = latest.study_id AND finding = item.value ->> 'label'
-                      AND undone_at IS NULL
+                WHERE study_id = study.id AND finding = finding.label AND undone_at IS NULL
                 ORDER BY id DESC LIMIT 1) AS verdict
-        FROM latest, json_each(latest.assessment, '$.findings') AS item)
+        FROM json_each(?1) AS asked
+             CROSS JOIN finding ON finding.label = asked.value
+                                   AND finding.inference_id >= (SELECT id FROM oldest)
+             JOIN inference ON inference.id = finding.inference_id
+             JOIN study ON study.id = inference.study_id
+        WHERE study.shown_inference = inference.id AND inference.outcome = 'analysed'
+              AND inference.model_digest = ?2)
     SELECT label, count(*), sum(verdict IS 'agree'), sum(verdict IS 'disagree'),
            sum(reviewed), sum(reviewed AND (reprioritised OR verdict IS 'disagree'))
     FROM shown GROUP BY label ORDER BY label";

@@ -415,7 +415,7 @@ fn statistics_count_the_latest_decision_in_force() {
     let check = |model: &str, expected: &str| {
         let found: Vec<String> = b
             .store
-            .finding_statistics(model)
+            .finding_statistics(model, &["cyst", "edema", "none has it"])
             .unwrap()
             .iter()
             .map(|s| {

@@ -38,7 +38,7 @@
   const reason = (text) => {
     const page = new DOMParser().parseFromString(text, "text/html");
     const said = page.querySelector("main p");
-    return said ? said.textContent : "This slice cannot be shown.";
+    return said ? said.textContent : viewer.dataset.failed;
   };
 
   const load = async (url) => {
@@ -56,7 +56,7 @@
         entry.passing = answer.status >= 500;
       }
     } catch {
-      entry.failed = "The box does not answer; go on scrolling to try again.";
+      entry.failed = viewer.dataset.noAnswer;
       entry.passing = true;
     }
     entry.done = true;

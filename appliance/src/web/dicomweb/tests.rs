@@ -13,7 +13,8 @@ use crate::archive::{self, Archive, meta};
 use crate::clock::ManualClock;
 use crate::slices::tests::no_decoder;
 use crate::store::Store;
-use crate::web::{Gate, Status, Web, router};
+use crate::store::changes::Changes;
+use crate::web::{Gate, Live, Status, Web, router};
 use crate::worklist::AgeCaps;
 
 const TOKEN: &str = "secret of a viewer";
@@ -150,6 +151,7 @@ impl Clinic {
             caps: AgeCaps::default(),
             hosts: Arc::from([]),
             gate: Gate::new(None),
+            live: Live::new(watch::channel(Changes::default()).1),
         };
         Self { web, _folder: folder }
     }

@@ -6,8 +6,8 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
-use models::labels::display_name;
 
+use super::super::language::Language;
 use super::super::{Error, Web};
 use super::stored_json;
 use crate::inference::explain::{ExplanationInfo, TokenInfo};
@@ -27,7 +27,7 @@ pub(super) struct Explanation {
 }
 
 impl Explanation {
-    pub(super) fn of(stored: StoredExplanation) -> Self {
+    pub(super) fn of(stored: StoredExplanation, words: Language) -> Self {
         let info = info(&stored);
         let there = |info: &ExplanationInfo| {
             let pictures = info.pictures.iter().enumerate();
@@ -35,19 +35,18 @@ impl Explanation {
         };
         let pictures: Vec<usize> = info.as_ref().map(there).unwrap_or_default();
         Self {
-            name: display_name(&stored.finding),
+            name: words.diagnosis(&stored.finding),
             failed: match &info {
                 None if stored.failed.is_empty() => {
-                    "it was stored by another version of this program".to_owned()
+                    words.say("explanation-other-version").to_string()
                 }
-                Some(_) if pictures.is_empty() => {
-                    "it was deleted with the images, to make room".to_owned()
-                }
+                Some(_) if pictures.is_empty() => words.say("explanation-deleted").to_string(),
                 _ => stored.failed,
             },
             series: info.as_ref().map(|info| info.series.clone()).unwrap_or_default(),
             how: info.as_ref().map_or_else(String::new, |info| {
-                format!("LIME with {} samples, R² {:.2}", info.samples, info.r2)
+                let how = words.say("explanation-how").with("samples", info.samples);
+                how.with("fit", format!("{:.2}", info.r2)).to_string()
             }),
             pictures,
         }
@@ -73,8 +72,8 @@ pub(super) fn shown(
 
 /// Where the places lie that a finding rests on.
 pub(in crate::web) struct Places {
-    /// The finding.
-    pub(in crate::web) name: String,
+    /// The finding, as the model spells it.
+    pub(in crate::web) finding: String,
     /// Series Instance UID.
     pub(in crate::web) series_uid: String,
     /// What tells their volume from the others of the series; empty for the only one.
@@ -94,10 +93,10 @@ pub(in crate::web) fn places(web: &Web, study_id: i64) -> Result<Option<Places>,
     let result = stored_json(result.as_ref().and_then(|result| result.result.as_deref()))?;
     let series = &result["series"][info.series_index];
     Ok(Some(Places {
-        name: display_name(&stored.finding),
         series_uid: series["uid"].as_str().unwrap_or_default().to_owned(),
         volume: series["part"].as_str().unwrap_or_default().to_owned(),
         tokens: info.tokens,
+        finding: stored.finding,
     }))
 }
 

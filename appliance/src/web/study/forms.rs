@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::store::decisions::Decision;
 use crate::triage::Acuity;
+use crate::web::language::Language;
 use crate::web::who::Who;
 use crate::web::{Error, Web};
 
@@ -42,12 +43,15 @@ impl Typed {
             "disagree" => Decision::Disagree { finding, reason },
             "reprioritise" => {
                 let acuity = Acuity::from_word(&acuity)
-                    .ok_or_else(|| Error::Request("choose an acuity".to_owned()))?;
+                    .ok_or_else(|| Error::Refused(Language::En.say("error-choose-acuity")))?;
                 Decision::Reprioritise { acuity, reason }
             }
             "done" => Decision::Done,
             "reopen" => Decision::Reopen { reason },
-            other => return Err(Error::Request(format!("there is no decision {other:?}"))),
+            other => {
+                let said = Language::En.say("error-no-decision-kind");
+                return Err(Error::Refused(said.with("kind", format!("{other:?}"))));
+            }
         })
     }
 }
@@ -114,8 +118,8 @@ pub(in crate::web) async fn set_context(
     let typed = typed.map(|text| text.replace("\r\n", "\n").trim().to_owned());
     let length = typed.as_ref().map_or(0, |text| text.chars().count());
     if length > MAX_CONTEXT {
-        let text = format!("the context has {length} characters; {MAX_CONTEXT} are the most");
-        return Err(Error::Request(text));
+        let said = Language::En.say("error-context-long").n(length);
+        return Err(Error::Refused(said.with("most", MAX_CONTEXT)));
     }
     let actor = who.actor();
     let known =

@@ -1,13 +1,13 @@
 //! What the page takes from a stored `TriageResult`. It is read field by field, not as the type:
 //! an older or newer program may have written it, and what cannot be read is left out.
 
-use models::labels::display_name;
 use models::study::{LeftOut, Remark};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::store::views::SeriesView;
-use crate::web::{Error, words};
+use crate::web::Error;
+use crate::web::language::Language;
 
 /// The model behind the result and its scores.
 #[derive(Default)]
@@ -28,8 +28,9 @@ pub(super) struct Scores {
 pub(super) struct Score {
     label: String,
     pub(super) name: String,
-    pub(super) logit: f64,
     pub(super) margin: f64,
+    /// `score 1.18, threshold 0.90, margin +0.28`.
+    pub(super) explained: String,
 }
 
 /// A series the model looked at.
@@ -56,7 +57,7 @@ pub(in crate::web) fn stored_json(text: Option<&str>) -> Result<Value, Error> {
 }
 
 impl Scores {
-    pub(super) fn of(result: &Value, digest: &str) -> Self {
+    pub(super) fn of(result: &Value, digest: &str, words: Language) -> Self {
         let model = &result["model"];
         let scores = &result["outcome"]["scores"];
         Self {
@@ -69,11 +70,15 @@ impl Scores {
             with_context: scores["with_context"] == true,
             all: items(&scores["diagnosis"])
                 .filter_map(|score| {
+                    let label = score["name"].as_str()?;
+                    let (logit, margin) = (score["logit"].as_f64()?, score["margin"].as_f64()?);
+                    let said = words.say("finding-score").with("score", format!("{logit:.2}"));
+                    let said = said.with("threshold", format!("{:.2}", logit - margin));
                     Some(Score {
-                        label: text(&score["name"]),
-                        name: display_name(score["name"].as_str()?),
-                        logit: score["logit"].as_f64()?,
-                        margin: score["margin"].as_f64()?,
+                        label: label.to_owned(),
+                        name: words.diagnosis(label),
+                        margin,
+                        explained: said.with("margin", format!("{margin:+.2}")).to_string(),
                     })
                 })
                 .collect(),
@@ -81,55 +86,63 @@ impl Scores {
     }
 
     /// A finding's score beside its threshold.
-    pub(super) fn explain(&self, label: &str, margin: f32) -> String {
+    pub(super) fn explain(&self, label: &str, margin: f32, words: Language) -> String {
         match self.all.iter().find(|score| score.label == label) {
-            Some(score) => score.explain(),
-            None => format!("{margin:+.2} above its threshold"),
+            Some(score) => score.explained.clone(),
+            None => words.say("finding-margin").with("margin", format!("{margin:+.2}")).to_string(),
         }
     }
 }
 
 impl Score {
-    /// `score 1.18, threshold 0.90, margin +0.28`.
-    pub(super) fn explain(&self) -> String {
-        let threshold = self.logit - self.margin;
-        format!("score {:.2}, threshold {threshold:.2}, margin {:+.2}", self.logit, self.margin)
-    }
-
     pub(super) fn is_positive(&self) -> bool {
         self.margin >= 0.0
     }
 }
 
-pub(super) fn series_used(result: &Value, arrived: &[SeriesView]) -> Vec<SeriesUsed> {
+pub(super) fn series_used(
+    result: &Value,
+    arrived: &[SeriesView],
+    words: Language,
+) -> Vec<SeriesUsed> {
     items(&result["series"])
         .map(|series| {
             let size: Vec<String> = items(&series["size_vox"]).map(ToString::to_string).collect();
             let part = series["part"].as_str().map(|part| format!("{part}, ")).unwrap_or_default();
+            let used = words.say("series-used").with("plane", plane(&series["plane"], words));
+            let used = used.with("size", size.join(" × ")).with("tokens", &series["tokens"]);
+            let used = used.with("patches", &series["patches"]);
             let row = arrived.iter().find(|row| series["uid"] == row.uid.as_str());
             SeriesUsed {
                 id: row.map(|row| row.id),
                 number: number(&series["number"]),
                 name: text(&series["name"]),
-                how: format!(
-                    "{part}{}, {}, {} of {} patches used",
-                    text(&series["plane"]),
-                    size.join(" × "),
-                    series["tokens"],
-                    series["patches"]
-                ),
+                how: format!("{part}{used}"),
                 remarks: items(&series["remarks"]).map(remark).collect(),
             }
         })
         .collect()
 }
 
-pub(super) fn left_out(result: &Value) -> Vec<LeftOutView> {
+fn plane(plane: &Value, words: Language) -> String {
+    let key = match plane.as_str() {
+        Some("axial") => "plane-axial",
+        Some("coronal") => "plane-coronal",
+        Some("sagittal") => "plane-sagittal",
+        _ => return text(plane),
+    };
+    words.say(key).to_string()
+}
+
+pub(super) fn left_out(result: &Value, words: Language) -> Vec<LeftOutView> {
     items(&result["left_out"])
         .map(|left_out| LeftOutView {
             number: number(&left_out["series_number"]),
             name: text(&left_out["name"]),
-            files: words::counted(left_out["files"].as_i64().unwrap_or_default(), "file"),
+            files: words
+                .say("count-files")
+                .n(left_out["files"].as_i64().unwrap_or_default())
+                .to_string(),
             reason: LeftOut::deserialize(left_out)
                 .map_or_else(|_| kind(&left_out["reason"]), |known| known.reason.to_string()),
         })
