@@ -36,7 +36,7 @@ for (const e of document.body.querySelectorAll('*')) {
   }
 }
 // A word of ours that is broken in the middle has no room; names and UIDs may be.
-for (const e of document.querySelectorAll('nav a, button, .button, .badge, .count, .mark, dt, label, th')) {
+for (const e of document.querySelectorAll('nav a, button, .button, .badge, .count, .mark, .checks .verdict, dt, label')) {
   if (!e.checkVisibility() || e.querySelector('bdi')) continue;
   const texts = document.createTreeWalker(e, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
@@ -118,6 +118,7 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         service = webdriver.ChromeService(shutil.which("chromedriver"))
         self.driver = webdriver.Chrome(options=options, service=service)
+        self.driver.set_script_timeout(PATIENCE_S)
         self.axe = axe_source()
         self.resize(WIDTHS[1])
 
@@ -174,17 +175,18 @@ class Browser:
         self.until(f"no {selector}", lambda: self.all("main") and not self.all(selector))
 
     def speak(self, language):
-        """Whether the box offers the language."""
-        cookie = {"name": "language", "value": language, "path": "/", "sameSite": "Strict"}
+        """As the form at the foot of each page does, which only those use who cannot read it."""
         self.open("/assets/icon.svg")
-        self.driver.add_cookie(cookie)
+        self.driver.add_cookie({"name": "language", "value": language, "path": "/"})
         self.open("/login")
         self.language = language
-        return self.script("return document.documentElement.lang") == language
+        spoken = self.script("return document.documentElement.lang")
+        if spoken != language:
+            self.complain("login", f"is in {spoken!r}")
 
     def picture(self, name):
         answer = self.driver.execute_cdp_cmd(
-            "Page.captureScreenshot", {"captureBeyondViewport": True})
+            "Page.captureScreenshot", {"captureBeyondViewport": True, "optimizeForSpeed": True})
         path = self.folder / f"{self.language}-{name}.png"
         path.write_bytes(base64.b64decode(answer["data"]))
         self.screenshots += 1
@@ -292,6 +294,10 @@ class Mouse:
         options = self.browser.sees(f"{selector} option")
         next(one for one in options if one.get_property("value") == value).click()
 
+    def open_first(self):
+        """The study on top of the list."""
+        self.press(".rows > li:first-child .patient a")
+
     def scroll_slices(self):
         """To the next slice or the one after."""
         picture = self.browser.sees("#picture")[0]
@@ -316,23 +322,20 @@ class Keyboard(Mouse):
     def reach(self, selector):
         """Tab, as often as it takes."""
         self.browser.sees(selector)
-        here = """
-            const wanted = document.querySelector(arguments[0]);
-            const style = getComputedStyle(document.activeElement);
-            return document.activeElement !== wanted ? '' : style.outlineStyle === 'none' ? 'dark' : wanted.localName;
-        """
+        at = "return document.activeElement === document.querySelector(arguments[0])"
         for _ in range(400):
-            if found := self.browser.script(here, selector):
+            if self.browser.script(at, selector):
                 break
             self.act().send_keys(Keys.TAB).perform()
         else:
             raise AssertionError(f"Tab does not reach {selector} at {self.browser.path}")
-        if found == "dark":
-            self.browser.complain(selector, "has the focus and does not show it")
-        return found
+        shown = "return getComputedStyle(document.activeElement).outlineStyle !== 'none'"
+        self.browser.until(f"the focus seen at {selector}", lambda: self.browser.script(shown))
 
     def press(self, selector):
-        self.act().send_keys(Keys.ENTER if self.reach(selector) == "a" else Keys.SPACE).perform()
+        self.reach(selector)
+        is_link = self.browser.script("return document.activeElement.localName") == "a"
+        self.act().send_keys(Keys.ENTER if is_link else Keys.SPACE).perform()
 
     def type(self, selector, text):
         self.reach(selector)
@@ -347,6 +350,14 @@ class Keyboard(Mouse):
                 return
             self.act().send_keys(Keys.ARROW_DOWN).perform()
         raise AssertionError(f"{selector} has no {value}")
+
+    def open_first(self):
+        first = ".rows > li:first-child .patient a"
+        self.browser.sees(first)
+        self.act().send_keys("j").perform()
+        at = "return document.activeElement === document.querySelector(arguments[0])"
+        self.browser.until("J goes to the first study", lambda: self.browser.script(at, first))
+        self.act().send_keys(Keys.ENTER).perform()
 
     def scroll_slices(self):
         self.reach("#picture")
