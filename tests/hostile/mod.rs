@@ -7,6 +7,7 @@
 mod floods;
 mod objects;
 mod protocol;
+mod web;
 mod wire;
 
 use std::fs;

@@ -153,7 +153,7 @@ fn real_studies() -> (PathBuf, usize, usize) {
 }
 
 /// Whether a peer can be had; if not, says so or fails.
-fn available(peer: &str, probe: &mut Command) -> bool {
+pub(crate) fn available(peer: &str, probe: &mut Command) -> bool {
     let found = probe.output().is_ok_and(|output| output.status.success());
     if !found {
         let required = std::env::var_os("PRIMA_PEERS").is_some_and(|value| value == "1");
@@ -163,7 +163,7 @@ fn available(peer: &str, probe: &mut Command) -> bool {
     found
 }
 
-fn have_dcmtk() -> bool {
+pub(crate) fn have_dcmtk() -> bool {
     available("DCMTK", Command::new("storescu").arg("--version"))
 }
 
@@ -176,7 +176,7 @@ fn run(program: impl AsRef<OsStr>, arguments: &[impl AsRef<OsStr>]) -> Output {
 
 /// Runs a program that must succeed; its standard output.
 #[track_caller]
-fn succeed(program: impl AsRef<OsStr>, arguments: &[impl AsRef<OsStr>]) -> String {
+pub(crate) fn succeed(program: impl AsRef<OsStr>, arguments: &[impl AsRef<OsStr>]) -> String {
     let program = program.as_ref();
     let output = run(program, arguments);
     let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));

@@ -39,6 +39,8 @@ pub struct Daemon {
     pub dicom: SocketAddr,
     /// Where browsers look.
     pub web: SocketAddr,
+    /// What the first visitor of a box without users has to give.
+    pub setup_code: Option<String>,
 }
 
 impl Launch {
@@ -97,8 +99,9 @@ impl Launch {
     pub fn start(&self) -> io::Result<Daemon> {
         let mut child = self.spawn()?;
         let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let ports = match ports(stdout) {
-            Ok(ports) => ports,
+        let said = first_lines(stdout).and_then(|lines| Ok((ports(&lines)?, setup_code(&lines))));
+        let (ports, setup_code) = match said {
+            Ok(said) => said,
             Err(why) => {
                 child.kill()?;
                 let status = child.wait()?;
@@ -106,7 +109,7 @@ impl Launch {
             }
         };
         let [dicom, web] = ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        Ok(Daemon { child, dicom, web })
+        Ok(Daemon { child, dicom, web, setup_code })
     }
 }
 
@@ -126,9 +129,8 @@ pub fn free_port() -> io::Result<u16> {
     ports.find(free).ok_or_else(|| io::ErrorKind::AddrInUse.into())
 }
 
-/// Ports of DICOM and the web page from the lines before `ready`. The thread goes on reading,
-/// because a full pipe would stop the daemon.
-fn ports(stdout: ChildStdout) -> Result<[u16; 2], String> {
+/// The lines before `ready`. The thread goes on reading, because a full pipe would stop the daemon.
+fn first_lines(stdout: ChildStdout) -> Result<Vec<String>, String> {
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -142,10 +144,14 @@ fn ports(stdout: ChildStdout) -> Result<[u16; 2], String> {
             .recv_timeout(START)
             .map_err(|_| format!("the daemon did not get ready; it said {lines:?}"))?;
         if line == "ready" {
-            break;
+            return Ok(lines);
         }
         lines.push(line);
     }
+}
+
+/// Ports of DICOM and the web page.
+fn ports(lines: &[String]) -> Result<[u16; 2], String> {
     let port = |word: &str, before: &str| {
         let line = lines.iter().find(|line| line.starts_with(word))?;
         let (_, rest) = line.split_once(before)?;
@@ -156,6 +162,11 @@ fn ports(stdout: ChildStdout) -> Result<[u16; 2], String> {
         return Err(format!("no ports in {lines:?}"));
     };
     Ok([dicom, web])
+}
+
+fn setup_code(lines: &[String]) -> Option<String> {
+    let line = lines.iter().find(|line| line.starts_with("Login"))?;
+    line.split_whitespace().last().map(str::to_owned)
 }
 
 impl Daemon {

@@ -22,7 +22,7 @@ use super::language::Language;
 use super::listen::Peer;
 use super::who::{COOKIE_NAME, Who, cookie};
 use super::{Error, Frame, Web, html};
-use crate::accounts::{self, Backoff, MAX_PASSWORD, MIN_PASSWORD};
+use crate::accounts::{self, Backoff, MAX_PASSWORD, MIN_PASSWORD, Right};
 use crate::store::audit::Entry;
 use crate::store::users::{MAX_NAME, User};
 
@@ -174,6 +174,9 @@ pub(super) async fn log_in(
 
 /// A new session, in a cookie that no script reads and that comes with no link from elsewhere.
 fn open(web: &Web, user: &User, to: &str) -> Result<Response, Error> {
+    // Service sees no worklist.
+    let sees_patients = accounts::may(user.role, Right::Patients);
+    let to = if to == "/" && !sees_patients { "/system" } else { to };
     let secret = accounts::secret()?;
     let actor = format!("web: {}", user.name);
     web.store.open_session(user, &accounts::digest(&secret), LASTS_S * 1000, &actor)?;

@@ -128,6 +128,18 @@ async fn a_page_comes_back_after_the_login() {
 }
 
 #[tokio::test]
+async fn service_comes_to_the_system_page() {
+    let appliance = Site::new();
+    appliance.user("sven", Role::Service);
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let body = format!("name=sven&password={}&back=/", PASSWORD.replace(' ', "+"));
+    let entered = appliance.ask("POST", "/login", &form, &body).await;
+    assert_eq!(entered.location(), "/system");
+    let lost = appliance.ask("GET", "/", &[("cookie", &session(&entered))], "").await;
+    assert!(lost.text.contains(r#"<a class="button" href="/system">"#), "{}", lost.text);
+}
+
+#[tokio::test]
 async fn a_session_cannot_be_fixed_by_somebody_else() {
     let appliance = Site::new();
     appliance.user("ada", Role::Reader);
