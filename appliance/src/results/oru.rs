@@ -176,7 +176,6 @@ impl Message<'_> {
             ["CE", &private("priority", "Triage priority")],
             private(acuity, acuity),
         ));
-        // One each: many receivers cut a text after 199 characters.
         for (place, reason) in self.assessment.acuity_from.iter().enumerate() {
             let code = private("priority_from", "Reason of the priority");
             let explained = Observation::of(["TX", &code], escape(&reason.text));
@@ -185,7 +184,7 @@ impl Message<'_> {
         for (place, referral) in self.assessment.referrals.iter().enumerate() {
             let service = referral.service.replace('_', " ");
             let urgency = referral.urgency.word();
-            let reason = escape(&format!("{service}, {urgency}: {}", referral.reason));
+            let reason = lines(&format!("{service}, {urgency}: {}", referral.reason));
             let named = Observation::of(
                 ["CE", &private("referral", "Referral recommended")],
                 private(&referral.service, &service),
@@ -290,6 +289,12 @@ fn name(values: &[String]) -> String {
     let part = |place: usize| parts.get(place).map(String::as_str).unwrap_or_default();
     let name = [part(0), part(1), part(2), part(4), part(3)].join("^");
     name.trim_end_matches('^').to_owned()
+}
+
+/// A sentence each, as repetitions: many receivers cut what is longer than 199 characters.
+fn lines(text: &str) -> String {
+    let sentences: Vec<String> = text.split_inclusive(". ").map(|one| escape(one.trim())).collect();
+    sentences.join("~")
 }
 
 /// A text in which no character separates anything (HL7 2.7).

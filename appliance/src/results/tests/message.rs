@@ -66,7 +66,7 @@ OBX|2|ST|110180^Study Instance UID^DCM||1.5||||||P|||20261124003100+0000
 OBX|3|NM|structural_mass_effect^structural mass effect^99PRIMA^122157^Probability^DCM|1|0.625000|1^no units^UCUM||A|||P|||20261124003100+0000|||edge-simulated-1^0123456789abcdef^99PRIMA
 OBX|4|NM|hydrocephalus^hydrocephalus^99PRIMA^margin^Model output minus its threshold^99PRIMA|2|0.100000|1^no units^UCUM||A|||P|||20261124003100+0000|||edge-simulated-1^0123456789abcdef^99PRIMA
 OBX|5|CE|priority^Triage priority^99PRIMA||high^high^99PRIMA||||||P|||20261124003100+0000
-OBX|6|TX|priority_from^Reason of the priority^99PRIMA||mass effect||||||P|||20261124003100+0000
+OBX|6|TX|priority_from^Reason of the priority^99PRIMA|1|mass effect||||||P|||20261124003100+0000
 OBX|7|CE|referral^Referral recommended^99PRIMA|1|neurosurgery^neurosurgery^99PRIMA||||||P|||20261124003100+0000
 OBX|8|TX|referral_reason^Reason of the referral^99PRIMA|1|neurosurgery, urgent: Mass effect.||||||P|||20261124003100+0000
 OBX|9|TX|121106^Comment^DCM||Trained on simulated studies||||||P|||20261124003100+0000
