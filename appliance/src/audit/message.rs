@@ -110,45 +110,25 @@ fn kind(action: &str) -> Kind {
         ..plain
     };
     let accessed = |verb| Kind { event: INSTANCES_ACCESSED, detail: None, verb, ..plain };
+    let exchanged =
+        |event, verb, roles| Kind { event, detail: None, verb, roles, entity: true, ..plain };
     let (subject, verb) = action.split_once('.').unwrap_or((action, ""));
     match (subject, verb) {
         ("appliance", "start") => activity(APPLICATION_START),
         ("appliance", "stop") => activity(APPLICATION_STOP),
         ("study", "done" | "view") => accessed('R'),
         ("study" | "decision", _) => accessed('U'),
-        ("result", "sent") => Kind {
-            event: INSTANCES_TRANSFERRED,
-            detail: None,
-            verb: 'R',
-            roles: [Some(DESTINATION), Some(SOURCE)],
-            entity: true,
-            ..plain
-        },
+        ("result", "sent") => {
+            exchanged(INSTANCES_TRANSFERRED, 'R', [Some(DESTINATION), Some(SOURCE)])
+        }
         ("result", _) => accessed('U'),
-        ("commitment", _) => Kind {
-            event: INSTANCES_TRANSFERRED,
-            detail: None,
-            verb: 'R',
-            roles: [Some(SOURCE), Some(DESTINATION)],
-            entity: true,
-            ..plain
-        },
-        ("query", _) => Kind {
-            event: QUERY,
-            detail: None,
-            roles: [Some(SOURCE), Some(DESTINATION)],
-            entity: true,
-            ..plain
-        },
+        ("commitment", _) => {
+            exchanged(INSTANCES_TRANSFERRED, 'R', [Some(SOURCE), Some(DESTINATION)])
+        }
+        ("query", _) => exchanged(QUERY, 'E', [Some(SOURCE), Some(DESTINATION)]),
         // The requester of a C-MOVE may be another than the destination, which `detail` names.
-        ("retrieve", verb) => Kind {
-            event: if verb == "begin" { BEGIN_TRANSFERRING } else { INSTANCES_TRANSFERRED },
-            detail: None,
-            verb: if verb == "begin" { 'E' } else { 'R' },
-            roles: [None, Some(SOURCE)],
-            entity: true,
-            ..plain
-        },
+        ("retrieve", "begin") => exchanged(BEGIN_TRANSFERRING, 'E', [None, Some(SOURCE)]),
+        ("retrieve", _) => exchanged(INSTANCES_TRANSFERRED, 'R', [None, Some(SOURCE)]),
         ("retention", _) => Kind { event: STUDY_DELETED, detail: None, verb: 'D', ..plain },
         ("import", _) => Kind {
             event: IMPORT,

@@ -374,9 +374,8 @@ pub(super) async fn stream(
 ) -> Result<(), Ended> {
     let mut message = Vec::with_capacity(PIECE + 1024);
     p_data(&mut message, context, true, command, max_pdu);
-    let mut piece = Vec::new();
+    let mut piece = vec![0; PIECE];
     loop {
-        piece.resize(PIECE, 0);
         block_in_place(|| data_set.read(&mut piece)).map_err(Ended::Unreadable)?;
         let ends = data_set.is_done();
         p_data_part(&mut message, context, false, (&piece, ends), max_pdu);
@@ -385,6 +384,7 @@ pub(super) async fn stream(
             return Ok(());
         }
         message.clear();
+        piece.resize(PIECE, 0);
     }
 }
 

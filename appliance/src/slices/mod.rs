@@ -214,7 +214,7 @@ impl Default for Slices {
 impl Slices {
     /// The images of a series. Blocks.
     pub fn series(&self, paths: Vec<PathBuf>) -> Arc<Series> {
-        self.series.get(paths, 1, |paths| {
+        self.series.get(&paths, 1, |paths| {
             Arc::new(Series { listing: list(paths), usual: OnceLock::new() })
         })
     }
@@ -294,7 +294,7 @@ impl Slices {
     fn pixels(&self, decoder: &Decoder, slice: &ListedSlice) -> Result<SlicePixels, SliceError> {
         let path = &slice.source.path;
         let bytes = fs::metadata(path).map_or(0, |meta| meta.len());
-        let file = self.files.get(path.clone(), bytes, |path| open(path).map(Arc::new));
+        let file = self.files.get(path, bytes, |path| open(path).map(Arc::new));
         if file.is_err() {
             // The disk may do better the next time.
             self.files.forget(path);

@@ -24,12 +24,12 @@ impl<K: PartialEq, V: Clone> Recent<K, V> {
 
     /// The value of `key`, made when it is not there. Who asks while it is being made waits for
     /// it, so that nothing is made twice.
-    pub(super) fn get(&self, key: K, weight: u64, make: impl FnOnce(&K) -> V) -> V
+    pub(super) fn get(&self, key: &K, weight: u64, make: impl FnOnce(&K) -> V) -> V
     where
         K: Clone,
     {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.iter().position(|one| one.key == key).map(|place| kept.remove(place));
+        let found = kept.iter().position(|one| one.key == *key).map(|place| kept.remove(place));
         let one = found.unwrap_or_else(|| Kept {
             key: key.clone(),
             weight,
@@ -42,7 +42,7 @@ impl<K: PartialEq, V: Clone> Recent<K, V> {
             sum -= kept.remove(0).weight;
         }
         drop(kept);
-        value.get_or_init(|| make(&key)).clone()
+        value.get_or_init(|| make(key)).clone()
     }
 
     /// Forgets a value that was no use.
@@ -61,7 +61,7 @@ mod tests {
         let recent = Recent::new(10);
         let mut made = Vec::new();
         let mut get = |key: u8, weight| {
-            recent.get(key, weight, |key| {
+            recent.get(&key, weight, |key| {
                 made.push(*key);
                 *key
             })
@@ -76,7 +76,7 @@ mod tests {
         get(4, 50);
         assert_eq!(made, [1, 2, 3, 2, 4]);
         recent.forget(&4);
-        recent.get(4, 1, |_| 7);
-        assert_eq!(recent.get(4, 1, |_| 8), 7);
+        recent.get(&4, 1, |_| 7);
+        assert_eq!(recent.get(&4, 1, |_| 8), 7);
     }
 }

@@ -21,7 +21,7 @@ use crate::worklist::Queue;
 /// Most rows of one answer.
 const MOST: usize = 500;
 
-/// The description of all this (OpenAPI 3.1).
+/// The description of all this (`OpenAPI` 3.1).
 const OPENAPI: &str = include_str!("assets/openapi.json");
 
 /// What each address needs, and who answers.

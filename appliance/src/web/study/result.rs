@@ -64,7 +64,7 @@ impl Scores {
             model: text(&model["id"]),
             digest: digest.to_owned(),
             device: text(&model["device"]),
-            statement: text(&model["statement"]),
+            statement: text(&model["statement"]).trim_end_matches('.').to_owned(),
             intended_use: text(&model["intended_use"]),
             untrained: model["provenance"] == "untrained",
             with_context: scores["with_context"] == true,

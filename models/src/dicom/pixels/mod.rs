@@ -184,7 +184,7 @@ pub fn frame_ranges(file: &DicomFile, frame: u32) -> Result<Vec<Range<usize>>, P
         file.transfer_syntax.as_str(),
         uids::IMPLICIT_VR_LITTLE_ENDIAN | uids::EXPLICIT_VR_LITTLE_ENDIAN
     );
-    if !in_place || (layout.frames > 1 && bits % 8 != 0) {
+    if !in_place || (layout.frames > 1 && !bits.is_multiple_of(8)) {
         let path = file.path.clone();
         return Err(PixelError::NotInPlace { path, uid: file.transfer_syntax.clone() });
     }
