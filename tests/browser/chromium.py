@@ -16,6 +16,8 @@ from selenium.webdriver.common.keys import Keys
 
 # Of the narrowest telephone and of a large screen, in CSS pixels.
 WIDTHS = (360, 1920)
+# The pseudo-locale, whose words are longer than those of any language.
+PSEUDO = "qps"
 # Longest wait for anything; a loaded machine is slow.
 PATIENCE_S = 60
 # A name that another site can point at the box.
@@ -24,19 +26,23 @@ REBOUND = "rebound.example"
 # What does not fit, and what only colour says. Screen readers' words are clipped on purpose.
 LAYOUT = """
 const said = [];
-const name = (e) => `${e.localName}${e.id && '#' + e.id}.${e.className} "${e.textContent.trim().slice(0, 40)}"`;
+const text = (e) => e.textContent.trim().slice(0, 40);
+const name = (e) => `${e.localName}${e.id && '#' + e.id}.${e.className} "${text(e)}"`;
 const clipped = (e) => e.closest('.quiet, .skip, .picture, select, textarea, input');
 const wide = document.scrollingElement.scrollWidth;
 if (wide > innerWidth) said.push(`the page is ${wide} px wide, the window ${innerWidth}`);
 for (const e of document.body.querySelectorAll('*')) {
   if (e.clientWidth === 0 || !e.checkVisibility() || clipped(e)) continue;
-  if (e.scrollWidth > e.clientWidth + 1) said.push(`${e.scrollWidth} px of content in ${e.clientWidth} px: ${name(e)}`);
+  if (e.scrollWidth > e.clientWidth + 1) {
+    said.push(`${e.scrollWidth} px of content in ${e.clientWidth} px: ${name(e)}`);
+  }
   if (e.matches('button, .button, .badge, summary') && e.scrollHeight > e.clientHeight + 1) {
     said.push(`higher than its box: ${name(e)}`);
   }
 }
 // A word of ours that is broken in the middle has no room; names and UIDs may be.
-for (const e of document.querySelectorAll('nav a, button, .button, .badge, .count, .mark, .checks .verdict, dt, label')) {
+const ours = 'nav a, button, .button, .badge, .count, .mark, .checks .verdict, dt, label';
+for (const e of document.querySelectorAll(ours)) {
   if (!e.checkVisibility() || e.querySelector('bdi')) continue;
   const texts = document.createTreeWalker(e, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
@@ -45,27 +51,40 @@ for (const e of document.querySelectorAll('nav a, button, .button, .badge, .coun
       range.setStart(texts.currentNode, word.index);
       range.setEnd(texts.currentNode, word.index + word[0].length);
       const lines = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
-      if (lines.size > 1 && !clipped(texts.currentNode.parentElement)) said.push(`"${word[0]}" is broken: ${name(e)}`);
+      if (lines.size > 1 && !clipped(texts.currentNode.parentElement)) {
+        said.push(`"${word[0]}" is broken: ${name(e)}`);
+      }
     }
+  }
+}
+for (const image of document.images) {
+  if (getComputedStyle(image).aspectRatio === 'auto') {
+    said.push(`moves the page when it comes: ${image.src}`);
   }
 }
 const shapes = new Map();
 for (const badge of document.querySelectorAll('.badge')) {
   const shape = badge.querySelector('[aria-hidden=true]')?.textContent.trim();
-  const word = [...badge.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data.trim()).join('');
+  const words = [...badge.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
+  const word = words.map((node) => node.data.trim()).join('');
   if (!shape || !word) said.push(`a badge without shape or word: ${name(badge)}`);
-  if ((shapes.get(shape) ?? badge.className) !== badge.className) said.push(`one shape for two: ${name(badge)}`);
+  if ((shapes.get(shape) ?? badge.className) !== badge.className) {
+    said.push(`one shape for two: ${name(badge)}`);
+  }
   shapes.set(shape, badge.className);
 }
-const inline = (e) => e.matches('style, [style], script:not([src])') || [...e.attributes].some((a) => a.name.startsWith('on'));
-said.push(...[...document.querySelectorAll('*')].filter(inline).map((e) => `inline script or style: ${name(e)}`));
+const inline = (e) => e.matches('style, [style], script:not([src])')
+  || [...e.attributes].some((attribute) => attribute.name.startsWith('on'));
+const found = [...document.querySelectorAll('*')].filter(inline);
+said.push(...found.map((e) => `inline script or style: ${name(e)}`));
 return said;
 """
 
 # Everything that the keys must reach, and a note of each stop on the way.
 STOPS = """
 const inside = (e) => e.checkVisibility() && !e.disabled && e.type !== 'hidden';
-window.stops = [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex="0"]')].filter(inside);
+const stops = 'a[href], button, input, select, textarea, summary, [tabindex="0"]';
+window.stops = [...document.querySelectorAll(stops)].filter(inside);
 window.reached = [];
 document.addEventListener('focusin', (event) => {
   const style = getComputedStyle(event.target);
@@ -79,16 +98,20 @@ return window.stops.length;
 """
 MISSED = """
 const said = [];
-const name = (e) => `${e.localName} "${(e.textContent || e.name || e.href).trim().slice(0, 40)}"`;
+const text = (e) => (e.textContent || e.name || e.href).trim().slice(0, 40);
+const name = (e) => `${e.localName} "${text(e)}"`;
 const reached = window.reached.map((r) => r.stop).filter((stop) => stop >= 0);
 for (const [place, stop] of window.stops.entries()) {
   if (!reached.includes(place)) said.push(`Tab does not reach ${name(stop)}`);
 }
 for (const { stop, seen } of window.reached) {
-  if (!seen) said.push(`the focus is not visible at ${stop < 0 ? 'something else' : name(window.stops[stop])}`);
+  const at = stop < 0 ? 'something else' : name(window.stops[stop]);
+  if (!seen) said.push(`the focus is not visible at ${at}`);
 }
 const first = reached.slice(0, new Set(reached).size);
-if (first.some((stop, i) => i > 0 && stop < first[i - 1] && stop !== 0)) said.push(`Tab goes to and fro: ${first}`);
+if (first.some((stop, i) => i > 0 && stop < first[i - 1] && stop !== 0)) {
+  said.push(`Tab goes to and fro: ${first}`);
+}
 return [...new Set(said)];
 """
 
@@ -119,6 +142,8 @@ class Browser:
         service = webdriver.ChromeService(shutil.which("chromedriver"))
         self.driver = webdriver.Chrome(options=options, service=service)
         self.driver.set_script_timeout(PATIENCE_S)
+        # A window that is behind another shows no focus.
+        self.driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
         self.axe = axe_source()
         self.resize(WIDTHS[1])
 
@@ -176,8 +201,8 @@ class Browser:
 
     def speak(self, language):
         """As the form at the foot of each page does, which only those use who cannot read it."""
-        self.open("/assets/icon.svg")
-        self.driver.add_cookie({"name": "language", "value": language, "path": "/"})
+        cookie = {"name": "language", "value": language, "url": self.url}
+        self.driver.execute_cdp_cmd("Network.setCookie", cookie)
         self.open("/login")
         self.language = language
         spoken = self.script("return document.documentElement.lang")
@@ -196,8 +221,10 @@ class Browser:
     def look(self, name, schemes=("light",)):
         """Everything that a page must be, at every width and in these colours."""
         # What is folded must fit as well.
-        self.script("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
-        self.script("document.querySelectorAll('[loading]').forEach((i) => { i.loading = 'eager'; })")
+        self.script("""
+            for (const folded of document.querySelectorAll('details')) folded.open = true;
+            for (const image of document.images) image.loading = 'eager';
+        """)
         for scheme in schemes:
             for width in WIDTHS:
                 self.resize(width, scheme)
@@ -212,14 +239,17 @@ class Browser:
 
     def axe_finds(self):
         self.script(self.axe)
+        # The pseudo-locale is no language of anybody's.
+        rules = {"target-size": {"enabled": True},
+                 "html-lang-valid": {"enabled": self.language != PSEUDO}}
         found = self.driver.execute_async_script("""
-            const done = arguments[0];
-            const options = {resultTypes: ['violations'], rules: {'target-size': {enabled: true}}};
-            axe.run(options).then((result) => done(result.violations), (why) => done([{id: String(why), nodes: []}]));
-        """)
+            const [rules, done] = arguments;
+            axe.run({resultTypes: ['violations'], rules}).then(
+              (result) => done(result.violations), (why) => done([{id: String(why), nodes: []}]));
+        """, rules)
         for one in found:
-            nodes = "; ".join(f"{node['html'][:160]} ({node['failureSummary']})" for node in one["nodes"][:3])
-            yield f"axe {one['id']}: {nodes}"
+            nodes = [f"{n['html'][:160]} ({n['failureSummary']})" for n in one["nodes"][:3]]
+            yield f"axe {one['id']}: {'; '.join(nodes)}"
 
     def check_keys(self, name):
         """Tab comes by everything, in the order of the page, and shows where it is."""
@@ -260,16 +290,25 @@ class Browser:
             self.complain(name, f"{response['url']} may be taken for something else")
 
 
-class Mouse:
-    """Hands on a mouse, which type where they clicked."""
-
-    name = "mouse"
+class Hands:
+    """What they do, they do in one browser."""
 
     def __init__(self, browser):
         self.browser = browser
 
     def act(self):
         return ActionChains(self.browser.driver, duration=0)
+
+    def write(self, text):
+        """In place of what the field has."""
+        keys = self.act().key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL)
+        keys.send_keys(text).perform()
+
+
+class Mouse(Hands):
+    """Hands on a mouse, which type where they clicked."""
+
+    name = "mouse"
 
     def press(self, selector):
         browser = self.browser
@@ -288,7 +327,7 @@ class Mouse:
 
     def type(self, selector, text):
         self.press(selector)
-        self.act().key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL).send_keys(text).perform()
+        self.write(text)
 
     def pick(self, selector, value):
         options = self.browser.sees(f"{selector} option")
@@ -314,7 +353,7 @@ class WithoutScript(Mouse):
         self.press("a[data-go=next]")
 
 
-class Keyboard(Mouse):
+class Keyboard(Hands):
     """Hands that never touch the mouse."""
 
     name = "keyboard"
@@ -339,7 +378,7 @@ class Keyboard(Mouse):
 
     def type(self, selector, text):
         self.reach(selector)
-        self.act().key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL).send_keys(text).perform()
+        self.write(text)
 
     def pick(self, selector, value):
         self.reach(selector)

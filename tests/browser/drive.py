@@ -18,10 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from chromium import REBOUND, Browser, Keyboard, Mouse, WithoutScript
+from chromium import PSEUDO, REBOUND, Browser, Keyboard, Mouse, WithoutScript
 
-# Beside English; the last is the pseudo-locale, whose words are longer than those of any language.
-LANGUAGES = ("fr", "es", "sw", "hi", "qps")
+# Beside English.
+LANGUAGES = ("fr", "es", "sw", "hi", PSEUDO)
 PASSWORD = "four words in a row"
 
 faulthandler.dump_traceback_later(540, exit=True)
@@ -215,7 +215,8 @@ def look_at_all(browser, schemes=("light",)):
     browser.open(study)
     pictured = browser.sees(".strip a")[0].get_dom_attribute("href")
     pages = {
-        "worklist": "/", "urgent": "/?queue=urgent", "done": "/?queue=done", "search": "/?search=zz",
+        "worklist": "/", "urgent": "/?queue=urgent", "done": "/?queue=done",
+        "search": "/?search=zz",
         "study": study, "slices": pictured, "system": "/system", "users": "/users",
         "account": "/account", "error": "/nothing",
     }  # fmt: skip
@@ -242,11 +243,12 @@ def prove(browser):
     browser.open("/login")
     kept, browser.complaints = browser.complaints, []
     browser.script("""
-        const plant = (html) => document.querySelector('main').insertAdjacentHTML('beforeend', html);
+        const main = document.querySelector('main');
+        const plant = (html) => main.insertAdjacentHTML('beforeend', html);
         plant('<div class="wide">wide</div><img src="http://elsewhere.example/x.png">');
         plant('<span class="badge high">HIGH</span><p onclick="x()">inline</p>');
-        plant('<button class="hidden">unreachable</button>');
-        document.querySelector('.hidden').addEventListener('focus', (event) => event.target.blur());
+        plant('<button tabindex="-1">passed by</button><button class="dark">dark</button>');
+        document.querySelector('.dark').attributeStyleMap.set('outline-style', 'none');
         document.querySelector('.wide').attributeStyleMap.set('width', '3000px');
         document.head.append(Object.assign(document.createElement('script'), {text: 'x()'}));
     """)
@@ -254,8 +256,9 @@ def prove(browser):
     browser.look("planted")
     found = "\n".join(browser.complaints)
     browser.complaints = kept
-    for said in ("px wide", "px of content", "without shape", "inline script", "axe image-alt",
-                 "Content Security Policy", "elsewhere.example"):
+    for said in ("px wide", "px of content", "without shape", "moves the page", "inline script",
+                 "axe image-alt", "Content Security Policy", "elsewhere.example",
+                 'does not reach button "passed by"', 'not visible at button "dark"'):
         if said not in found:
             browser.complain("planted", f"{said!r} is not found in {found}")
 
