@@ -213,8 +213,8 @@ impl Default for Slices {
 
 impl Slices {
     /// The images of a series. Blocks.
-    pub fn series(&self, paths: Vec<PathBuf>) -> Arc<Series> {
-        self.series.get(&paths, 1, |paths| {
+    pub fn series(&self, paths: &[PathBuf]) -> Arc<Series> {
+        self.series.get(&paths.to_vec(), 1, |paths| {
             Arc::new(Series { listing: list(paths), usual: OnceLock::new() })
         })
     }

@@ -198,7 +198,7 @@ fn images(web: &Web, ids: (i64, i64)) -> Result<SeriesFiles, Error> {
 
 fn open(web: &Web, files: &SeriesFiles) -> Arc<Series> {
     let paths: Vec<PathBuf> = files.paths.iter().map(|p| web.archive.root().join(p)).collect();
-    web.slices.series(paths)
+    web.slices.series(&paths)
 }
 
 fn middle(series: &Series) -> usize {

@@ -1,3 +1,4 @@
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
@@ -252,11 +253,11 @@ async fn each_part_gets_its_verdict() {
         assert_eq!(reasons(&answer), expected, "{answer}");
     };
     let none = Vec::new;
-    check("", &[good.clone()], 200, [none(), none(), none()]).await;
-    check("", &[good.clone()], 200, [none(), none(), none()]).await;
+    check("", from_ref(&good), 200, [none(), none(), none()]).await;
+    check("", from_ref(&good), 200, [none(), none(), none()]).await;
     let other = file(&image(MR, "1.2", 1, b"other pixels 16b"));
     check("", &[other], 202, [none(), vec![0xB111], none()]).await;
-    check("/1.3", &[good.clone()], 409, [vec![0xA900], none(), none()]).await;
+    check("/1.3", from_ref(&good), 409, [vec![0xA900], none(), none()]).await;
     let large = file(&image(MR, "1.2", 3, &vec![0; LIMIT]));
     check("", &[large, good.clone()], 202, [vec![0xA700], none(), none()]).await;
     let verification = file(&image("1.2.840.10008.1.1", "1.2", 4, &[0; 16]));
