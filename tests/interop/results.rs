@@ -193,7 +193,7 @@ fn check_report(clinic: &Clinic, orthanc: &Orthanc, id: &str, study_uid: &Value)
     let row = rows.iter().find(|row| row["uid"] == *study_uid).expect("the study");
     assert_eq!(read["patient"], row["patient_id"]);
     let result = format!("studies/{}/results/{}", row["id"], row["inference_id"]);
-    let assessment = &api.get(&format!("{result}"))["assessment"];
+    let assessment = &api.get(&result)["assessment"];
     let names = |list: &Value, key: &str| -> Vec<Value> {
         list.as_array().expect("a list").iter().map(|item| item[key].clone()).collect()
     };
@@ -292,7 +292,7 @@ fn an_hl7_receiver_is_told_the_result() {
 
     let row = api.get("worklist?limit=500")["rows"][0].clone();
     let result = format!("studies/{}/results/{}", row["id"], row["inference_id"]);
-    let assessment = &api.get(&format!("{result}"))["assessment"];
+    let assessment = &api.get(&result)["assessment"];
     let observations = read["observations"].as_array().expect("observations");
     assert!(observations.iter().all(|one| one["status"] == "P"), "{read}");
     let caveat = "AI result - preliminary - not a diagnosis - not verified";
