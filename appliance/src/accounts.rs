@@ -178,7 +178,7 @@ impl<K> Default for Backoff<K> {
     }
 }
 
-impl<K: Eq + Hash> Backoff<K> {
+impl<K: Clone + Eq + Hash> Backoff<K> {
     /// Milliseconds to wait before a guess is looked at.
     #[must_use]
     pub fn wait_ms(&self, key: &K, now: i64) -> i64 {
@@ -188,11 +188,15 @@ impl<K: Eq + Hash> Backoff<K> {
     /// A guess was wrong.
     pub fn wrong(&mut self, key: K, now: i64) {
         if self.guessers.len() >= REMEMBERED {
-            // Those whose wait has been over for the longest wait are forgotten.
+            // Those whose wait has been over for the longest wait are forgotten, else who waits least.
             self.guessers.retain(|_, (_, until)| *until > now - LONGEST_MS);
         }
-        if self.guessers.len() >= REMEMBERED && !self.guessers.contains_key(&key) {
-            return;
+        if self.guessers.len() >= REMEMBERED
+            && !self.guessers.contains_key(&key)
+            && let Some(least) = self.guessers.iter().min_by_key(|(_, guesser)| guesser.1)
+        {
+            let least = least.0.clone();
+            self.guessers.remove(&least);
         }
         let (wrong, until) = self.guessers.entry(key).or_default();
         *wrong += 1;

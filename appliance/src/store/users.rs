@@ -425,7 +425,11 @@ impl Store {
     /// When the database fails.
     pub fn close_session(&self, digest: &[u8; 32], actor: &str) -> Result<(), StoreError> {
         self.write(|tx| {
-            tx.execute("DELETE FROM session WHERE digest = ? AND program = ''", [&digest[..]])?;
+            let sql = "DELETE FROM session WHERE digest = ? AND program = ''";
+            // Nobody who is not logged in gets a row of the audit log.
+            if tx.execute(sql, [&digest[..]])? == 0 {
+                return Ok(());
+            }
             self.user_audit(tx, actor, ("login.out", ""), &json!({}))
         })
     }

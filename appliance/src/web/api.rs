@@ -26,7 +26,7 @@ const OPENAPI: &str = include_str!("assets/openapi.json");
 
 /// What each address needs, and who answers.
 pub(super) fn routes() -> [(Right, &'static str, MethodRouter<Web>); 10] {
-    use Right::{Decide, Models, Operate, Patients};
+    use Right::{Decide, Operate, Patients};
     [
         (Patients, "/api/v1/worklist", get(worklist)),
         (Patients, "/api/v1/studies/{id}", get(study)),
@@ -37,7 +37,7 @@ pub(super) fn routes() -> [(Right, &'static str, MethodRouter<Web>); 10] {
         (Operate, "/api/v1/deliveries/{id}/retry", post(retry)),
         (Operate, "/api/v1/system", get(system)),
         (Operate, "/api/v1/openapi.json", get(openapi)),
-        (Models, "/api/v1/models/{digest}/mode", post(model_mode)),
+        (Operate, "/api/v1/models/{digest}/mode", post(model_mode)),
     ]
 }
 

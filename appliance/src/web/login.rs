@@ -3,7 +3,7 @@
 //! A session is a random secret in a cookie; the database has its digest. Each login makes a new
 //! one, whatever cookie came with it, so that nobody can fix a session for somebody else.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use askama::Template;
@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::language::Language;
 use super::listen::Peer;
@@ -53,7 +53,21 @@ impl Gate {
         })
     }
 
-    /// Refuses a guess that comes too soon after wrong ones.
+    /// A place to work on a guess, or the refusal of one that comes too soon after wrong ones.
+    /// Whoever waited for the place is looked at again: what others guessed meanwhile counts.
+    async fn enter(
+        &self,
+        web: &Web,
+        name: &str,
+        address: Address,
+    ) -> Result<Option<SemaphorePermit<'_>>, Error> {
+        self.look(name, address, web.now())?;
+        // The semaphore is never closed.
+        let permit = self.working.acquire().await.ok();
+        self.look(name, address, web.now())?;
+        Ok(permit)
+    }
+
     fn look(&self, name: &str, address: Address, now: i64) -> Result<(), Error> {
         let name = lock(&self.names).wait_ms(&name.to_owned(), now);
         let address = lock(&self.addresses).wait_ms(&address.0, now);
@@ -77,7 +91,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Address of the peer.
+/// Address of the peer; of IPv6 the network.
 #[derive(Clone, Copy)]
 pub(super) struct Address(IpAddr);
 
@@ -86,7 +100,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Address {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let peer = parts.extensions.get::<ConnectInfo<Peer>>();
-        Ok(Self(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.0.ip())))
+        Ok(Self(match peer.map(|ConnectInfo(peer)| peer.0.ip().to_canonical()) {
+            None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            // One computer has as many addresses of its network as it likes (RFC 8981).
+            Some(IpAddr::V6(address)) => {
+                let [a, b, c, d, ..] = address.segments();
+                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+            Some(address) => address,
+        }))
     }
 }
 
@@ -143,10 +165,8 @@ pub(super) async fn log_in(
     form: Result<Form<Typed>, FormRejection>,
 ) -> Result<Response, Error> {
     let Form(Typed { name, password, back }) = form?;
-    let key = name.trim().to_lowercase();
-    web.gate.look(&key, address, web.now())?;
-    // The semaphore is never closed.
-    let _permit = web.gate.working.acquire().await.ok();
+    let key: String = name.trim().to_lowercase().chars().take(MAX_NAME).collect();
+    let _permit = web.gate.enter(&web, &key, address).await?;
     let frame = Frame::new(&web, &Who::default(), &uri, words, "");
     web.store(move |web| {
         let account = web.store.account(&name)?;
@@ -156,12 +176,7 @@ pub(super) async fn log_in(
         let user = user.filter(|_| right);
         web.gate.learn(user.is_some(), &key, address, web.now());
         let Some(user) = user else {
-            web.store.audit(&Entry {
-                actor: "web",
-                action: "login.failure",
-                object: &format!("user {}", name.chars().take(MAX_NAME).collect::<String>()),
-                detail: &json!({"address": address.0.to_string()}),
-            })?;
+            note_failure(web, &name, address)?;
             let refused = Some(words.say("login-refused").to_string());
             let page = html(&LoginPage { frame, back: local(back), name, refused })?;
             return Ok((axum::http::StatusCode::UNAUTHORIZED, page).into_response());
@@ -170,6 +185,18 @@ pub(super) async fn log_in(
         open(web, &user, &to)
     })
     .await
+}
+
+/// A wrong guess is written down, with the name as far as names go.
+fn note_failure(web: &Web, name: &str, address: Address) -> Result<(), Error> {
+    let name: String = name.chars().take(MAX_NAME).collect();
+    web.store.audit(&Entry {
+        actor: "web",
+        action: "login.failure",
+        object: &format!("user {name}"),
+        detail: &json!({"address": address.0.to_string()}),
+    })?;
+    Ok(())
 }
 
 /// A new session, in a cookie that no script reads and that comes with no link from elsewhere.
@@ -237,15 +264,14 @@ pub(super) async fn set_up(
     form: Result<Form<First>, FormRejection>,
 ) -> Result<Response, Error> {
     let Form(First { code, name, password }) = form?;
-    web.gate.look("", address, web.now())?;
-    // The semaphore is never closed.
-    let _permit = web.gate.working.acquire().await.ok();
+    let _permit = web.gate.enter(&web, "", address).await?;
     web.store(move |web| {
         let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
         let expected = web.gate.setup_code.as_deref().map(digits);
         let right = expected.is_some_and(|expected| digits(&code) == expected);
         web.gate.learn(right, "", address, web.now());
         if !right {
+            note_failure(web, &name, address)?;
             return Err(Error::SetupCode);
         }
         let user = web.store.add_first_user(&name, &accounts::hash_chosen(&name, &password)?)?;
@@ -297,14 +323,13 @@ pub(super) async fn change_password(
     let user = who.user().ok_or(Error::LogIn)?.clone();
     let Form(Passwords { present, new, again }) = form?;
     let key = user.name.to_lowercase();
-    web.gate.look(&key, address, web.now())?;
-    // The semaphore is never closed.
-    let _permit = web.gate.working.acquire().await.ok();
+    let _permit = web.gate.enter(&web, &key, address).await?;
     web.store(move |web| {
         let account = web.store.account(&user.name)?.ok_or(Error::LogIn)?;
         let right = accounts::verify(&present, Some(&account.password));
         web.gate.learn(right, &key, address, web.now());
         if !right {
+            note_failure(web, &user.name, address)?;
             return Err(Error::Refused(Language::En.say("error-password-other")));
         }
         if new != again {

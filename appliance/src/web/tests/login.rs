@@ -73,7 +73,7 @@ const ROUTES: [(&str, &str, [bool; 4]); 32] = [
     ("POST", "/api/v1/decisions/1/undo", [false, true, true, false]),
     ("GET", "/api/v1/system", [true, true, true, true]),
     ("POST", "/api/v1/deliveries/1/retry", [true, true, true, true]),
-    ("POST", "/api/v1/models/ab/mode", [false, false, true, true]),
+    ("POST", "/api/v1/models/ab/mode", [true, true, true, true]),
     ("GET", "/dicomweb/studies", [true, true, true, false]),
     ("GET", "/dicomweb/studies/1.2/series", [true, true, true, false]),
     ("GET", "/dicomweb/studies/1.2/metadata", [true, true, true, false]),
@@ -285,6 +285,25 @@ async fn anybody_throws_the_kill_switch_and_few_release_it() {
         "Your role here is tech, which may not choose models; ask the administrator of this box.",
     );
     assert!(appliance.web.store.models().unwrap()[0].killed_at.is_some());
+    let api = format!("/api/v1/models/{}/mode", model.digest);
+    let json = [("content-type", "application/json"), ("cookie", "session=t")];
+    let status = async |mode: &str| {
+        let body = format!("{{\"mode\": \"{mode}\"}}");
+        appliance.ask("POST", &api, &json, &body).await.status.as_u16()
+    };
+    assert_eq!((status("killed").await, status("revived").await), (200, 403));
+}
+
+#[tokio::test]
+async fn strangers_write_no_audit_log() {
+    let appliance = Site::new();
+    let rows = || appliance.web.store.audit_rows(0, 100).unwrap().len();
+    let before = rows();
+    appliance.ask("POST", "/logout", &[("cookie", "session=unknown")], "").await;
+    assert_eq!(rows(), before);
+    appliance.log_in(&"x".repeat(9000), "wrong guess").await;
+    let written = appliance.web.store.audit_rows(0, 100).unwrap().pop().unwrap();
+    assert_eq!((rows(), written.object.len()), (before + 1, "user ".len() + 40));
 }
 
 #[tokio::test]
