@@ -126,11 +126,11 @@ impl Rounds {
         let destination = super::destination(peer);
         let (rounds, until) = (self.clone(), shutdown.clone());
         tasks.spawn(async move {
-            let mut silent = false;
+            let (titles, mut silent) = ((calling.as_str(), called.as_str()), false);
             while !until.is_cancelled() {
                 let asked = tokio::select! {
                     () = until.cancelled() => return,
-                    asked = rounds.scp.ask_for_priors(&destination, (&calling, &called)) => asked,
+                    asked = rounds.scp.ask_for_priors(&destination, titles) => asked,
                 };
                 if silent && asked.as_ref().is_ok_and(|answered| *answered > 0) {
                     silent = false;
