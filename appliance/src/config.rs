@@ -91,6 +91,7 @@ pub struct Settings {
     pub analysis: Analysis,
     pub worklist: Worklist,
     pub results: Results,
+    pub priors: Priors,
     pub web: Web,
     pub disk: Disk,
     pub import: Import,
@@ -197,6 +198,14 @@ pub struct Worklist {
     pub max_wait_low_min: u64,
     pub max_wait_none_min: u64,
     pub max_wait_not_analysed_min: u64,
+}
+
+/// `[priors]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Priors {
+    pub archive: String,
 }
 
 /// `[web]`.
@@ -365,6 +374,11 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 impl Settings {
+    /// Where the archive listens that is asked for prior studies.
+    pub(crate) fn priors_peer(&self) -> Option<&Peer> {
+        self.dicom.peers.iter().find(|peer| peer.ae_title == self.priors.archive)
+    }
+
     fn check(self, file: &str) -> Result<Config, ConfigError> {
         let refuse =
             |key: &str, found: &dyn std::fmt::Display, expected: &str| ConfigError::Value {
@@ -379,6 +393,7 @@ impl Settings {
         };
         self.check_dicom(&refuse, &within)?;
         self.check_results(&refuse)?;
+        self.check_priors(&refuse)?;
         within("assembly.quiet_s", self.assembly.quiet_s, 1, 3600)?;
         within("assembly.partial_after_s", self.assembly.partial_after_s, 1, 7 * 24 * 3600)?;
         within("analysis.start_limit_s", self.analysis.start_limit_s, 5, 3600)?;
@@ -433,6 +448,19 @@ impl Settings {
             .check()
             .map_err(|source| ConfigError::AgeCaps { file: file.to_owned(), source })?;
         Ok(Config { settings: self, networks, device, age_caps, web_listen })
+    }
+
+    /// `[priors]`.
+    fn check_priors(
+        &self,
+        refuse: &impl Fn(&str, &dyn std::fmt::Display, &str) -> ConfigError,
+    ) -> Result<(), ConfigError> {
+        let archive = &self.priors.archive;
+        if archive.is_empty() || self.priors_peer().is_some() {
+            return Ok(());
+        }
+        let expected = "the AE title of one of [[dicom.peers]], or \"\" to ask nobody";
+        Err(refuse("priors.archive", &format!("{archive:?}"), expected))
     }
 
     /// `[dicom]` and where archives listen, and what of it would otherwise show only when the daemon

@@ -1,11 +1,12 @@
 //! Orthanc as a source, as clinics have it between scanner and reader: it sends what it holds and
-//! asks for a storage commitment.
+//! asks for a storage commitment; and as an archive that is asked for prior studies.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tests::sender::{Association, EXPLICIT_LE, MR_IMAGE, Peer, Slice, slice, text};
 
 use super::{AE, Clinic, available, eventually, files_below, free_port, get, post, real_studies};
 
@@ -98,4 +99,66 @@ fn check_commitment(report: &Value, good: usize, bad: &Value) {
     let failure = |failure: &Value| json!([failure["SOPInstanceUID"], failure["FailureReason"]]);
     let failures = report["Failures"].as_array().expect("failures");
     assert_eq!(failures.iter().map(failure).collect::<Value>(), *bad, "{report}");
+}
+
+/// A study of one image of the same patient as [`slice()`]'s study 1, with a text beyond ASCII.
+fn prior(uid: &str, patient_id: &str) -> Slice {
+    let sop_uid = format!("{uid}.1.1");
+    let mut set = Vec::new();
+    text(&mut set, 0x0008, 0x0005, "CS", "ISO_IR 192");
+    text(&mut set, 0x0008, 0x0016, "UI", MR_IMAGE);
+    text(&mut set, 0x0008, 0x0018, "UI", &sop_uid);
+    text(&mut set, 0x0008, 0x0020, "DA", "20250131");
+    text(&mut set, 0x0008, 0x0050, "SH", "A9");
+    text(&mut set, 0x0008, 0x0060, "CS", "MR");
+    text(&mut set, 0x0008, 0x1030, "LO", "Schädel");
+    text(&mut set, 0x0010, 0x0010, "PN", "Phantom^1");
+    text(&mut set, 0x0010, 0x0020, "LO", patient_id);
+    text(&mut set, 0x0020, 0x000D, "UI", uid);
+    text(&mut set, 0x0020, 0x000E, "UI", &format!("{uid}.1"));
+    Slice {
+        sop_class: MR_IMAGE.to_owned(),
+        sop_uid,
+        transfer_syntax: EXPLICIT_LE.to_owned(),
+        data_set: set,
+    }
+}
+
+/// Stores images on one association.
+fn store(peer: &Peer, slices: &[Slice]) {
+    let mut association = Association::open(peer).expect("an association");
+    for slice in slices {
+        assert_eq!(association.store(slice).expect("an answer").status, 0);
+    }
+    association.release().expect("a release");
+}
+
+#[test]
+fn orthanc_is_asked_for_prior_studies() {
+    if !available("Orthanc", Command::new("Orthanc").arg("--version")) {
+        return;
+    }
+    let dicom = free_port();
+    let clinic = Clinic::open(&format!(
+        "dicom.peers = [{{ae_title = 'ORTHANC', host = '127.0.0.1', port = {dicom}}}]\n\
+         priors.archive = 'ORTHANC'\n"
+    ));
+    let _orthanc = Orthanc::start(&clinic, dicom);
+    let mut archive = Peer::new(([127, 0, 0, 1], dicom).into());
+    archive.called = "ORTHANC".to_owned();
+    let current = slice(7, 1, 1, 1, 64);
+    store(&archive, &[prior("2.25.98", "P1"), prior("2.25.99", "P11"), current.clone()]);
+    store(&Peer::new(clinic.daemon.dicom), &[current]);
+    let api = clinic.api();
+    let found = eventually("a prior study", || {
+        let rows = api.get("worklist?limit=500")["rows"].clone();
+        let study = api.get(&format!("studies/{}", rows[0]["id"].as_i64()?));
+        let found = study["priors_elsewhere"].clone();
+        (found != json!([])).then_some(found)
+    });
+    let expected = json!([{
+        "uid": "2.25.98", "study_date": "20250131", "study_time": "", "description": "Schädel",
+        "accession": "A9", "modalities": ["MR"], "archive": "ORTHANC",
+    }]);
+    assert_eq!(found, expected);
 }

@@ -37,6 +37,10 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 const HELD: i64 = 600_000;
 /// Time between two looks for storage commitments that are due.
 const DELIVER: Duration = Duration::from_secs(2);
+/// Time between two looks for studies whose prior studies are not known.
+const ASK: Duration = Duration::from_secs(2);
+/// Pause when the archive does not answer.
+const SILENT: Duration = Duration::from_secs(60);
 
 /// What the rounds need.
 #[derive(Clone)]
@@ -91,6 +95,8 @@ impl Rounds {
             }
         });
 
+        self.ask_for_priors(tasks, shutdown);
+
         let import = &self.config.settings.import;
         let watch = WatchConfig {
             folder: (!import.watch_folder.as_os_str().is_empty())
@@ -110,6 +116,41 @@ impl Rounds {
         let first = self.clone();
         tasks.spawn_blocking(move || first.after_start());
         receiver
+    }
+
+    /// Asks the archive of the settings, if there is one, for prior studies.
+    fn ask_for_priors(&self, tasks: &TaskTracker, shutdown: &CancellationToken) {
+        let settings = &self.config.settings;
+        let Some(peer) = settings.priors_peer() else { return };
+        let (calling, called) = (settings.dicom.ae_title.clone(), peer.ae_title.clone());
+        let destination = super::destination(peer);
+        let (rounds, until) = (self.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            let (titles, mut silent) = ((calling.as_str(), called.as_str()), false);
+            while !until.is_cancelled() {
+                let asked = tokio::select! {
+                    () = until.cancelled() => return,
+                    asked = rounds.scp.ask_for_priors(&destination, titles) => asked,
+                };
+                if silent && asked.as_ref().is_ok_and(|answered| *answered > 0) {
+                    silent = false;
+                    let text = format!("{called} says again which prior studies it has");
+                    block_in_place(|| rounds.note(Level::Info, "priors", &text));
+                }
+                let pause = if asked.is_ok() { ASK } else { SILENT };
+                if let Err(error) = asked
+                    && !std::mem::replace(&mut silent, true)
+                {
+                    let text =
+                        format!("{called} is not asked for prior studies: {}", chain(&error));
+                    block_in_place(|| rounds.note(Level::Warning, "priors", &text));
+                }
+                tokio::select! {
+                    () = until.cancelled() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        });
     }
 
     /// Files without rows, rows without files, and after a crash the whole database.

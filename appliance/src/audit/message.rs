@@ -10,6 +10,7 @@
 //! | `result.retry` | 110103 DICOM Instances Accessed | a person has it sent again |
 //! | `commitment.*` | 110104 DICOM Instances Transferred | the scanner hands images over for good |
 //! | `query` | 110112 Query | a workstation asked what is here |
+//! | `query.sent` | 110112 Query | an archive was asked for prior studies |
 //! | `retrieve.begin` | 110102 Begin Transferring DICOM Instances | images are about to leave |
 //! | `retrieve.sent` | 110104 DICOM Instances Transferred | they have left |
 //! | `retention.*` | 110105 DICOM Study Deleted | the images are gone from here |
@@ -124,6 +125,9 @@ fn kind(action: &str) -> Kind {
         ("result", _) => accessed('U'),
         ("commitment", _) => {
             exchanged(INSTANCES_TRANSFERRED, 'R', [Some(SOURCE), Some(DESTINATION)])
+        }
+        ("query", "sent") => {
+            Kind { event: QUERY, detail: None, roles: [None, Some(SOURCE)], ..plain }
         }
         ("query", _) => exchanged(QUERY, 'E', [Some(SOURCE), Some(DESTINATION)]),
         // The requester of a C-MOVE may be another than the destination, which `detail` names.

@@ -18,6 +18,10 @@ fn the_built_in_settings_are_accepted_and_render_to_themselves() {
     check("", "accepted");
     check("[dicom]\nae_title = 'MR BOX'\nnetworks = ['10.0.0.0/8', '::1']", "accepted");
     check("[[dicom.peers]]\nae_title='MR1'\nhost='h'\nport=104", "accepted");
+    check(
+        "[[dicom.peers]]\nae_title='PACS'\nhost='h'\nport=104\n[priors]\narchive='PACS'",
+        "accepted",
+    );
     check("[[results.archives]]\nae_title='PACS'\nhost='h'\nport=104", "accepted");
     let objects = "[[results.archives]]\nae_title='P'\nhost='h'\nport=1\nobjects=['report']";
     check(objects, "accepted");
@@ -104,6 +108,11 @@ fn ports_and_peers_that_make_no_sense_are_refused() {
         "[[dicom.peers]]\nae_title='MR1'\nhost='h'\nport=104\ntls=true",
         "site.toml: dicom.peers.tls is true, expected false, or an authority in \
          dicom.tls.client_ca_file",
+    );
+    check(
+        "priors.archive = 'PACS'",
+        "site.toml: priors.archive is \"PACS\", expected the AE title of one of [[dicom.peers]], or \
+         \"\" to ask nobody",
     );
     check(
         "[[results.archives]]\nae_title='PACS'\nhost='h'\nport=0",

@@ -1,6 +1,6 @@
 //! Receives: C-ECHO, C-STORE and Storage Commitment Push Model as SCP (PS3.4 A, B, J); sends
-//! results, C-STORE as SCU, over the same wire; and hands out what the archive holds: C-FIND, C-GET
-//! and C-MOVE as SCP (PS3.4 C).
+//! results, C-STORE as SCU, over the same wire; hands out what the archive holds: C-FIND, C-GET and
+//! C-MOVE as SCP (PS3.4 C); and asks an archive for prior studies, C-FIND as SCU.
 //!
 //! The way of an image: `listener` admits a connection, `negotiation` agrees on what it may
 //! send, `association` takes its PDUs apart into messages, `storage` hands a data set's
@@ -14,6 +14,7 @@
 //! deadline, and connections are counted before anything is read from them.
 
 mod access;
+mod ask;
 mod association;
 mod commitment;
 mod data_set;
@@ -44,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use access::Access;
+pub use ask::AskError;
 pub use requestor::OpenError;
 pub use send::{Outgoing, SendError, Sender};
 pub use tls::{Tls, TlsError};

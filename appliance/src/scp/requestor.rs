@@ -1,5 +1,5 @@
-//! Associations that we open: to report on storage commitments, to send results, and to send
-//! images where a C-MOVE asks for it (PS3.8 7.1).
+//! Associations that we open: to report on storage commitments, to send results, to ask for prior
+//! studies, and to send images where a C-MOVE asks for it (PS3.8 7.1).
 
 use std::io;
 use std::time::Duration;
@@ -15,9 +15,11 @@ use tokio::time::timeout;
 use super::access::APPLICATION_CONTEXT;
 use super::dimse::{self, Command, field};
 use super::negotiation::peer_max_pdu;
-use super::pdu::{self, Duplex, Ended, MAX_ASSOCIATE, MAX_PDU, Socket, Wire, split_pdv};
+use super::pdu::{
+    self, AbortReason, Duplex, Ended, MAX_ASSOCIATE, MAX_PDU, Socket, Wire, split_pdv,
+};
 use super::retrieve::stream;
-use super::{Destination, Shared};
+use super::{Destination, Shared, status};
 use crate::archive::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, StoredDataSet};
 
 /// Wait for the answer to a release; whatever was sent has arrived by then.
@@ -134,10 +136,56 @@ impl Requestor {
                     continue;
                 }
                 let command = dimse::parse(&std::mem::take(&mut bytes)).map_err(|error| {
-                    Ended::protocol(pdu::AbortReason::InvalidParameter, error.to_string())
+                    Ended::protocol(AbortReason::InvalidParameter, error.to_string())
                 })?;
                 if command.field == response {
                     return Ok(command);
+                }
+            }
+            self.wire.recycle(payload);
+        }
+    }
+
+    /// Sends a query and shows each identifier of its answers, of at most `longest` bytes, to
+    /// `take`; the answer that is the last one.
+    pub(super) async fn answers(
+        &mut self,
+        message: &[u8],
+        (request, longest): (u16, usize),
+        idle: Duration,
+        mut take: impl FnMut(&[u8]) + Send,
+    ) -> Result<Command, Ended> {
+        let broken = |what: String| Ended::protocol(AbortReason::InvalidParameter, what);
+        self.wire.send(message).await?;
+        let (mut command, mut identifier) = (Vec::new(), Vec::new());
+        loop {
+            let (kind, payload) = self.wire.read(idle).await?;
+            if kind != pdu::P_DATA {
+                return Err(Ended::Aborted);
+            }
+            let mut rest = payload.bytes();
+            while !rest.is_empty() {
+                let (pdv, after) = split_pdv(rest)?;
+                rest = after;
+                let bytes = if pdv.command { &mut command } else { &mut identifier };
+                bytes.extend_from_slice(pdv.data);
+                if bytes.len() > longest {
+                    return Err(broken(format!("an answer of more than {longest} bytes")));
+                }
+                if !pdv.last {
+                    continue;
+                }
+                if !pdv.command {
+                    take(&std::mem::take(&mut identifier));
+                    continue;
+                }
+                let answer = dimse::parse(&std::mem::take(&mut command))
+                    .map_err(|error| broken(error.to_string()))?;
+                if answer.field != request | field::RESPONSE {
+                    return Err(broken(format!("command {:04X}H to a query", answer.field)));
+                }
+                if !matches!(answer.status, status::PENDING | status::PENDING_UNMATCHED) {
+                    return Ok(answer);
                 }
             }
             self.wire.recycle(payload);

@@ -50,7 +50,8 @@ pub enum SendError {
     },
 }
 
-fn said(comment: &str) -> String {
+/// What a peer adds to its status, for the end of a sentence.
+pub(super) fn said(comment: &str) -> String {
     if comment.is_empty() { String::new() } else { format!(" ({comment})") }
 }
 

@@ -1,6 +1,7 @@
 //! The receiver over real sockets, against peers that are written byte by byte.
 
 mod admission;
+mod ask;
 mod commitment;
 mod messages;
 mod query;

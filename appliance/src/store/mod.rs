@@ -19,6 +19,7 @@ pub mod files;
 pub mod instances;
 pub mod jobs;
 pub mod models;
+pub mod priors;
 pub mod properties;
 pub mod quarantine;
 pub mod retention;
@@ -48,6 +49,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0004_catalogue.sql")),
     M::up(include_str!("migrations/0005_segmentations.sql")),
     M::up(include_str!("migrations/0006_pages.sql")),
+    M::up(include_str!("migrations/0007_priors.sql")),
 ];
 
 /// Why the store failed.

@@ -81,6 +81,7 @@ async fn study(
             "decisions": web.store.decisions(id)?,
             "deliveries": web.store.study_deliveries(id)?,
             "priors": web.store.priors(id, study::PRIORS)?,
+            "priors_elsewhere": web.store.priors_elsewhere(id, study::PRIORS)?,
         })))
     })
     .await

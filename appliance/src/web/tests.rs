@@ -21,6 +21,7 @@ use crate::store::deliveries::{Kind, Recipient};
 use crate::store::instances::{Arrival, SeriesFacts, StudyFacts};
 use crate::store::jobs::Finished;
 use crate::store::models::{Mode, Model};
+use crate::store::priors::PriorElsewhere;
 
 /// 2026-11-24 00:31 UTC.
 const NOW: i64 = 1_795_480_260_000;
@@ -618,6 +619,20 @@ async fn prior_studies_of_the_patient_are_listed() {
         (&study["priors"][0]["id"], study["priors"].as_array().map(Vec::len)),
         (&Value::from(1), Some(1))
     );
+    let prior = PriorElsewhere {
+        uid: "1.9".to_owned(),
+        study_date: "20250131".to_owned(),
+        description: "Head".to_owned(),
+        accession: "A9".to_owned(),
+        modalities: vec!["CT".to_owned(), "SR".to_owned()],
+        archive: "PACS".to_owned(),
+        ..PriorElsewhere::default()
+    };
+    appliance.web.store.priors_found(2, &[prior]).unwrap();
+    let said = "HIGH A, read 2025-01-31, Head, CT SR, Accession A9, in PACS";
+    check(&appliance.get("/study/2").await, 200, said);
+    let study = appliance.get("/api/v1/studies/2").await.json();
+    assert_eq!(study["priors_elsewhere"][0]["uid"], "1.9");
 }
 
 #[tokio::test]

@@ -189,6 +189,7 @@ fn every_action_is_an_event() {
     check("decision.undo", "110103 decision.undo U 0");
     check("commitment.request", "110104 commitment.request R 0");
     check("query", "110112 query E 0");
+    check("query.sent", "110112 query.sent E 0");
     check("retrieve.begin", "110102 retrieve.begin E 0");
     check("retrieve.sent", "110104 retrieve.sent R 0");
     check("retention.evict", "110105 retention.evict D 0");

@@ -237,6 +237,7 @@ priors-title = Other studies with this patient ID
 priors-read = read
 priors-read-deleted = read; its images were deleted
 priors-unread = not read yet
+priors-elsewhere = in { $archive }
 timeline-title = What happened
 timeline-first = first image arrived
 timeline-last = latest image arrived, { $images } in all

@@ -243,6 +243,7 @@ priors-title = Otros estudios con este ID de paciente
 priors-read = leído
 priors-read-deleted = leído; se borraron sus imágenes
 priors-unread = aún no leído
+priors-elsewhere = en { $archive }
 timeline-title = Qué ocurrió
 timeline-first = llegó la primera imagen
 timeline-last = llegó la última imagen, { $images } en total

@@ -240,6 +240,7 @@ priors-title = Autres examens avec cet identifiant
 priors-read = lu
 priors-read-deleted = lu ; ses images ont été supprimées
 priors-unread = pas encore lu
+priors-elsewhere = dans { $archive }
 timeline-title = Ce qui s'est passé
 timeline-first = première image arrivée
 timeline-last = dernière image arrivée, { $images } en tout

@@ -237,6 +237,7 @@ priors-title = इसी मरीज़ ID की अन्य जाँचे�
 priors-read = पढ़ी गई
 priors-read-deleted = पढ़ी गई; इमेज हटाई गईं
 priors-unread = अभी नहीं पढ़ी गई
+priors-elsewhere = { $archive } में
 timeline-title = क्या हुआ
 timeline-first = पहली इमेज आई
 timeline-last = नवीनतम इमेज आई, कुल { $images }

@@ -237,6 +237,7 @@ priors-title = Vipimo vingine vyenye namba hii ya mgonjwa
 priors-read = kimesomwa
 priors-read-deleted = kimesomwa; picha zake zilifutwa
 priors-unread = bado hakijasomwa
+priors-elsewhere = iko kwenye { $archive }
 timeline-title = Kilichotokea
 timeline-first = picha ya kwanza ilifika
 timeline-last = picha ya mwisho ilifika, { $images } kwa jumla

@@ -28,6 +28,7 @@ use super::{Error, Frame, Web, html};
 use crate::store::audit;
 use crate::store::decisions::{DecisionRow, FindingStatistics, MAX_REASON};
 use crate::store::deliveries::DeliveryView;
+use crate::store::priors::PriorElsewhere;
 use crate::store::views::{Prior, ResultView, SeriesView, StudyView};
 use crate::store::worklist::Row;
 use crate::triage::{Acuity, Assessment, Reason, ReasonSource};
@@ -74,6 +75,8 @@ struct Page {
     arrived: Vec<SeriesView>,
     evicted: bool,
     priors: Vec<PriorView>,
+    /// Those that an archive has, in words.
+    priors_elsewhere: Vec<String>,
     timeline: Vec<Entry>,
     results: Vec<ResultLine>,
     shown: Option<i64>,
@@ -201,6 +204,12 @@ fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
         evicted: view.evicted_at.is_some(),
         arrived: view.series,
         priors: web.store.priors(id, PRIORS)?.iter().map(|p| prior_view(p, words)).collect(),
+        priors_elsewhere: web
+            .store
+            .priors_elsewhere(id, PRIORS)?
+            .iter()
+            .map(|prior| prior_elsewhere(prior, words))
+            .collect(),
         row: RowView::new(&row, now, words),
         scores,
         frame,
@@ -395,12 +404,27 @@ fn prior_view(prior: &Prior, words: Language) -> PriorView {
         (true, false) => "priors-read",
         (false, false) => "priors-unread",
     });
-    let parts = [date, prior.description.clone(), name, state.to_string()];
     PriorView {
         id: prior.id,
         badge: words::badge(prior.acuity, words),
-        text: parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", "),
+        text: joined([date, prior.description.clone(), name, state.to_string()]),
     }
+}
+
+fn prior_elsewhere(prior: &PriorElsewhere, words: Language) -> String {
+    let accession = match prior.accession.as_str() {
+        "" => String::new(),
+        number => format!("{} {number}", words.say("fact-accession")),
+    };
+    let place = words.say("priors-elsewhere").with("archive", &prior.archive);
+    let modalities = prior.modalities.join(" ");
+    let date = words::date(&prior.study_date);
+    joined([date, prior.description.clone(), modalities, accession, place.to_string()])
+}
+
+/// What is there, with commas between.
+fn joined<const N: usize>(parts: [String; N]) -> String {
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 /// Where a result went; a result that waits has not happened yet.

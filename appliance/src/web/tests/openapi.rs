@@ -133,6 +133,10 @@ impl Program {
         let delivery = store.begin_delivery("PACS").unwrap().unwrap();
         store.delivery_refused(delivery.id, "it said no", None).unwrap();
         store.note(Level::Warning, "receive", "something happened").unwrap();
+        let modalities = vec!["MR".to_owned()];
+        let prior =
+            PriorElsewhere { uid: "1.9".to_owned(), modalities, ..PriorElsewhere::default() };
+        store.priors_found(1, &[prior]).unwrap();
         let aside = Aside {
             kind: Kind::Unreadable,
             study_uid: String::new(),
