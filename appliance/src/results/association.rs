@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::block_in_place;
 use uuid::Uuid;
 
-use super::delivery::{Answer, Way};
+use super::delivery::{Answer, Refusal, Way};
 use super::{COMMITMENT, CONTEXTS, ObjectError, Objects, class_of, fitting, sop_instance};
 use crate::fault::chain;
 use crate::scp::{Destination, Outgoing, Scp, SendError, Sender};
@@ -58,7 +58,12 @@ impl Way for ByAssociation {
             Ok(()) => Answer::Taken(Some(line)),
             Err(error) => {
                 let line = (!matches!(error, SendError::Broken(_))).then_some(line);
-                Answer::Refused(line, chain(&error))
+                let why = chain(&error);
+                let said = match error {
+                    SendError::Refused { comment, .. } => comment,
+                    SendError::Broken(_) | SendError::NotOffered { .. } => String::new(),
+                };
+                Answer::Refused(line, Refusal { why, said })
             }
         }
     }

@@ -2,8 +2,8 @@
 //! task of its own, so that one that is dead delays no other.
 //!
 //! One that cannot be reached is asked again and again, and nothing is given up. One that refuses an
-//! object, or breaks off over it, is asked a limited number of times with growing pauses, while the
-//! objects behind it go out; then a person decides.
+//! object, breaks off over it or does not answer to it, is asked a limited number of times with
+//! growing pauses, while the objects behind it go out; then a person decides.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -119,10 +119,17 @@ pub trait Way: Send + Sync {
 pub enum Answer<Line> {
     /// It has it.
     Taken(Option<Line>),
-    /// It refused it, or broke off over it, for this reason.
-    Refused(Option<Line>, String),
-    /// It did not answer, which is no fault of the parcel.
-    Silent(String),
+    /// It refused it, broke off over it, or did not answer to it.
+    Refused(Option<Line>, Refusal),
+}
+
+/// Why a destination did not take a parcel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// In our words, which everybody may read who looks after the box.
+    pub why: String,
+    /// What the destination wrote with it, empty for nothing. It may quote the patient.
+    pub said: String,
 }
 
 /// The task of one destination.
@@ -183,24 +190,24 @@ impl<W: Way> Task<W> {
 
     /// Sends all that is due.
     async fn drain(&self, shutdown: &CancellationToken) -> Result<(), Halt> {
+        // A failure of the database may have left one that nobody sends.
+        block_in_place(|| self.interrupted())?;
         let mut open: Option<W::Line> = None;
         while !shutdown.is_cancelled()
             && let Some(delivery) = block_in_place(|| self.store.begin_delivery(&self.name))?
         {
             // Refused, or taken and not kept, too often.
             if delivery.attempts >= self.refusals {
-                block_in_place(|| self.give_up(&delivery, &delivery.last_error))?;
+                let Delivery { last_error, said, .. } = &delivery;
+                block_in_place(|| self.give_up(&delivery, last_error, said))?;
                 continue;
             }
             let make = || self.way.parcel(&self.objects, &self.store, &delivery);
             let parcel = match block_in_place(make) {
                 Ok(parcel) => parcel,
-                Err(ObjectError::Store(error)) => {
-                    block_in_place(|| self.store.delivery_interrupted(delivery.id))?;
-                    return Err(error.into());
-                }
+                Err(ObjectError::Store(error)) => return Err(error.into()),
                 Err(error) => {
-                    block_in_place(|| self.give_up(&delivery, &chain(&error)))?;
+                    block_in_place(|| self.give_up(&delivery, &chain(&error), ""))?;
                     continue;
                 }
             };
@@ -209,7 +216,7 @@ impl<W: Way> Task<W> {
                 None => match self.way.open().await {
                     Ok(line) => line,
                     Err(said) => {
-                        block_in_place(|| self.store.delivery_interrupted(delivery.id))?;
+                        block_in_place(|| self.interrupted())?;
                         return Err(Halt::Silent(said));
                     }
                 },
@@ -219,14 +226,10 @@ impl<W: Way> Task<W> {
                     open = line;
                     block_in_place(|| self.taken(&delivery))?;
                 }
-                Answer::Refused(line, error) => {
+                Answer::Refused(line, refusal) => {
                     open = line;
                     self.answered();
-                    block_in_place(|| self.refused(&delivery, &error))?;
-                }
-                Answer::Silent(said) => {
-                    block_in_place(|| self.store.delivery_interrupted(delivery.id))?;
-                    return Err(Halt::Silent(said));
+                    block_in_place(|| self.refused(&delivery, &refusal))?;
                 }
             }
         }
@@ -234,6 +237,11 @@ impl<W: Way> Task<W> {
             self.way.close(line, &self.store).await?;
         }
         Ok(())
+    }
+
+    /// What is being sent waits again.
+    fn interrupted(&self) -> Result<(), StoreError> {
+        self.store.deliveries_interrupted(&self.name)
     }
 
     fn taken(&self, delivery: &Delivery) -> Result<(), StoreError> {
@@ -256,20 +264,21 @@ impl<W: Way> Task<W> {
         }
     }
 
-    fn refused(&self, delivery: &Delivery, error: &str) -> Result<(), StoreError> {
+    fn refused(&self, delivery: &Delivery, refusal: &Refusal) -> Result<(), StoreError> {
+        let Refusal { why, said } = refusal;
         if delivery.attempts + 1 >= self.refusals {
-            return self.give_up(delivery, error);
+            return self.give_up(delivery, why, said);
         }
         let Pace { first_pause, longest_refusal, .. } = self.pace;
         let pause = first_pause.saturating_mul(1 << delivery.attempts.min(16)).min(longest_refusal);
-        self.store.delivery_refused(delivery.id, error, Some(pause))
+        self.store.delivery_refused(delivery.id, why, said, Some(pause))
     }
 
-    fn give_up(&self, delivery: &Delivery, error: &str) -> Result<(), StoreError> {
-        self.store.delivery_refused(delivery.id, error, None)?;
+    fn give_up(&self, delivery: &Delivery, why: &str, said: &str) -> Result<(), StoreError> {
+        self.store.delivery_refused(delivery.id, why, said, None)?;
         let text = format!(
             "the result of study {} was not delivered to {} and is given up; see page System: \
-             {error}",
+             {why}",
             delivery.study_id, self.name
         );
         self.note(Level::Error, &text);

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::delivery::{Answer, Way};
+use super::delivery::{Answer, Refusal, Way};
 use super::oru::{Parties, control_id};
 use super::{ObjectError, Objects};
 use crate::store::deliveries::Delivery;
@@ -83,13 +83,13 @@ impl Way for ByMllp {
         };
         match timeout(self.patience, exchange).await {
             Ok(Ok(Some(answer))) => acknowledged(&answer, &letter.control_id),
-            Ok(Ok(None)) => refused("it hung up before it acknowledged".to_owned()),
+            Ok(Ok(None)) => refused("it hung up before it acknowledged"),
             Ok(Err(error)) => {
                 refused(format!("the connection failed before it acknowledged: {error}"))
             }
             Err(_) => {
                 let seconds = self.patience.as_secs();
-                Answer::Silent(format!("no acknowledgement in {seconds} s"))
+                refused(format!("no acknowledgement in {seconds} s"))
             }
         }
     }
@@ -99,8 +99,8 @@ impl Way for ByMllp {
     }
 }
 
-fn refused<Line>(why: String) -> Answer<Line> {
-    Answer::Refused(None, why)
+fn refused<Line>(why: impl Into<String>) -> Answer<Line> {
+    Answer::Refused(None, Refusal { why: why.into(), said: String::new() })
 }
 
 /// What stands between a start and an end; `None` when the peer ends before that.
@@ -129,14 +129,14 @@ fn acknowledged<Line>(answer: &str, control_id: &str) -> Answer<Line> {
     let said = [field(&acknowledgement, 3), field(&error, 8), field(&error, 7), field(&error, 3)];
     let said = said.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
     let said: String = said.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
-    let said = if said.is_empty() { said } else { format!(" ({said})") };
-    match code.as_str() {
-        "AA" | "CA" if field(&acknowledgement, 2) == control_id => Answer::Taken(None),
-        "AA" | "CA" => refused("it acknowledged another message".to_owned()),
-        "AE" | "CE" => refused(format!("it answered that the message is in error{said}")),
-        "AR" | "CR" => refused(format!("it rejected the message{said}")),
-        _ => refused("what it answered is no acknowledgement".to_owned()),
-    }
+    let why = match code.as_str() {
+        "AA" | "CA" if field(&acknowledgement, 2) == control_id => return Answer::Taken(None),
+        "AA" | "CA" => return refused("it acknowledged another message"),
+        "AE" | "CE" => format!("it answered that the message is in error ({code})"),
+        "AR" | "CR" => format!("it rejected the message ({code})"),
+        _ => return refused("what it answered is no acknowledgement"),
+    };
+    Answer::Refused(None, Refusal { why, said })
 }
 
 /// The fields of the first segment of this name; none when there is no such segment.

@@ -181,6 +181,7 @@ impl Objects {
             result: &from_json("result", &found.result)?,
             assessment: &from_json("assessment", &found.assessment)?,
             model_digest: &found.model_digest,
+            partial: found.partial,
             parties,
             control_id,
         };

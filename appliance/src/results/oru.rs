@@ -14,6 +14,8 @@ use crate::triage::{Assessment, Finding};
 
 /// Said before anything else.
 const CAVEAT: &str = "AI result - preliminary - not a diagnosis - not verified";
+/// Said behind it of a study that is not whole.
+const PARTIAL: &str = "announced images were missing; the result is of the images that came";
 /// Longest Message Control ID (MSH-10).
 const LONGEST_CONTROL_ID: usize = 20;
 
@@ -50,6 +52,8 @@ pub struct Message<'a> {
     pub assessment: &'a Assessment,
     /// SHA-256 of the model's manifest.
     pub model_digest: &'a str,
+    /// Announced images were missing.
+    pub partial: bool,
     /// Who writes to whom.
     pub parties: &'a Parties,
     /// Message Control ID.
@@ -165,10 +169,9 @@ impl Message<'_> {
     fn observations(&self) -> Vec<String> {
         let comment = ["TX", "121106^Comment^DCM"];
         let study_uid = escape(&identity::study_uid(self.identity));
-        let mut all = vec![
-            Observation::of(comment, CAVEAT.to_owned()),
-            Observation::of(["ST", "110180^Study Instance UID^DCM"], study_uid),
-        ];
+        let mut all = vec![Observation::of(comment, CAVEAT.to_owned())];
+        all.extend(self.partial.then(|| Observation::of(comment, PARTIAL.to_owned())));
+        all.push(Observation::of(["ST", "110180^Study Instance UID^DCM"], study_uid));
         let findings = self.assessment.findings.iter().enumerate();
         all.extend(findings.map(|(place, finding)| self.finding(place + 1, finding)));
         let acuity = self.assessment.acuity.word();

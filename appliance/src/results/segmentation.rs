@@ -25,6 +25,9 @@ const SERIES_NUMBER: &str = "9903";
 const SERIES_DESCRIPTION: &str = "PRIMA region (AI preview, not for diagnosis)";
 /// Longest value of an LO.
 const LONGEST_TEXT: usize = 64;
+/// Directions, and spacings in millimetres, that differ by less are the same: over the widest image
+/// that is a fraction of a pixel.
+const SAME_GRID: f64 = 1e-4;
 
 /// Why there is no segmentation.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +46,9 @@ pub enum SegmentationError {
         /// Name of the attribute.
         attribute: &'static str,
     },
-    /// One segmentation has frames of one size.
-    #[error("the slices of the explained series differ in size")]
-    Sizes,
+    /// One segmentation has frames of one grid.
+    #[error("the slices of the explained series differ in size, direction or spacing")]
+    Grids,
     /// It cannot be written as DICOM.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -121,6 +124,49 @@ impl<'a> Slice<'a> {
         };
         Ok([size(tags::ROWS, "Rows")?, size(tags::COLUMNS, "Columns")?])
     }
+
+    /// Space between rows and between columns.
+    fn spacing(&self) -> Result<String, SegmentationError> {
+        self.needed(tags::PIXEL_MEASURES_SEQUENCE, tags::PIXEL_SPACING, "Pixel Spacing")
+    }
+
+    /// Cosines of a row and of a column.
+    fn orientation(&self) -> Result<String, SegmentationError> {
+        self.needed(
+            tags::PLANE_ORIENTATION_SEQUENCE,
+            tags::IMAGE_ORIENTATION_PATIENT,
+            "Image Orientation (Patient)",
+        )
+    }
+}
+
+/// Rows and columns of all slices, which must lie on grids that differ in nothing but position.
+fn one_grid(first: &Slice<'_>, slices: &[Slice<'_>]) -> Result<[u16; 2], SegmentationError> {
+    let size_px = first.size_px()?;
+    let (spacing, orientation) = (first.spacing()?, first.orientation()?);
+    for slice in slices {
+        if slice.size_px()? != size_px
+            || !same(&slice.spacing()?, &spacing)
+            || !same(&slice.orientation()?, &orientation)
+        {
+            return Err(SegmentationError::Grids);
+        }
+    }
+    Ok(size_px)
+}
+
+/// The same numbers, however they are written.
+fn same(one: &str, other: &str) -> bool {
+    let numbers = |text: &str| -> Option<Vec<f64>> {
+        text.split('\\').map(|number| number.trim().parse().ok()).collect()
+    };
+    match (numbers(one), numbers(other)) {
+        (Some(one), Some(other)) => {
+            let near = |(a, b): (&f64, &f64)| (a - b).abs() < SAME_GRID;
+            one.len() == other.len() && one.iter().zip(&other).all(near)
+        }
+        _ => one == other,
+    }
 }
 
 impl Segmentation<'_> {
@@ -142,12 +188,7 @@ impl Segmentation<'_> {
         });
         let slices: Vec<Slice<'_>> = slices.collect::<Result<_, _>>()?;
         let first = slices.first().ok_or(SegmentationError::None)?;
-        let size_px = first.size_px()?;
-        for slice in &slices {
-            if slice.size_px()? != size_px {
-                return Err(SegmentationError::Sizes);
-            }
-        }
+        let size_px = one_grid(first, &slices)?;
 
         let mut object = InMemDicomObject::new_empty();
         let (class, syntax) = SEGMENTATION;
@@ -247,9 +288,7 @@ impl Segmentation<'_> {
 /// What all frames have in common (PS3.3 C.7.6.16.2.1, C.7.6.16.2.4).
 fn shared_groups(slice: &Slice<'_>) -> Result<InMemDicomObject, SegmentationError> {
     let (measures, plane) = (tags::PIXEL_MEASURES_SEQUENCE, tags::PLANE_ORIENTATION_SEQUENCE);
-    let spacing = slice.needed(measures, tags::PIXEL_SPACING, "Pixel Spacing")?;
-    let orientation =
-        slice.needed(plane, tags::IMAGE_ORIENTATION_PATIENT, "Image Orientation (Patient)")?;
+    let (spacing, orientation) = (slice.spacing()?, slice.orientation()?);
     Ok(item(|group| {
         let sizes = item(|sizes| {
             put(sizes, tags::PIXEL_SPACING, VR::DS, &spacing);

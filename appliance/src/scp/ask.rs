@@ -17,7 +17,7 @@ use super::data_set;
 use super::dimse::{self, Value, WITH_DATA_SET, element, field};
 use super::pdu::{Ended, p_data};
 use super::requestor::{Accepted, OpenError, Proposal, Requestor};
-use super::send::{MEDIUM, said};
+use super::send::MEDIUM;
 use super::{Destination, Scp, status};
 use crate::fault::chain;
 use crate::store::StoreError;
@@ -60,8 +60,9 @@ enum Unanswered {
     Broken(#[from] Ended),
     #[error("the answers took longer than {} s", LONGEST.as_secs())]
     TooLong,
-    #[error("it refused the query with status {status:04X}H{}", said(.comment))]
-    Refused { status: u16, comment: String },
+    /// What it says besides may quote the patient.
+    #[error("it refused the query with status {status:04X}H")]
+    Refused { status: u16 },
 }
 
 impl Scp {
@@ -157,7 +158,7 @@ async fn ask(
     let last =
         association.answers(&message, (field::C_FIND_RQ, MAX_IDENTIFIER), idle, take).await?;
     if last.status != status::SUCCESS {
-        return Err(Unanswered::Refused { status: last.status, comment: last.comment });
+        return Err(Unanswered::Refused { status: last.status });
     }
     Ok(found.into_values().collect())
 }

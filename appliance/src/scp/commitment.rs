@@ -133,8 +133,8 @@ pub(super) fn refuse_report(command: &Command, context: &Context) -> Option<Refu
     (!command.has_data).then(|| invalid("no data set"))
 }
 
-/// What the archive `who` reports on what we asked it. Of what it does not say that it failed it
-/// says that it has it.
+/// What the archive `who` reports on what we asked it. It has what it says that it has: what it does
+/// not mention is asked about again.
 pub(super) fn heed(
     store: &Store,
     who: &str,
@@ -142,13 +142,18 @@ pub(super) fn heed(
     transfer_syntax: &str,
 ) -> Result<(), Refusal> {
     let read = data_set::read(data_set, transfer_syntax, |data| {
-        let failed = data.items(tags::FAILED_SOP_SEQUENCE).iter();
-        let failed = failed.filter_map(|item| item.text(tags::REFERENCED_SOP_INSTANCE_UID));
-        (data.text(tags::TRANSACTION_UID), failed.collect::<Vec<_>>())
+        let instances = |sequence| -> Option<Vec<String>> {
+            let items = data.items(sequence).iter();
+            items.map(|item| item.text(tags::REFERENCED_SOP_INSTANCE_UID)).collect()
+        };
+        let kept = instances(tags::REFERENCED_SOP_SEQUENCE);
+        (data.text(tags::TRANSACTION_UID), kept.zip(instances(tags::FAILED_SOP_SEQUENCE)))
     });
-    let (transaction, failed) = read.map_err(|_| invalid("the data set cannot be read"))?;
+    let (transaction, instances) = read.map_err(|_| invalid("the data set cannot be read"))?;
     let transaction = transaction.ok_or_else(|| invalid("no Transaction UID"))?;
-    let known = store.delivery_committed(who, &transaction, &failed);
+    let (kept, failed) =
+        instances.ok_or_else(|| invalid("a reference lacks its SOP instance UID"))?;
+    let known = store.delivery_committed(who, &transaction, &kept, &failed);
     match known {
         Ok(true) => Ok(()),
         Ok(false) => Err(invalid("no such transaction")),

@@ -41,18 +41,13 @@ pub enum SendError {
         syntax: String,
     },
     /// The peer refused it.
-    #[error("it refused the object with status {status:04X}H{}", said(.comment))]
+    #[error("it refused the object with status {status:04X}H")]
     Refused {
         /// Status (0000,0900).
         status: u16,
-        /// Error Comment (0000,0902), empty when there is none.
+        /// Error Comment (0000,0902), empty when there is none. It may quote the patient.
         comment: String,
     },
-}
-
-/// What a peer adds to its status, for the end of a sentence.
-pub(super) fn said(comment: &str) -> String {
-    if comment.is_empty() { String::new() } else { format!(" ({comment})") }
 }
 
 /// An association for storing.

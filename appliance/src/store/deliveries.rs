@@ -71,8 +71,10 @@ pub struct Delivery {
     pub kind: Kind,
     /// Refusals so far.
     pub attempts: u32,
-    /// The latest refusal.
+    /// The latest refusal, in our words.
     pub last_error: String,
+    /// What the destination wrote with it, which may quote the patient.
+    pub said: String,
 }
 
 /// What a result says, and what it is about.
@@ -126,8 +128,10 @@ pub struct DeliveryView {
     pub state: String,
     /// Refusals so far.
     pub attempts: i64,
-    /// The latest refusal.
+    /// The latest refusal, in our words.
     pub last_error: String,
+    /// What the destination wrote with it, which may quote the patient: of a study only.
+    pub said: String,
     /// When it came to this.
     pub at: i64,
     /// When the archive said that it keeps it.
@@ -160,7 +164,7 @@ impl Store {
                 (&all, now),
             )?;
             tx.execute(
-                "UPDATE delivery SET state = 'withdrawn', at = ?,
+                "UPDATE delivery SET state = 'withdrawn', at = ?, said = '',
                         last_error = 'no longer in the settings'
                  WHERE state IN ('waiting', 'sending') AND NOT EXISTS
                    (SELECT 1 FROM destination n JOIN json_each(n.kinds) k
@@ -190,7 +194,8 @@ impl Store {
         }
         self.write(|tx| {
             tx.prepare_cached(
-                "UPDATE delivery SET state = 'withdrawn', at = ?2, last_error = 'replaced'
+                "UPDATE delivery SET state = 'withdrawn', at = ?2, last_error = 'replaced',
+                        said = ''
                  WHERE destination = ?1 AND state = 'waiting' AND NOT EXISTS
                    (SELECT 1 FROM study s JOIN inference r ON r.id = s.shown_inference
                                  LEFT JOIN model m ON m.digest = r.model_digest
@@ -262,7 +267,8 @@ impl Store {
         let now = self.clock.now();
         self.write(|tx| {
             tx.prepare_cached(
-                "UPDATE delivery SET state = 'sent', last_error = '', at = ? WHERE id = ?",
+                "UPDATE delivery SET state = 'sent', last_error = '', said = '', at = ?
+                 WHERE id = ?",
             )?
             .execute((now, delivery.id))?;
             let entry = Entry {
@@ -296,7 +302,7 @@ impl Store {
         let before = |age: Duration| now.saturating_sub(later(0, age));
         self.read(|db| {
             let mut query = db.prepare_cached(
-                "SELECT id, study_id, inference_id, attempts, kind, last_error FROM delivery
+                "SELECT id, study_id, inference_id, attempts, kind, last_error, said FROM delivery
                  WHERE destination = ? AND state = 'sent' AND committed_at IS NULL
                    AND coalesce(asked_at, 0) <= ? AND at >= ? ORDER BY id LIMIT 100",
             )?;
@@ -328,8 +334,9 @@ impl Store {
         })
     }
 
-    /// The archive has committed to what it was asked about in a transaction, except for the
-    /// objects with these UIDs, which wait again; `false` when it was not asked.
+    /// Of what an archive was asked about in a transaction it has committed to the objects with the
+    /// UIDs `kept`; those that it `failed` wait again, and on the others it has said nothing.
+    /// `false` when it was not asked.
     ///
     /// # Errors
     ///
@@ -338,49 +345,70 @@ impl Store {
         &self,
         destination: &str,
         transaction_uid: &str,
+        kept: &[String],
         failed: &[String],
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let failed = json!(failed).to_string();
+        let again_at = later(now, LOST_PAUSE);
+        let [kept, failed] = [kept, failed].map(|uids| json!(uids).to_string());
         self.write(|tx| {
-            let values = (destination, transaction_uid, &failed, now);
-            let lost = tx
+            let asked = tx
                 .prepare_cached(
-                    "UPDATE delivery SET state = 'waiting', attempts = attempts + 1,
-                            last_error = 'it took the object and did not keep it', next_at = ?5,
-                            at = ?4, transaction_uid = '', asked_at = NULL
-                     WHERE destination = ?1 AND transaction_uid = ?2 AND ?2 <> ''
-                       AND state = 'sent' AND sop_uid IN (SELECT value FROM json_each(?3))",
+                    "SELECT EXISTS (SELECT 1 FROM delivery WHERE destination = ?1
+                       AND transaction_uid = ?2 AND ?2 <> '' AND state = 'sent')",
                 )?
-                .execute((values.0, values.1, values.2, now, later(now, LOST_PAUSE)))?;
-            let kept = tx
-                .prepare_cached(
-                    "UPDATE delivery SET committed_at = ?4
-                     WHERE destination = ?1 AND transaction_uid = ?2 AND ?2 <> ''
-                       AND state = 'sent'
-                       AND sop_uid NOT IN (SELECT value FROM json_each(?3))",
-                )?
-                .execute(values)?;
-            Ok(lost + kept > 0)
+                .query_row((destination, transaction_uid), |row| row.get::<_, bool>(0))?;
+            if !asked {
+                return Ok(false);
+            }
+            tx.prepare_cached(
+                "UPDATE delivery SET state = 'waiting', attempts = attempts + 1, said = '',
+                        last_error = 'it took the object and did not keep it', next_at = ?5,
+                        at = ?4, transaction_uid = '', asked_at = NULL
+                 WHERE destination = ?1 AND transaction_uid = ?2 AND state = 'sent'
+                   AND sop_uid IN (SELECT value FROM json_each(?3))",
+            )?
+            .execute((destination, transaction_uid, failed, now, again_at))?;
+            tx.prepare_cached(
+                "UPDATE delivery SET committed_at = ?4
+                 WHERE destination = ?1 AND transaction_uid = ?2 AND state = 'sent'
+                   AND sop_uid IN (SELECT value FROM json_each(?3))",
+            )?
+            .execute((destination, transaction_uid, kept, now))?;
+            Ok(true)
         })
     }
 
-    /// Nothing is known of it: the association broke. It waits again, and that is no refusal.
+    /// Nothing is known of what is being sent to a destination: the connection broke, or the
+    /// database failed before the answer was kept. It waits again, and that is no refusal.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub fn delivery_interrupted(&self, id: i64) -> Result<(), StoreError> {
+    pub fn deliveries_interrupted(&self, destination: &str) -> Result<(), StoreError> {
+        // A look without a lock, because it mostly finds nothing.
+        let sending = self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM delivery
+                                WHERE destination = ? AND state = 'sending')",
+            )?;
+            Ok(query.query_row([destination], |row| row.get::<_, bool>(0))?)
+        })?;
+        if !sending {
+            return Ok(());
+        }
         self.write(|tx| {
             tx.prepare_cached(
-                "UPDATE delivery SET state = 'waiting' WHERE id = ? AND state = 'sending'",
+                "UPDATE delivery SET state = 'waiting'
+                 WHERE destination = ? AND state = 'sending'",
             )?
-            .execute([id])?;
+            .execute([destination])?;
             Ok(())
         })
     }
 
-    /// It was refused; it is tried again `after` this long, or given up.
+    /// It was refused, with our words and those that the destination `said`; it is tried again
+    /// `after` this long, or given up.
     ///
     /// # Errors
     ///
@@ -389,6 +417,7 @@ impl Store {
         &self,
         id: i64,
         error: &str,
+        said: &str,
         after: Option<Duration>,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
@@ -397,9 +426,9 @@ impl Store {
         self.write(|tx| {
             tx.prepare_cached(
                 "UPDATE delivery SET state = ?, attempts = attempts + 1, last_error = ?,
-                        next_at = ?, at = ? WHERE id = ?",
+                        said = ?, next_at = ?, at = ? WHERE id = ?",
             )?
-            .execute((state, error, next_at, now, id))?;
+            .execute((state, error, said, next_at, now, id))?;
             Ok(())
         })
     }
@@ -464,13 +493,14 @@ impl Store {
         })
     }
 
-    /// Results that were given up, newest first.
+    /// Results that were given up, newest first, in our words only: whoever looks after the box may
+    /// see no patients.
     ///
     /// # Errors
     ///
     /// When the database fails.
     pub fn dead_deliveries(&self, limit: i64) -> Result<Vec<DeliveryView>, StoreError> {
-        self.delivery_views("state = 'dead' ORDER BY id DESC LIMIT ?", limit)
+        self.delivery_views("''", "state = 'dead' ORDER BY id DESC LIMIT ?", limit)
     }
 
     /// Where the results of a study went, oldest first.
@@ -479,14 +509,19 @@ impl Store {
     ///
     /// When the database fails.
     pub fn study_deliveries(&self, study_id: i64) -> Result<Vec<DeliveryView>, StoreError> {
-        self.delivery_views("study_id = ? ORDER BY id", study_id)
+        self.delivery_views("said", "study_id = ? ORDER BY id", study_id)
     }
 
-    fn delivery_views(&self, which: &str, value: i64) -> Result<Vec<DeliveryView>, StoreError> {
+    fn delivery_views(
+        &self,
+        said: &str,
+        which: &str,
+        value: i64,
+    ) -> Result<Vec<DeliveryView>, StoreError> {
         self.read(|db| {
             let mut query = db.prepare_cached(&format!(
                 "SELECT id, study_id, destination, state, attempts, last_error, at, kind,
-                        committed_at
+                        committed_at, {said}
                  FROM delivery WHERE {which}"
             ))?;
             let rows = query.query_map([value], |row| {
@@ -498,6 +533,7 @@ impl Store {
                     state: row.get(3)?,
                     attempts: row.get(4)?,
                     last_error: row.get(5)?,
+                    said: row.get(9)?,
                     at: row.get(6)?,
                     committed_at: row.get(8)?,
                 })
@@ -516,12 +552,13 @@ fn delivery(row: &Row<'_>) -> Result<Delivery, rusqlite::Error> {
         kind: Kind::of(&row.get::<_, String>(4)?).unwrap_or(Kind::Report),
         attempts: row.get(3)?,
         last_error: row.get(5)?,
+        said: row.get(6)?,
     })
 }
 
 /// `?1` destination, `?2` now. Of a study that images come in for a later result is to be expected.
 const DUE: &str = "
-    SELECT d.id, d.study_id, d.inference_id, d.attempts, d.kind, d.last_error
+    SELECT d.id, d.study_id, d.inference_id, d.attempts, d.kind, d.last_error, d.said
     FROM delivery d JOIN study s ON s.id = d.study_id
     WHERE d.destination = ?1 AND d.state = 'waiting' AND d.next_at <= ?2
       AND s.state = 'settled'
@@ -540,7 +577,8 @@ pub(in crate::store) fn queue(tx: &Transaction<'_>, study_id: i64) -> Result<(),
                  (SELECT 1 FROM explanation e WHERE e.inference_id = r.id AND e.info IS NOT NULL
                     AND (k.value = 'picture' OR json_array_length(e.info, '$.region') > 0)))
            AND r.outcome = 'analysed' AND r.finished_at >= n.since_at
-         ON CONFLICT DO UPDATE SET state = 'waiting', last_error = '' WHERE state = 'withdrawn'",
+         ON CONFLICT DO UPDATE SET state = 'waiting', last_error = '', said = ''
+           WHERE state = 'withdrawn'",
     )?
     .execute([study_id])?;
     Ok(())

@@ -50,6 +50,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0005_segmentations.sql")),
     M::up(include_str!("migrations/0006_pages.sql")),
     M::up(include_str!("migrations/0007_priors.sql")),
+    M::up(include_str!("migrations/0008_said.sql")),
 ];
 
 /// Why the store failed.

@@ -588,9 +588,17 @@ async fn a_result_that_an_archive_refused_is_sent_again() {
         "No delivery 1 was given up; it may have been sent again already.",
     );
     let delivery = appliance.web.store.begin_delivery("PACS").unwrap().unwrap();
-    appliance.web.store.delivery_refused(delivery.id, "it said no", None).unwrap();
+    let store = &appliance.web.store;
+    store.delivery_refused(delivery.id, "it said no", "MRN7 is unknown", None).unwrap();
     check(&appliance.get("/system").await, 200, "Not taken 1 Study 1 for PACS : it said no");
-    check(&appliance.get("/study/1").await, 200, "report not taken by PACS: it said no");
+    let said = "report not taken by PACS: it said no: MRN7 is unknown";
+    check(&appliance.get("/study/1").await, 200, said);
+    // What an archive writes may quote the patient, whom not everybody may see who sees the system.
+    for path in ["/system", "/api/v1/system"] {
+        assert!(!appliance.get(path).await.text.contains("MRN7"), "{path}");
+    }
+    let study = appliance.get("/api/v1/studies/1").await.json();
+    assert_eq!(study["deliveries"][0]["said"], "MRN7 is unknown");
     let answer = appliance.form("/system/deliveries/1", "").await;
     assert_eq!((answer.status.as_u16(), answer.location()), (303, "/system#archives"));
     let again = appliance.json("/api/v1/deliveries/1/retry", "").await;

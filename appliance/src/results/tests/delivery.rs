@@ -244,10 +244,11 @@ fn an_object_that_is_refused_is_given_up_and_can_be_sent_again() {
     sender.site.results(1..=2);
     sender.becomes("PACS", [0, 0, 2]);
     let dead = sender.site.store.dead_deliveries(10).unwrap();
-    assert_eq!(
-        dead[0].last_error,
-        "it refused the object with status A700H (disk full, keep the images)"
-    );
+    let why = "it refused the object with status A700H";
+    assert_eq!((dead[0].last_error.as_str(), dead[0].said.as_str()), (why, ""));
+    let of_study = sender.site.store.study_deliveries(dead[0].study_id).unwrap();
+    assert_eq!(of_study[0].last_error, why);
+    assert_eq!(of_study[0].said, "disk full, keep the images");
     theirs.archive.set_full(false);
     assert!(sender.site.store.retry_delivery(dead[1].id, "Asha").unwrap());
     sender.becomes("PACS", [0, 1, 1]);

@@ -12,6 +12,10 @@ use super::super::oru::{Message, Parties, control_id};
 use super::report::{assessment, result};
 
 fn written(attributes: &[(Tag, VR, &str)], findings: bool) -> String {
+    message(attributes, findings, false)
+}
+
+fn message(attributes: &[(Tag, VR, &str)], findings: bool, partial: bool) -> String {
     let mut object = InMemDicomObject::new_empty();
     put(&mut object, tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192");
     put(&mut object, tags::SOP_CLASS_UID, VR::UI, uids::MR_IMAGE_STORAGE);
@@ -28,6 +32,7 @@ fn written(attributes: &[(Tag, VR, &str)], findings: bool) -> String {
         result: &result(),
         assessment: &assessment(findings),
         model_digest: "0123456789abcdef0123",
+        partial,
         parties: &Parties {
             sending_application: "PRIMA".to_owned(),
             sending_facility: "Klinik & Praxis".to_owned(),
@@ -72,6 +77,18 @@ OBX|8|TX|referral_reason^Reason of the referral^99PRIMA|1|neurosurgery, urgent: 
 OBX|9|TX|121106^Comment^DCM||Trained on simulated studies||||||P|||20261124003100+0000
 ";
     assert_eq!(said, expected);
+}
+
+#[test]
+fn a_message_says_that_images_were_missing() {
+    let said = message(&[], false, true);
+    let expected = r"
+OBX|1|TX|121106^Comment^DCM||AI result - preliminary - not a diagnosis - not verified||||||P|||20261124003100+0000
+OBX|2|TX|121106^Comment^DCM||announced images were missing; the result is of the images that came||||||P|||20261124003100+0000
+OBX|3|ST|110180^Study Instance UID^DCM||1.5||||||P|||20261124003100+0000
+";
+    assert!(said.contains(expected), "{said}");
+    assert!(!written(&[], false).contains("announced"));
 }
 
 #[test]

@@ -235,6 +235,29 @@ fn a_segmentation_is_small_on_the_way() {
     assert!(small.data_set.len() < 50_000, "{} bytes", small.data_set.len());
 }
 
+/// Refused, or not, after this change to the last slice that shows the token.
+#[track_caller]
+fn last_slice(tag: dicom_core::Tag, value: &str, refused: bool) {
+    let explained = Explained::new(&spec(Plane::Axial, Layout::Classic));
+    let places = &explained.info.region;
+    assert!(places.len() > 1);
+    let path = explained.folder.path().join(&places[places.len() - 1].file);
+    let mut slice = dicom_object::open_file(&path).unwrap();
+    phantom::text(&mut slice, tag, VR::DS, value);
+    slice.write_to_file(&path).unwrap();
+    let written = explained.write();
+    assert_eq!(matches!(written, Err(SegmentationError::Grids)), refused, "{value}");
+    assert_eq!(written.is_err(), refused, "{value}");
+}
+
+#[test]
+fn slices_of_another_grid_are_refused() {
+    last_slice(tags::PIXEL_SPACING, "1.6\\1.2", true);
+    last_slice(tags::PIXEL_SPACING, "1.5\\1.3", true);
+    last_slice(tags::PIXEL_SPACING, "1.50000001\\1.20", false);
+    last_slice(tags::IMAGE_ORIENTATION_PATIENT, "0\\1\\0\\1\\0\\0", true);
+}
+
 #[test]
 fn what_cannot_be_marked() {
     let mut explained = Explained::new(&spec(Plane::Axial, Layout::Classic));

@@ -115,6 +115,27 @@ fn a_report_on_what_was_never_asked_is_refused() {
 }
 
 #[test]
+fn a_report_that_names_nothing_is_refused() {
+    #[track_caller]
+    fn refused(report: &[u8], comment: &str) {
+        let receiver = receiver(|_| ());
+        let syntax = uids::EXPLICIT_VR_LITTLE_ENDIAN;
+        let refusal =
+            crate::scp::commitment::heed(&receiver.store, "PACS", report, syntax).unwrap_err();
+        assert_eq!((refusal.status, refusal.comment.as_str()), (0x0115, comment));
+    }
+    let whole = asking("1.9.9", &[(MR, "1.2.9")]);
+    refused(&whole, "no such transaction");
+    let nameless = "a reference lacks its SOP instance UID";
+    refused(&asking("1.9.9", &[(MR, "1.2.9"), (MR, "")]), nameless);
+    // The sequence of what failed instead.
+    let at = whole.windows(4).position(|bytes| bytes == b"\x08\0\x99\x11").unwrap();
+    let failed = asking("1.9.9", &[(MR, "")]);
+    let failed = [&failed[..at], b"\x08\0\x98\x11", &failed[at + 4..]].concat();
+    refused(&failed, nameless);
+}
+
+#[test]
 fn a_report_on_an_association_of_ours() {
     let requester = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = requester.local_addr().unwrap().port();

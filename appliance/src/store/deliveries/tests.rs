@@ -122,7 +122,7 @@ fn refused_three_times_and_sent_again_by_a_person() {
     f.result(1, 1, "analysed");
     f.result(2, 1, "analysed");
     let first = f.next("A").unwrap();
-    f.store.delivery_refused(first.id, "no", Some(SECOND)).unwrap();
+    f.store.delivery_refused(first.id, "no", "unknown: Ó", Some(SECOND)).unwrap();
     // What stands behind it is not held up.
     let second = f.next("A").unwrap();
     assert_eq!(second.study_id, 2);
@@ -131,11 +131,15 @@ fn refused_three_times_and_sent_again_by_a_person() {
     f.clock.advance(SECOND);
     let again = f.next("A").unwrap();
     assert_eq!((again.id, again.attempts), (first.id, 1));
-    f.store.delivery_refused(first.id, "no", None).unwrap();
+    assert_eq!((again.last_error.as_str(), again.said.as_str()), ("no", "unknown: Ó"));
+    f.store.delivery_refused(first.id, "no", "unknown: Ó", None).unwrap();
     f.clock.advance(SECOND * 100_000);
     assert_eq!(f.next("A"), None);
     let dead = f.store.dead_deliveries(10).unwrap();
     assert_eq!((dead.len(), dead[0].id, dead[0].last_error.as_str()), (1, first.id, "no"));
+    // What the archive wrote is shown with the study only.
+    assert_eq!(dead[0].said, "");
+    assert_eq!(f.store.study_deliveries(1).unwrap()[0].said, "unknown: Ó");
     assert!(f.store.retry_delivery(first.id, "Asha").unwrap());
     assert!(!f.store.retry_delivery(first.id, "Asha").unwrap(), "once is enough");
     assert_eq!(f.next("A").map(|d| (d.id, d.attempts)), Some((first.id, 0)));
@@ -156,6 +160,18 @@ fn what_a_start_finds() {
     assert_eq!(f.next("C"), None);
     f.result(2, 1, "analysed");
     assert_eq!(f.next("C").map(|d| d.study_id), Some(2));
+}
+
+#[test]
+fn what_nobody_sends_any_more_waits_again() {
+    let f = Fixture::new();
+    f.result(1, 1, "analysed");
+    let sending = f.next("A").unwrap();
+    assert!(f.next("B").is_some());
+    assert_eq!(f.next("A"), None);
+    f.store.deliveries_interrupted("A").unwrap();
+    f.states(1, &[("A", "waiting"), ("B", "sending")]);
+    assert_eq!(f.next("A").map(|d| (d.id, d.attempts)), Some((sending.id, 0)));
 }
 
 #[test]
@@ -226,7 +242,7 @@ fn each_gets_the_kinds_it_wants_in_their_order() {
     f.store.explained(&job, Ok(r#"{"region": [{}]}"#.to_owned())).unwrap();
     let mut kinds = Vec::new();
     while let Some(delivery) = f.next("A") {
-        f.store.delivery_refused(delivery.id, "no", None).unwrap();
+        f.store.delivery_refused(delivery.id, "no", "", None).unwrap();
         kinds.push(delivery.kind);
     }
     assert_eq!(kinds, Kind::ALL);
@@ -264,11 +280,17 @@ fn what_an_archive_took_and_did_not_keep_is_sent_again() {
     f.store.commitment_asked("1.9", &rows).unwrap();
     assert!(f.store.uncommitted("A", 1000 * SECOND).unwrap().is_empty(), "asked just now");
 
-    let failed = ["2.25.2".to_owned()];
-    assert!(!f.store.delivery_committed("B", "1.9", &failed).unwrap(), "B was not asked");
-    assert!(!f.store.delivery_committed("A", "", &[]).unwrap(), "no transaction");
-    assert!(f.store.delivery_committed("A", "1.9", &failed).unwrap());
+    let [first, failed, third] = uids.map(|uid| [uid.to_owned()]);
+    let report = |archive: &str, transaction: &str, kept: &[String], failed: &[String]| {
+        f.store.delivery_committed(archive, transaction, kept, failed).unwrap()
+    };
+    assert!(!report("B", "1.9", &first, &failed), "B was not asked");
+    assert!(!report("A", "", &first, &[]), "no transaction");
+    assert!(report("A", "1.9", &[], &[]), "it was asked, and says nothing");
+    assert!(report("A", "1.9", &first, &failed));
     let kept = |study: i64| f.store.study_deliveries(study).unwrap()[0].committed_at.is_some();
+    assert_eq!([1, 2, 3].map(kept), [true, false, false], "of the third it says nothing");
+    assert!(report("A", "1.9", &third, &[]));
     assert_eq!([1, 2, 3].map(kept), [true, false, true]);
     assert_eq!(f.next("A"), None, "not at once");
     f.clock.advance(LOST_PAUSE);
@@ -298,16 +320,25 @@ fn deliveries_of_an_earlier_version_are_kept() {
          INSERT INTO delivery (id, destination, study_id, inference_id, kind, state, attempts,
              next_at, last_error, at)
              VALUES (7, 'A', 1, 1, 'report', 'dead', 8, 3, 'no', 4),
-                    (9, 'A', 1, 1, 'picture', 'sent', 0, 0, '', 5)",
+                    (9, 'A', 1, 1, 'picture', 'sent', 0, 0, '', 5),
+                    (10, 'B', 1, 1, 'report', 'dead', 8, 3, 'it rejected the message (Ó (x))', 4);
+         INSERT INTO event (at, level, area, text) VALUES
+             (4, 'error', 'send', 'given up; see page System: it rejected the message (Ó (x))')",
     )
     .unwrap();
     drop(old);
     let store = Store::open(&path, Arc::new(ManualClock::new(6))).unwrap();
     let kept = store.study_deliveries(1).unwrap();
     let kept: Vec<_> = kept.iter().map(|d| (d.id, d.kind.as_str(), d.state.as_str())).collect();
-    assert_eq!(kept, [(7, "report", "dead"), (9, "picture", "sent")]);
+    assert_eq!(kept, [(7, "report", "dead"), (9, "picture", "sent"), (10, "report", "dead")]);
     let dead = store.dead_deliveries(10).unwrap();
-    assert_eq!((dead[0].attempts, dead[0].last_error.as_str(), dead[0].at), (8, "no", 4));
+    assert_eq!((dead[1].attempts, dead[1].last_error.as_str(), dead[1].at), (8, "no", 4));
+    // What a receiver wrote is taken out of our words.
+    assert_eq!(dead[0].last_error, "it rejected the message");
+    assert_eq!(store.study_deliveries(1).unwrap()[2].said, "Ó (x)");
+    let events = store.events(10).unwrap();
+    assert!(events.iter().any(|e| e.text.ends_with("System: it rejected the message")));
+    assert!(!events.iter().any(|e| e.text.contains('Ó')));
 }
 
 #[test]

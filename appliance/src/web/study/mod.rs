@@ -429,11 +429,12 @@ fn joined<const N: usize>(parts: [String; N]) -> String {
 
 /// Where a result went; a result that waits has not happened yet.
 fn delivered(delivery: &DeliveryView, words: Language) -> Option<String> {
-    let DeliveryView { destination, kind, state, last_error, committed_at, .. } = delivery;
+    let DeliveryView { destination, kind, state, last_error, said, committed_at, .. } = delivery;
+    let quoted = if said.is_empty() { String::new() } else { format!(": {said}") };
     let said = match state.as_str() {
         "sent" if committed_at.is_some() => words.say("delivery-committed"),
         "sent" => words.say("delivery-sent"),
-        "dead" => words.say("delivery-refused").with("why", last_error),
+        "dead" => words.say("delivery-refused").with("why", format!("{last_error}{quoted}")),
         _ => return None,
     };
     let said = match kind.as_str() {

@@ -131,7 +131,7 @@ impl Program {
         appliance.study("B", false);
         appliance.analyse(None);
         let delivery = store.begin_delivery("PACS").unwrap().unwrap();
-        store.delivery_refused(delivery.id, "it said no", None).unwrap();
+        store.delivery_refused(delivery.id, "it said no", "no patient Ó", None).unwrap();
         store.note(Level::Warning, "receive", "something happened").unwrap();
         let modalities = vec!["MR".to_owned()];
         let prior =
