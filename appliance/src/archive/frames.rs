@@ -53,14 +53,13 @@ impl Frames {
         if compressed {
             parsed = read_file(path).map_err(FrameError::Read)?;
         }
-        let frames = pixels::layout(&parsed).map_err(FrameError::Pixels)?.frames;
-        let all: Vec<u32> = (1..=frames).collect();
-        let mut places = Vec::new();
-        for number in numbers.unwrap_or(&all) {
-            let frame = number.checked_sub(1).unwrap_or(u32::MAX);
-            let ranges = pixels::frame_ranges(&parsed, frame).map_err(FrameError::Pixels)?;
-            check_end(path, frame, &ranges, bytes)?;
-            places.push(ranges);
+        let frames: Vec<u32> = match numbers {
+            Some(numbers) => numbers.iter().map(|n| n.checked_sub(1).unwrap_or(u32::MAX)).collect(),
+            None => (0..pixels::layout(&parsed).map_err(FrameError::Pixels)?.frames).collect(),
+        };
+        let places = pixels::frame_ranges(&parsed, &frames).map_err(FrameError::Pixels)?;
+        for (frame, ranges) in frames.iter().zip(&places) {
+            check_end(path, *frame, ranges, bytes)?;
         }
         drop(alone);
         let transfer_syntax = if compressed {

@@ -13,6 +13,7 @@
 //! | `query.sent` | 110112 Query | an archive was asked for prior studies |
 //! | `retrieve.begin` | 110102 Begin Transferring DICOM Instances | images are about to leave |
 //! | `retrieve.sent` | 110104 DICOM Instances Transferred | they have left |
+//! | `store` | 110104 DICOM Instances Transferred | a program has stored images here |
 //! | `retention.*` | 110105 DICOM Study Deleted | the images are gone from here |
 //! | `import` | 110107 Import | from a folder or a medium |
 //! | `login.*` | 110114 User Authentication | somebody comes or goes |
@@ -26,6 +27,9 @@
 //! that nothing is lost by the mapping.
 
 use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 
 use crate::store::audit::Record;
 
@@ -152,6 +156,7 @@ fn kind(action: &str) -> Kind {
             Kind { detail: Some(NODE_AUTHENTICATION), outcome: 4, entity: true, ..plain }
         }
         ("model", _) => Kind { detail: Some(SOFTWARE_CONFIGURATION), ..plain },
+        ("store", "") => exchanged(INSTANCES_TRANSFERRED, 'C', [Some(SOURCE), Some(DESTINATION)]),
         ("store", _) => Kind { detail: Some(LOCAL_SERVICE), ..plain },
         _ => plain,
     }
@@ -193,7 +198,7 @@ fn participants(xml: &mut Xml, record: &Record, kind: Kind, origin: &Origin) {
     let [actor_role, own_role] = kind.roles;
     if !itself {
         let mut actor = vec![("UserID", record.actor.clone())];
-        if kind.entity {
+        if kind.entity && !is_web(&record.actor) {
             actor.push(("AlternativeUserID", format!("AETITLES={}", record.actor)));
         }
         actor.push(("UserIsRequestor", "true".to_owned()));
@@ -215,6 +220,11 @@ fn participants(xml: &mut Xml, record: &Record, kind: Kind, origin: &Origin) {
         xml.code("RoleIDCode", SOURCE_MEDIA);
         xml.close("ActiveParticipant");
     }
+}
+
+/// Whoever came by HTTP has no AE title.
+fn is_web(actor: &str) -> bool {
+    actor == "web" || actor.starts_with("web: ") || actor.starts_with("api: ")
 }
 
 /// The object itself with the row's place in the chain; for a study also the patient, whom
@@ -293,7 +303,7 @@ impl Xml {
     }
 
     fn detail(&mut self, name: &str, value: &str) {
-        let attributes = [("type", name.to_owned()), ("value", base64(value.as_bytes()))];
+        let attributes = [("type", name.to_owned()), ("value", BASE64_STANDARD.encode(value))];
         self.empty("ParticipantObjectDetail", &attributes);
     }
 }
@@ -317,20 +327,6 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
-}
-
-/// Base64 with padding (RFC 4648 4).
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let group = three.iter().chain(&[0, 0]).take(3).fold(0, |n, &b| n << 8 | usize::from(b));
-        for place in 0..4 {
-            let digit = DIGITS[group >> (18 - 6 * place) & 63];
-            text.push(if place > three.len() { '=' } else { char::from(digit) });
-        }
-    }
-    text
 }
 
 #[cfg(test)]

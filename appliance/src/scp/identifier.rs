@@ -8,15 +8,20 @@ use super::data_set;
 use super::dimse::{Command, field};
 use super::negotiation::Context;
 use super::status::{self, Refusal};
-use crate::store::catalogue::Keys;
+use crate::store::catalogue::{Keys, LONGEST_KEY};
 
 /// Longest identifier: a retrieval of some 15,000 instances by their UIDs.
 pub(super) const MAX_IDENTIFIER: usize = 1 << 20;
 /// Most attributes that are asked for.
 const MAX_ATTRIBUTES: usize = 1000;
-
-/// Characters of a value that are noted.
-const MAX_SAID: usize = 256;
+/// Keys that may have several values, of which any matches (PS3.4 C.2.2.2.2, C.2.2.2.6).
+const LISTS: [Tag; 5] = [
+    tags::STUDY_INSTANCE_UID,
+    tags::SERIES_INSTANCE_UID,
+    tags::SOP_INSTANCE_UID,
+    tags::SOP_CLASS_UID,
+    tags::MODALITIES_IN_STUDY,
+];
 
 /// The level of an information model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,13 +167,14 @@ impl Identifier {
             return Err(unable(format!("more than {MAX_ATTRIBUTES} attributes")));
         }
         let mut values = data.texts(tag);
+        let several = values.len() > 1;
         values.retain(|value| !value.is_empty() && value != "*");
         let in_items = data.items(tag).iter().any(|item| item.tags().next().is_some());
         if values.is_empty() {
             self.unmatched |= in_items;
             return Ok(());
         }
-        self.said.push((tag.to_string(), values.join("\\").chars().take(MAX_SAID).collect()));
+        self.said.push((tag.to_string(), values.join("\\")));
         let unique = level_of(tag).filter(|level| level.unique_tag() == tag);
         let wanted = match (model.operation, level_of(tag)) {
             (_, None) => false,
@@ -176,6 +182,12 @@ impl Identifier {
             // Retrieval is by unique keys alone (PS3.4 C.4.2.1.4).
             (_, Some(of)) => unique.is_some() && of >= model.root && of <= self.level,
         };
+        if wanted && several && !LISTS.contains(&tag) {
+            return Err(mismatch(format!("{tag} takes one value")));
+        }
+        if wanted && values.iter().any(|value| value.chars().count() > LONGEST_KEY) {
+            return Err(unable(format!("{tag} is longer than {LONGEST_KEY} characters")));
+        }
         let matched = wanted && set(&mut self.keys, tag, values)?;
         self.unmatched |= !matched;
         Ok(())

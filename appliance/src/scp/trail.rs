@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::task::block_in_place;
 
 use super::find::failed;
 use super::identifier::Identifier;
 use super::status::Refusal;
 use crate::store::Store;
-use crate::store::audit::Entry;
+use crate::store::audit::{Entry, noted_keys};
 
 /// The requester, as the log names it.
 #[derive(Clone, Copy)]
@@ -24,8 +24,7 @@ pub(super) struct Trail<'a> {
 impl Trail<'_> {
     /// A query, with its keys.
     pub(super) fn query(&self, asked: &Identifier) -> Result<(), Refusal> {
-        let keys: Map<String, Value> =
-            asked.said.iter().map(|(tag, value)| (tag.clone(), json!(value))).collect();
+        let keys = noted_keys(asked.said.iter().map(|(tag, value)| (tag.as_str(), value.as_str())));
         let detail = json!({"level": asked.level.word(), "keys": keys, "address": self.address()});
         self.append("query", "archive", &detail)
     }

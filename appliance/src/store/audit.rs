@@ -22,6 +22,32 @@ pub struct Entry<'a> {
     pub detail: &'a serde_json::Value,
 }
 
+/// Characters of a key's value that are noted.
+const MAX_VALUE: usize = 256;
+/// Characters of all keys of a query that are noted.
+const MAX_KEYS: usize = 4096;
+
+/// The keys of a query, names and values, as the log holds them: long values are cut, and of more
+/// keys than have room only the number is given.
+#[must_use]
+pub fn noted_keys<'k>(keys: impl IntoIterator<Item = (&'k str, &'k str)>) -> serde_json::Value {
+    let mut noted = serde_json::Map::new();
+    let (mut length, mut left_out) = (0, 0_usize);
+    for (name, value) in keys {
+        let value: String = value.chars().take(MAX_VALUE).collect();
+        length += name.chars().count() + value.chars().count();
+        if length > MAX_KEYS {
+            left_out += 1;
+        } else {
+            noted.insert(name.to_owned(), value.into());
+        }
+    }
+    if left_out > 0 {
+        noted.insert("left out".to_owned(), left_out.into());
+    }
+    noted.into()
+}
+
 /// A row of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Record {
@@ -181,4 +207,21 @@ pub(in crate::store) fn append(
         row.hash,
     ))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_a_query_are_bounded() {
+        let long = "ü".repeat(5000);
+        let names: Vec<String> = (0..40).map(|n| format!("{n:04}")).collect();
+        let noted = noted_keys(names.iter().map(|name| (name.as_str(), long.as_str())));
+        // 15 times 260 characters are 3900.
+        assert_eq!(noted.as_object().unwrap().len(), 16);
+        assert_eq!(noted["0014"], "ü".repeat(256));
+        assert_eq!(noted["left out"], 25);
+        assert_eq!(noted_keys([("a", "b")]), serde_json::json!({"a": "b"}));
+    }
 }

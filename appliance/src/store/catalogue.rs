@@ -17,6 +17,9 @@ use serde_json::Value;
 use self::matching::{Kind, Pattern, in_time_range};
 use super::{Store, StoreError};
 
+/// Characters of the longest text to match with: it is compared with every study.
+pub const LONGEST_KEY: usize = 1024;
+
 /// Matching keys (PS3.4 C.2.2.2); an empty text or list matches all.
 ///
 /// Texts may hold the wildcards `*` and `?`; person names and descriptions match without regard
@@ -265,20 +268,26 @@ const INSTANCE: &str = "instance.sop_uid, instance.sop_class, instance.transfer_
     instance.path, instance.bytes";
 
 impl Level {
-    fn sql(self, filter: &str) -> String {
+    fn sql(self, keys: &Keys, filter: &str) -> String {
         let series = "series.number IS NULL, series.number, series.id";
+        // SQLite takes the tables of a CROSS JOIN as they stand: it walks the studies by id and
+        // sorts one at a time, where it would rather sort the whole index before the first row.
+        // A UID below the study is looked up first.
+        let by_series = self >= Self::Series && !keys.series_uids.is_empty();
+        let by_instance = self == Self::Instance && !keys.sop_uids.is_empty();
+        let join = if by_series || by_instance { "JOIN" } else { "CROSS JOIN" };
         match self {
             Self::Study => {
                 format!("SELECT {STUDY} FROM study WHERE {filter} ORDER BY study.id DESC")
             }
             Self::Series => format!(
-                "SELECT {STUDY}, {SERIES} FROM study JOIN series ON series.study_id = study.id
+                "SELECT {STUDY}, {SERIES} FROM study {join} series ON series.study_id = study.id
                  WHERE {filter} ORDER BY study.id DESC, {series}"
             ),
             Self::Instance => format!(
                 "SELECT {STUDY}, {SERIES}, {INSTANCE} FROM study
-                 JOIN series ON series.study_id = study.id
-                 JOIN instance ON instance.series_id = series.id
+                 {join} series ON series.study_id = study.id
+                 {join} instance ON instance.series_id = series.id
                  WHERE {filter} ORDER BY study.id DESC, {series}, instance.id"
             ),
         }
@@ -294,7 +303,7 @@ fn scan<E>(
     mut read: impl FnMut(&SqlRow<'_>) -> Result<Option<E>, StoreError>,
 ) -> Result<Vec<E>, StoreError> {
     let (filter, values) = narrowing(keys, level);
-    let mut select = db.prepare(&level.sql(&filter))?;
+    let mut select = db.prepare(&level.sql(keys, &filter))?;
     let mut rows = select.query(params_from_iter(values))?;
     let mut skip = window.offset;
     let mut found = Vec::new();

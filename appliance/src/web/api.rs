@@ -90,12 +90,14 @@ async fn study(
 /// `GET /studies/{id}/results/{inference}`: scores and assessment.
 async fn result(
     State(web): State<Web>,
+    who: Who,
     ids: Result<Path<(i64, i64)>, PathRejection>,
 ) -> Result<Json<Value>, Error> {
     let Path((study_id, inference_id)) = ids?;
     web.store(move |web| {
         let stored = web.store.stored_result(study_id, inference_id)?;
         let stored = stored.ok_or(Error::NoResult { study_id, inference_id })?;
+        study::note_view(web, study_id, &who)?;
         Ok(Json(json!({
             "run": stored.view,
             "result": study::stored_json(stored.result.as_deref())?,

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::error::sentence;
 use super::language::{Language, Sentence};
-use super::study::{Places, places};
+use super::study::{Places, note_view, places};
 use super::who::Who;
 use super::worklist::RowView;
 use super::{Error, Frame, Web, html};
@@ -119,7 +119,12 @@ pub(super) async fn page(
 ) -> Result<Response, Error> {
     let (Path(ids), Query(asked)) = (path?, query?);
     let frame = Frame::new(&web, &who, &uri, words, "");
-    work(web, move |web| html(&read(web, frame, ids, &asked)?)).await
+    work(web, move |web| {
+        let page = read(web, frame, ids, &asked)?;
+        note_view(web, ids.0, &who)?;
+        html(&page)
+    })
+    .await
 }
 
 /// `GET /study/{id}/series/{series}/slice/{n}.jpg`.

@@ -133,6 +133,11 @@ fn what_does_not_fit_the_level() {
     check(PATIENT_GET, false, &[(LEVEL, b"PATIENT"), patient(b"7")], "");
     let needs_patient = "level PATIENT needs one Patient ID";
     check(PATIENT_GET, true, &[(LEVEL, b"PATIENT"), patient(b"7*")], needs_patient);
+    let one_id = "(0010,0020) takes one value";
+    check(PATIENT_GET, true, &[(LEVEL, b"PATIENT"), patient(b"7\\8")], one_id);
+    check(STUDY_FIND, true, &[(LEVEL, b"STUDY"), patient(b"7\\*")], one_id);
+    // Below the level that is asked for nothing is looked at.
+    check(STUDY_FIND, true, &[(LEVEL, b"STUDY"), (tags::MODALITY, b"MR\\CT")], "");
 }
 
 #[test]
@@ -167,6 +172,8 @@ fn what_cannot_be_processed() {
     check(tags::STUDY_DATE, b"-", "Study Date is no value and no range");
     check(tags::STUDY_DATE, b"2026010a", "Study Date is no value and no range");
     check(tags::STUDY_TIME, b"1", "Study Time is no value and no range");
+    let long = "(0010,0010) is longer than 1024 characters";
+    check(tags::PATIENT_NAME, &[b'A'; 1025], long);
     let context = Context {
         abstract_syntax: STUDY_FIND.to_owned(),
         transfer_syntax: IMPLICIT.to_owned(),

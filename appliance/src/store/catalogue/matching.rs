@@ -11,6 +11,9 @@ pub(super) enum Kind {
     Name,
 }
 
+/// A name has five components (PS3.5 6.2.1), and so this many `^` at most.
+const MOST_CARETS: usize = 4;
+
 /// A key that does not match everything.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
@@ -45,7 +48,7 @@ impl Pattern {
         }
         // `DOE` is `DOE^` as well, which `DOE^*` asks for.
         let carets = |characters: &[char]| characters.iter().filter(|c| **c == '^').count();
-        let missing = carets(&self.characters).saturating_sub(carets(&text));
+        let missing = carets(&self.characters).saturating_sub(carets(&text)).min(MOST_CARETS);
         text.resize(text.len() + missing, '^');
         missing > 0 && glob(&self.characters, &text)
     }

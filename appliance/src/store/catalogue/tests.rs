@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::matching::{Kind, Pattern, in_time_range};
-use super::{Keys, Window};
+use super::{Keys, Level, Window, narrowing};
 use crate::clock::ManualClock;
 use crate::store::Store;
 use crate::store::instances::{Arrival, SeriesFacts, StudyFacts};
@@ -151,6 +151,28 @@ fn series_and_instances() {
 }
 
 #[test]
+fn studies_are_walked_and_sorted_one_at_a_time() {
+    let (_folder, store) = archive();
+    let plan = |level: Level, keys: &Keys| {
+        let (filter, values) = narrowing(keys, level);
+        let sql = format!("EXPLAIN QUERY PLAN {}", level.sql(keys, &filter));
+        let steps = store.read(|db| {
+            let mut explain = db.prepare(&sql)?;
+            let steps = explain.query_map(rusqlite::params_from_iter(values), |row| row.get(3))?;
+            Ok(steps.collect::<Result<Vec<String>, _>>()?)
+        });
+        steps.unwrap().join("; ")
+    };
+    for level in [Level::Series, Level::Instance] {
+        let plan = plan(level, &Keys::default());
+        assert!(plan.starts_with("SCAN study;"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE FOR ORDER BY"), "{plan}");
+    }
+    let of_uid = plan(Level::Instance, &Keys { sop_uids: vec![text("1")], ..Keys::default() });
+    assert!(of_uid.starts_with("SEARCH instance"), "{of_uid}");
+}
+
+#[test]
 fn patients_once_and_with_an_id() {
     let (_folder, store) = archive();
     let patients = store.find_patients(&Keys::default(), ALL).unwrap();
@@ -193,6 +215,8 @@ fn patterns() {
     check("DOE^JANE^^^", name, "doe^jane", true);
     check("DOE^*", name, "DOE", true);
     check("DOE*^JANE*", name, "DOE", false);
+    check("DOE^^^^*", name, "DOE", true);
+    check("DOE^^^^^*", name, "DOE", false);
     check("Yamada^Tarou=山田^太郎", name, "YAMADA^TAROU", true);
     check("=山田*", name, "山田^太郎", true);
     // No `^` at the end of an identifier is spare.

@@ -11,6 +11,7 @@ mod stow;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod wado;
 
 use std::fmt;
@@ -66,6 +67,27 @@ pub enum DicomError {
     /// Numbers of frames that are none.
     #[error("frames are asked for by their numbers from 1 on, with commas between, found {0:?}")]
     FrameNumbers(String),
+    /// More frames than are given by number, or one twice.
+    #[error(
+        "at most {most} frames are given by their numbers, each once, found {found} of which \
+         {different} are different; ask for all frames without numbers"
+    )]
+    FrameList {
+        /// Numbers that are taken.
+        most: usize,
+        /// Numbers that were asked for.
+        found: usize,
+        /// Without those that came again.
+        different: usize,
+    },
+    /// More than is held at once.
+    #[error("{place} has more than {most} instances; retrieve it series by series")]
+    TooMany {
+        /// What was asked for.
+        place: String,
+        /// Instances that are given at once.
+        most: usize,
+    },
     /// The image has fewer frames.
     #[error("this instance has no such frame; it has {0}")]
     NoFrame(u32),
@@ -94,9 +116,12 @@ impl DicomError {
                 (StatusCode::NOT_ACCEPTABLE, "not_acceptable")
             }
             Self::MediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
-            Self::Query(_) | Self::Multipart(_) | Self::Empty | Self::FrameNumbers(_) => {
-                (StatusCode::BAD_REQUEST, "bad_request")
-            }
+            Self::Query(_)
+            | Self::Multipart(_)
+            | Self::Empty
+            | Self::FrameNumbers(_)
+            | Self::FrameList { .. }
+            | Self::TooMany { .. } => (StatusCode::BAD_REQUEST, "bad_request"),
             Self::Frames(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }

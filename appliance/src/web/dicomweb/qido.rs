@@ -7,9 +7,10 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::attributes::Attributes;
-use super::{Ask, DicomError, Error, Place, Web, json_answer};
+use super::{Ask, DicomError, Error, Place, Web, json_answer, trail};
 use crate::archive::json;
-use crate::store::catalogue::{InstanceEntry, Keys, Window};
+use crate::store::catalogue::{InstanceEntry, Keys, LONGEST_KEY, Window};
+use crate::web::who::Who;
 
 const WARNING: HeaderName = HeaderName::from_static("warning");
 /// Most results of one answer; the next ones are asked for by `offset`.
@@ -58,26 +59,36 @@ impl Level {
 }
 
 /// `GET /studies`.
-pub(super) async fn studies(State(web): State<Web>, ask: Ask) -> Result<Response, Error> {
-    search(&web, ask, Level::Study).await
+pub(super) async fn studies(State(web): State<Web>, who: Who, ask: Ask) -> Result<Response, Error> {
+    search(&web, &who, ask, Level::Study).await
 }
 
 /// `GET /series`, `GET /studies/{study}/series`.
-pub(super) async fn series(State(web): State<Web>, ask: Ask) -> Result<Response, Error> {
-    search(&web, ask, Level::Series).await
+pub(super) async fn series(State(web): State<Web>, who: Who, ask: Ask) -> Result<Response, Error> {
+    search(&web, &who, ask, Level::Series).await
 }
 
 /// `GET /instances`, and those of a study or a series.
-pub(super) async fn instances(State(web): State<Web>, ask: Ask) -> Result<Response, Error> {
-    search(&web, ask, Level::Instance).await
+pub(super) async fn instances(
+    State(web): State<Web>,
+    who: Who,
+    ask: Ask,
+) -> Result<Response, Error> {
+    search(&web, &who, ask, Level::Instance).await
 }
 
-async fn search(web: &Web, ask: Ask, level: Level) -> Result<Response, Error> {
+async fn search(web: &Web, who: &Who, ask: Ask, level: Level) -> Result<Response, Error> {
     let media_type = ask.accept.json()?;
     let search = Search::new(&ask.place, &ask.query, level)?;
     let limit = search.limit;
     let fuzzy = search.fuzzy;
-    let mut found = web.store(move |web| search.run(web, &ask.root)).await?;
+    let actor = who.actor();
+    let mut found = web
+        .store(move |web| {
+            trail::query(&web.store, &actor, level.word(), (&ask.place, &ask.query))?;
+            search.run(web, &ask.root)
+        })
+        .await?;
     let more = found.len() > limit;
     found.truncate(limit);
     let mut answer = json_answer(StatusCode::OK, media_type, &Value::Array(found));
@@ -152,6 +163,12 @@ impl Search {
         };
         if in_place {
             return Err(DicomError::Query(format!("{keyword} is in the address already")));
+        }
+        // UIDs are looked up, and not matched one by one.
+        let length = value.chars().count();
+        if length > LONGEST_KEY && !keyword.ends_with("UID") {
+            let error = format!("{keyword} has {length} characters, at most {LONGEST_KEY} match");
+            return Err(DicomError::Query(error));
         }
         let keys = &mut self.keys;
         let text = || value.to_owned();
@@ -353,6 +370,8 @@ mod tests {
         );
         let message = error(Level::Series, "SeriesNumber=x");
         assert_eq!(message, "SeriesNumber is \"x\", expected a whole number");
+        let message = error(Level::Study, &format!("PatientName={}", "a".repeat(1025)));
+        assert_eq!(message, "PatientName has 1025 characters, at most 1024 match");
         assert_eq!(error(Level::Study, "limit=-1"), "limit is \"-1\", expected a number");
         let message = error(Level::Study, "fuzzymatching=1");
         assert_eq!(message, "fuzzymatching is \"1\", expected true or false");

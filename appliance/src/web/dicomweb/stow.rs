@@ -4,7 +4,7 @@
 //! last: what it calls stored survives a power cut. The body is read in a thread of its own, part
 //! by part, and each goes to the disk as it comes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::io::{self, Read};
 use std::pin::Pin;
@@ -20,10 +20,11 @@ use super::attributes::Attributes;
 use super::media::{DICOM, MULTIPART, MediaType};
 use super::multipart::{Multipart, MultipartError, Part};
 use super::stream::CHUNK;
-use super::{Ask, DicomError, Error, Web, json_answer};
+use super::{Ask, DicomError, Error, Web, json_answer, trail};
 use crate::archive::{Archive, ArchiveError, Outcome};
 use crate::fault::chain;
 use crate::import::{self, Identity, Skip};
+use crate::web::who::Who;
 
 /// How the index names this source.
 const SOURCE: &str = "dicomweb";
@@ -46,6 +47,7 @@ const KEPT_ASIDE: i64 = 0xB111;
 /// `POST /studies` and `POST /studies/{study}`.
 pub(super) async fn store(
     State(web): State<Web>,
+    who: Who,
     ask: Ask,
     request: Request,
 ) -> Result<Response, Error> {
@@ -60,8 +62,10 @@ pub(super) async fn store(
     let (sender, receiver) = mpsc::channel(AHEAD);
     let parts = Multipart::new(Arriving { receiver, rest: Bytes::new() }, boundary)
         .map_err(DicomError::from)?;
-    let (archive, study) = (web.archive.clone(), ask.place.study.clone());
-    let receiving = tokio::task::spawn_blocking(move || receive(&archive, study.as_deref(), parts));
+    let (archive, actor) = (web.archive.clone(), who.actor());
+    let study = ask.place.study.clone();
+    let receiving =
+        tokio::task::spawn_blocking(move || receive(&archive, &actor, study.as_deref(), parts));
     let mut body = request.into_body();
     while let Some(chunk) = next(&mut body).await {
         // Whoever does not read on has seen enough.
@@ -129,8 +133,8 @@ struct Received {
     failed: Vec<Item>,
     /// Failure reasons of parts that do not say what they are.
     others: Vec<i64>,
-    /// Rows of studies that something came for.
-    studies: BTreeSet<i64>,
+    /// Rows of studies that something came for, and how many instances.
+    studies: BTreeMap<i64, usize>,
 }
 
 /// Why a part was not kept.
@@ -161,12 +165,14 @@ impl From<ArchiveError> for Failure {
     }
 }
 
-/// Stores the parts of a body, those of one study where one is named.
+/// Stores the parts of a body, those of one study where one is named, and notes it here, because
+/// nobody waits for the answer any more when the connection breaks.
 fn receive(
     archive: &Archive,
+    actor: &str,
     study: Option<&str>,
     mut parts: Multipart<Arriving>,
-) -> Result<Received, DicomError> {
+) -> Result<Received, Error> {
     let mut received = Received::default();
     let broken = loop {
         let taken = match parts.next() {
@@ -179,12 +185,13 @@ fn receive(
         }
     };
     // The client will not send more of these now; an association that is released says the same.
-    let studies: Vec<i64> = received.studies.iter().copied().collect();
+    let studies: Vec<i64> = received.studies.keys().copied().collect();
     if let Err(error) = archive.store().note_release(&studies) {
         tracing::error!(error = chain(&error), "the end of a request is not written down");
     }
+    trail::stored(archive.store(), actor, &received.studies)?;
     if received.is_empty() {
-        return Err(broken.map_or(DicomError::Empty, DicomError::Multipart));
+        return Err(broken.map_or(DicomError::Empty, DicomError::Multipart).into());
     }
     if let Some(error) = broken {
         // What was stored before is stored, and the answer has to say so.
@@ -275,7 +282,9 @@ impl Received {
             incoming.write(&chunk)?;
         }
         let stored = incoming.finish()?;
-        self.studies.extend(stored.study_id);
+        if let Some(study_id) = stored.study_id {
+            *self.studies.entry(study_id).or_default() += 1;
+        }
         Ok((stored.outcome == Outcome::Quarantined).then_some(KEPT_ASIDE))
     }
 

@@ -181,7 +181,6 @@ impl Clinic {
 
     async fn post(&self, path: &str, kind: &str, origin: Option<&str>, body: &[u8]) -> Answer {
         let mut request = Request::post(format!("/dicomweb/studies{path}"))
-            .header("authorization", format!("Bearer {TOKEN}"))
             .header("host", "10.0.0.1:80")
             .header("authorization", format!("Bearer {TOKEN}"))
             .header("content-type", kind);
@@ -390,6 +389,16 @@ async fn metadata_lead_to_the_frames() {
     let numbers = "frames are asked for by their numbers from 1 on, with commas between, found \
                    \"0\"";
     clinic.get(&format!("{path}/0"), octets).await.refused(400, numbers);
+    let list = |found: usize, different: usize| {
+        format!(
+            "at most 1000 frames are given by their numbers, each once, found {found} of which \
+             {different} are different; ask for all frames without numbers"
+        )
+    };
+    clinic.get(&format!("{path}/2,1,2"), octets).await.refused(400, &list(3, 2));
+    let many: Vec<String> = (1..=1001).map(|number| number.to_string()).collect();
+    let many = format!("{path}/{}", many.join(","));
+    clinic.get(&many, octets).await.refused(400, &list(1001, 1001));
     let jpeg = "multipart/related; type=\"image/jpeg\"";
     assert_eq!(clinic.get(&format!("{path}/1"), jpeg).await.status, 406);
 }
@@ -411,6 +420,38 @@ async fn rendered_images_are_jpeg() {
     clinic.get(&format!("{path}/rendered?window=8"), "*/*").await.refused(400, window);
     let jpeg = "this is given as image/jpeg; ask for it in the header Accept";
     clinic.get(&format!("{path}/rendered"), "image/png").await.refused(406, jpeg);
+}
+
+#[tokio::test]
+async fn who_asked_got_and_stored_is_on_record() {
+    let clinic = Clinic::with_studies().await;
+    let instance = "/studies/1.2/series/1.2.1/instances/1.2.1.1";
+    let paths = ["/studies/1.2/series?Modality=MR", "/studies/1.2", "/studies/1.3/metadata"];
+    for path in paths.map(str::to_owned).into_iter().chain([
+        format!("{instance}/frames/1"),
+        format!("{instance}/rendered"),
+        // What is refused is not handed out.
+        "/studies/9".to_owned(),
+    ]) {
+        clinic.get(&path, "*/*").await;
+    }
+    let rows = clinic.web.store.audit_rows(0, 100).unwrap();
+    let by_viewer = rows.iter().filter(|row| row.actor == "api: PACS (viewer)");
+    let said: Vec<_> =
+        by_viewer.map(|row| format!("{} {} {}", row.action, row.object, row.detail)).collect();
+    let keys = r#"{"Modality":"MR","StudyInstanceUID":"1.2"}"#;
+    assert_eq!(
+        said,
+        [
+            r#"store study 1 {"instances":2,"what":"instances"}"#,
+            r#"store study 2 {"instances":1,"what":"instances"}"#,
+            &format!(r#"query archive {{"keys":{keys},"level":"series"}}"#),
+            r#"retrieve.sent study 1 {"instances":2,"what":"instances"}"#,
+            r#"retrieve.sent study 2 {"instances":1,"what":"metadata"}"#,
+            r#"retrieve.sent study 1 {"instances":1,"what":"frames"}"#,
+            "study.view study 1 {}",
+        ]
+    );
 }
 
 #[tokio::test]

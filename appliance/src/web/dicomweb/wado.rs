@@ -1,5 +1,6 @@
 //! WADO-RS: what is stored goes out as it lies there (PS3.18 10.4).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -15,15 +16,19 @@ use super::attributes::{Attributes, instance_url};
 use super::media::{DICOM, JPEG, MULTIPART, OCTETS, Syntaxes};
 use super::multipart::Writer;
 use super::stream::{self, CHUNK, Output};
-use super::{Ask, DicomError, Error, Place, Web};
+use super::{Ask, DicomError, Error, Place, Web, trail};
 use crate::archive::frames::{FrameError, Frames};
 use crate::archive::json;
 use crate::fault::chain;
 use crate::slices;
 use crate::store::catalogue::{InstanceEntry, Window};
+use crate::web::study;
+use crate::web::who::Who;
 
-/// Instances asked of the index at a time.
-const PAGE: usize = 1000;
+/// Most instances of one answer, as for C-GET: all entries are held at once.
+const MOST_INSTANCES: usize = 20_000;
+/// Most frames that are asked for by their numbers.
+const MOST_FRAMES: usize = 1000;
 /// Longest side of a picture: without a wish, and at most.
 const USUAL_PX: u32 = 1024;
 const MOST_PX: u32 = 4096;
@@ -43,22 +48,26 @@ async fn find(web: &Web, place: &Place) -> Result<Vec<Found>, Error> {
             let path = web.archive.root().join(&entry.path);
             Found { entry, path }
         };
-        let mut found: Vec<Found> = Vec::new();
-        loop {
-            let window = Window { offset: found.len(), limit: PAGE };
-            let page = web.store.find_instances(&keys, window)?;
-            let is_last = page.len() < PAGE;
-            found.extend(page.into_iter().map(file));
-            if is_last {
-                break;
-            }
+        // One query: between two of them images may arrive, and each place would mean another one.
+        let window = Window { offset: 0, limit: MOST_INSTANCES + 1 };
+        let entries = web.store.find_instances(&keys, window)?;
+        let place = place.to_string();
+        match entries.len() {
+            0 => Err(DicomError::Unknown(place).into()),
+            1..=MOST_INSTANCES => Ok(entries.into_iter().map(file).collect()),
+            _ => Err(DicomError::TooMany { place, most: MOST_INSTANCES }.into()),
         }
-        if found.is_empty() {
-            return Err(DicomError::Unknown(place.to_string()).into());
-        }
-        Ok(found)
     })
     .await
+}
+
+/// How many instances of each study, by its row.
+fn studies(found: &[Found]) -> BTreeMap<i64, usize> {
+    let mut studies = BTreeMap::new();
+    for found in found {
+        *studies.entry(found.entry.series.study.id).or_default() += 1;
+    }
+    studies
 }
 
 impl Found {
@@ -95,7 +104,11 @@ impl Found {
 }
 
 /// `GET` of a study, a series or an instance: all files in it.
-pub(super) async fn instances(State(web): State<Web>, ask: Ask) -> Result<Response, Error> {
+pub(super) async fn instances(
+    State(web): State<Web>,
+    who: Who,
+    ask: Ask,
+) -> Result<Response, Error> {
     let parts = ask.accept.parts(DICOM);
     // One instance may come alone.
     let alone = ask.place.instance.as_ref().and_then(|_| ask.accept.whole(DICOM));
@@ -105,6 +118,7 @@ pub(super) async fn instances(State(web): State<Web>, ask: Ask) -> Result<Respon
     };
     let found = find(&web, &ask.place).await?;
     check_syntaxes(&found, &syntaxes)?;
+    trail::sent(&web, &who, "instances", studies(&found)).await?;
     if several {
         return Ok(multipart(DICOM, move |output, writer| {
             found.iter().try_for_each(|found| {
@@ -119,9 +133,14 @@ pub(super) async fn instances(State(web): State<Web>, ask: Ask) -> Result<Respon
 }
 
 /// `GET .../metadata`: the headers of all files, in DICOM JSON.
-pub(super) async fn metadata(State(web): State<Web>, ask: Ask) -> Result<Response, Error> {
+pub(super) async fn metadata(
+    State(web): State<Web>,
+    who: Who,
+    ask: Ask,
+) -> Result<Response, Error> {
     let media_type = ask.accept.json()?;
     let found = find(&web, &ask.place).await?;
+    trail::sent(&web, &who, "metadata", studies(&found)).await?;
     let body = stream::body(move |output| {
         let mut before = "[";
         for found in &found {
@@ -134,11 +153,12 @@ pub(super) async fn metadata(State(web): State<Web>, ask: Ask) -> Result<Respons
 }
 
 /// `GET .../frames/{frames}`, and without numbers all of them.
-pub(super) async fn frames(State(web): State<Web>, ask: Ask) -> Result<Response, Error> {
+pub(super) async fn frames(State(web): State<Web>, who: Who, ask: Ask) -> Result<Response, Error> {
     let syntaxes = ask.accept.parts(OCTETS);
     let syntaxes = syntaxes.ok_or_else(|| DicomError::NotAcceptable(parts_of(OCTETS, "*")))?;
     let numbers = ask.place.frames.as_deref().map(frame_numbers).transpose()?;
     let found = find(&web, &ask.place).await?;
+    let studies = studies(&found);
     let frames = web
         .store(move |_| {
             let Some(found) = found.first() else { return Err(DicomError::NoPixels.into()) };
@@ -149,6 +169,7 @@ pub(super) async fn frames(State(web): State<Web>, ask: Ask) -> Result<Response,
         let offered = parts_of(OCTETS, &frames.transfer_syntax);
         return Err(DicomError::NotAcceptable(offered).into());
     }
+    trail::sent(&web, &who, "frames", studies).await?;
     let media_type = format!("{OCTETS}; transfer-syntax={}", frames.transfer_syntax);
     Ok(multipart(OCTETS, move |output, writer| {
         for pieces in &frames.places {
@@ -171,7 +192,11 @@ fn send_piece(frames: &Frames, mut piece: Range<usize>, output: &Output) -> io::
 }
 
 /// `GET .../rendered`, and `GET .../frames/{frame}/rendered`: a JPEG.
-pub(super) async fn rendered(State(web): State<Web>, ask: Ask) -> Result<Response, Error> {
+pub(super) async fn rendered(
+    State(web): State<Web>,
+    who: Who,
+    ask: Ask,
+) -> Result<Response, Error> {
     if !ask.accept.takes(JPEG) {
         return Err(DicomError::NotAcceptable(JPEG.to_owned()).into());
     }
@@ -185,10 +210,14 @@ pub(super) async fn rendered(State(web): State<Web>, ask: Ask) -> Result<Respons
     let window = ask.parameter("window").map(window).transpose()?;
     let most_px = ask.parameter("viewport").map_or(Ok(USUAL_PX), viewport)?;
     let found = find(&web, &ask.place).await?;
-    let path = found.into_iter().next().map(|found| found.path).unwrap_or_default();
+    let Some(Found { entry, path }) = found.into_iter().next() else {
+        return Err(DicomError::NoPixels.into());
+    };
     let index = usize::try_from(frame - 1).unwrap_or(usize::MAX);
-    let picture = slices::rendered(&web.decoder, &path, index, window, most_px).await;
-    Ok(([(CONTENT_TYPE, JPEG)], picture?).into_response())
+    let picture = slices::rendered(&web.decoder, &path, index, window, most_px).await?;
+    let study_id = entry.series.study.id;
+    web.store(move |web| study::note_view(web, study_id, &who)).await?;
+    Ok(([(CONTENT_TYPE, JPEG)], picture).into_response())
 }
 
 /// A multipart answer with parts of this type.
@@ -223,7 +252,12 @@ fn frame_numbers(text: &str) -> Result<Vec<u32>, DicomError> {
     let numbers =
         text.split(',').map(|number| number.parse::<u32>().ok().filter(|number| *number > 0));
     let numbers: Option<Vec<u32>> = numbers.collect();
-    numbers.ok_or_else(|| DicomError::FrameNumbers(text.to_owned()))
+    let numbers = numbers.ok_or_else(|| DicomError::FrameNumbers(text.to_owned()))?;
+    let (found, different) = (numbers.len(), numbers.iter().collect::<BTreeSet<_>>().len());
+    if found > MOST_FRAMES || found > different {
+        return Err(DicomError::FrameList { most: MOST_FRAMES, found, different });
+    }
+    Ok(numbers)
 }
 
 /// `window=centre,width,function` (PS3.18 8.3.5.1.4); the function is linear whatever is asked for.

@@ -115,6 +115,9 @@ async fn a_series_is_scrolled_through_without_a_script() {
     check(&last, 200, "slice 5 of 5, 18.0 mm superior");
     assert!(last.text.contains(r#"data-go="next" aria-disabled="true""#));
     assert!(last.text.contains(r#"data-go="previous" href="?slice=4&#38;window=450,900""#));
+    let rows = appliance.web.store.audit_rows(0, 100).unwrap();
+    let views = rows.iter().filter(|row| row.action == "study.view" && row.object == "study 1");
+    assert_eq!(views.count(), 3, "the study and two pages of its series");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Which fragments of encapsulated pixel data make up a frame (PS3.5 A.4).
 
+use std::cell::LazyCell;
 use std::ops::Range;
 
 use dicom_core::Tag;
@@ -8,13 +9,25 @@ use dicom_dictionary_std::{tags, uids};
 use super::PixelError;
 use crate::dicom::parse::{DicomFile, Fragment};
 
-/// Where the compressed bytes of one frame lie. Sources in order of trust: the extended offset
-/// table, the basic offset table, one fragment to a frame, and last the JPEG end-of-image markers.
-pub(super) fn of_frame(
-    file: &DicomFile,
+/// Where the compressed bytes of some frames lie, in the order in which they are wanted.
+pub(super) fn of_frames<'f>(
+    file: &'f DicomFile,
+    frames: u32,
+    wanted: &[u32],
+) -> Result<Vec<&'f [Fragment]>, PixelError> {
+    let fragments = file.fragments.get(1..).unwrap_or_default();
+    let ends = LazyCell::new(|| frame_ends(file, fragments));
+    wanted.iter().map(|frame| of_frame(file, frames, *frame, || &ends)).collect()
+}
+
+/// Where those of one frame lie. Sources in order of trust: the extended offset table, the basic
+/// offset table, one fragment to a frame, and last the JPEG end-of-image markers, `ends`.
+fn of_frame<'f, 'e>(
+    file: &'f DicomFile,
     frames: u32,
     frame: u32,
-) -> Result<&[Fragment], PixelError> {
+    ends: impl Fn() -> &'e [usize],
+) -> Result<&'f [Fragment], PixelError> {
     let bytes = file.bytes();
     let Some((table, fragments)) = file.fragments.split_first() else {
         return Err(PixelError::Truncated {
@@ -28,7 +41,7 @@ pub(super) fn of_frame(
     let extended = || extended_table(file, fragments, frames, index);
     let basic = || basic_table(bytes.get(range(*table))?, fragments, frames, index);
     let counted = || (fragments.len() == frames).then_some(index..index + 1);
-    let marked = || end_markers(file, fragments, frames, index);
+    let marked = || end_markers(ends(), frames, index);
     let chosen = if frames == 1 {
         Some(0..fragments.len())
     } else {
@@ -51,7 +64,7 @@ pub(super) fn frame_stream(
 ) -> Result<Vec<u8>, PixelError> {
     let bytes = file.bytes();
     let mut stream = Vec::new();
-    for fragment in of_frame(file, frames, frame)? {
+    for fragment in of_frames(file, frames, &[frame])?.concat() {
         let there = bytes.get(fragment.start..).unwrap_or_default();
         let part = there.get(..fragment.length).ok_or_else(|| PixelError::Truncated {
             path: file.path.clone(),
@@ -106,23 +119,21 @@ fn fragment_at(fragments: &[Fragment], offset: usize) -> Option<usize> {
     fragments.binary_search_by_key(&item, |fragment| fragment.item).ok()
 }
 
-/// Without a table, a frame of a JPEG family stream ends with the fragment that holds an
-/// end-of-image marker in its last bytes; padding may follow it.
-fn end_markers(
-    file: &DicomFile,
-    fragments: &[Fragment],
-    frames: usize,
-    index: usize,
-) -> Option<Range<usize>> {
+/// The fragments that frames end with, for want of a table: a frame of a JPEG family stream ends
+/// with the fragment that holds an end-of-image marker in its last bytes; padding may follow it.
+fn frame_ends(file: &DicomFile, fragments: &[Fragment]) -> Vec<usize> {
     const TAIL: usize = 10;
     if file.transfer_syntax == uids::RLE_LOSSLESS {
-        return None;
+        return Vec::new();
     }
     let ends_frame = |fragment: &Fragment| {
         let bytes = file.bytes().get(range(*fragment)).unwrap_or_default();
         bytes[bytes.len().saturating_sub(TAIL)..].windows(2).any(|pair| pair == [0xFF, 0xD9])
     };
-    let ends: Vec<usize> = (0..fragments.len()).filter(|&i| ends_frame(&fragments[i])).collect();
+    (0..fragments.len()).filter(|&i| ends_frame(&fragments[i])).collect()
+}
+
+fn end_markers(ends: &[usize], frames: usize, index: usize) -> Option<Range<usize>> {
     if ends.len() != frames {
         return None;
     }

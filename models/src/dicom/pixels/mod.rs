@@ -165,19 +165,24 @@ pub fn decode_frame(file: &DicomFile, frame: u32, decoder: &Decoder) -> Result<F
     })
 }
 
-/// Where the bytes of one frame lie in the file, in pieces, counted from 0. Nothing is decoded: a
-/// compressed frame stays compressed. For uncompressed ones the header of the file is enough.
+/// Where the bytes of some frames lie in the file, each in pieces; frames are counted from 0.
+/// Nothing is decoded: a compressed frame stays compressed. For uncompressed ones the header of the
+/// file is enough.
 ///
 /// # Errors
 /// When the layout is unusable, there is no such frame, or the file does not hold it as
 /// little-endian bytes of its own.
-pub fn frame_ranges(file: &DicomFile, frame: u32) -> Result<Vec<Range<usize>>, PixelError> {
+pub fn frame_ranges(
+    file: &DicomFile,
+    frames: &[u32],
+) -> Result<Vec<Vec<Range<usize>>>, PixelError> {
     let layout = layout(file)?;
-    check_number(file, &layout, frame)?;
+    frames.iter().try_for_each(|frame| check_number(file, &layout, *frame))?;
     let pixels = pixel_data(file)?;
     let Some(length) = pixels.length else {
-        let fragments = fragments::of_frame(file, layout.frames, frame)?;
-        return Ok(fragments.iter().map(|fragment| fragments::range(*fragment)).collect());
+        let frames = fragments::of_frames(file, layout.frames, frames)?;
+        let ranges = frames.iter().map(|of| of.iter().map(|one| fragments::range(*one)).collect());
+        return Ok(ranges.collect());
     };
     let bits = layout.native_samples() * layout.bits_allocated as usize;
     let in_place = matches!(
@@ -189,17 +194,20 @@ pub fn frame_ranges(file: &DicomFile, frame: u32) -> Result<Vec<Range<usize>>, P
         return Err(PixelError::NotInPlace { path, uid: file.transfer_syntax.clone() });
     }
     let (bytes, length) = (bits.div_ceil(8), length as usize);
-    let start = bytes * frame as usize;
-    if start + bytes > length {
-        return Err(PixelError::Truncated {
-            path: file.path.clone(),
-            frame,
-            found: length.saturating_sub(start),
-            expected: bytes,
-        });
-    }
-    let start = pixels.start + start;
-    Ok(std::iter::once(start..start + bytes).collect())
+    let place = |frame: &u32| -> Result<Vec<Range<usize>>, PixelError> {
+        let start = bytes * *frame as usize;
+        if start + bytes > length {
+            return Err(PixelError::Truncated {
+                path: file.path.clone(),
+                frame: *frame,
+                found: length.saturating_sub(start),
+                expected: bytes,
+            });
+        }
+        let start = pixels.start + start;
+        Ok(std::iter::once(start..start + bytes).collect())
+    };
+    frames.iter().map(place).collect()
 }
 
 fn check_number(file: &DicomFile, layout: &PixelLayout, frame: u32) -> Result<(), PixelError> {

@@ -249,8 +249,8 @@ fn fragments_are_grouped_into_frames() {
 #[test]
 fn frames_are_found_in_the_file() {
     let bytes = |file: &DicomFile, frame| -> Result<Vec<u8>, String> {
-        let ranges = frame_ranges(file, frame).map_err(|error| error.to_string())?;
-        Ok(ranges.into_iter().flat_map(|range| file.bytes()[range].to_vec()).collect())
+        let ranges = frame_ranges(file, &[frame]).map_err(|error| error.to_string())?;
+        Ok(ranges.into_iter().flatten().flat_map(|range| file.bytes()[range].to_vec()).collect())
     };
     let native = Image { frames: "3", ..Image::new(1, 2, 16, &[1, 0, 2, 0, 3, 0, 4, 0, 5, 0]) };
     assert_eq!(bytes(&native.file(), 1), Ok(vec![3, 0, 4, 0]));
@@ -268,6 +268,8 @@ fn frames_are_found_in_the_file() {
     let file = encapsulated("2", &[], &[0, 20], &parts);
     assert_eq!(bytes(&file, 0), Ok(b"abcd".to_vec()));
     assert_eq!(bytes(&file, 1), Ok(b"ef".to_vec()));
+    let [first, second] = [0, 1].map(|frame| frame_ranges(&file, &[frame]).unwrap().concat());
+    assert_eq!(frame_ranges(&file, &[1, 0]).unwrap(), [second, first]);
 }
 
 #[test]
