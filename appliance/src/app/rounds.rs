@@ -23,7 +23,7 @@ use crate::results::delivery::Outages;
 use crate::scp::{self, Scp};
 use crate::store::deliveries::Queue;
 use crate::store::events::Level;
-use crate::store::models::Mode;
+use crate::store::models::{Mode, not_analysed};
 use crate::store::{Store, backup};
 use crate::web::{Check, ModelNow, Receive, Status, Verdict};
 use crate::{retention, web};
@@ -334,20 +334,8 @@ impl Rounds {
     }
 
     fn analysis_check(&self) -> Check {
-        let status = self.analysis.borrow();
-        let device = status.device.as_deref().map_or(String::new(), |d| format!(" on {d}"));
-        let mut said = format!("{}{device}", status.doing);
-        if let Some(seconds) = status.latest_seconds {
-            said = format!("{said}; the latest study took {seconds:.1} s");
-        }
-        let verdict = match &status.degraded {
-            None => Verdict::Good,
-            Some(words) => {
-                said = format!("{said}; {words}");
-                Verdict::Notice
-            }
-        };
-        Check { name: "analysis".to_owned(), verdict, said }
+        let idle = self.store.models().ok().and_then(|models| not_analysed(&models));
+        analysis_check(&self.analysis.borrow(), idle)
     }
 
     /// One line for each destination of results.
@@ -385,6 +373,25 @@ impl Rounds {
             intended_use: intended,
         })
     }
+}
+
+/// `idle` is why no study is analysed.
+fn analysis_check(status: &task::Status, idle: Option<&str>) -> Check {
+    let device = status.device.as_deref().map_or(String::new(), |d| format!(" on {d}"));
+    let mut said = format!("{}{device}", status.doing);
+    if let Some(seconds) = status.latest_seconds {
+        said = format!("{said}; the latest study took {seconds:.1} s");
+    }
+    let mut verdict = Verdict::Good;
+    if let Some(words) = &status.degraded {
+        said = format!("{said}; {words}");
+        verdict = Verdict::Notice;
+    }
+    if let Some(why) = idle {
+        said = format!("{said}; studies are not analysed: {why}");
+        verdict = Verdict::Notice;
+    }
+    Check { name: "analysis".to_owned(), verdict, said }
 }
 
 fn association(open: &scp::OpenAssociation) -> web::Association {
@@ -442,4 +449,44 @@ fn every(
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::models::Model;
+
+    #[test]
+    fn a_box_that_analyses_nothing_says_so() {
+        let model = |mode, killed_at| Model {
+            digest: String::new(),
+            name: String::new(),
+            folder: String::new(),
+            mode,
+            installed_at: 0,
+            promoted_at: None,
+            killed_at,
+            context_encoder: String::new(),
+            self_test: None,
+            provenance: String::new(),
+        };
+        let status = task::Status { doing: "idle".to_owned(), ..task::Status::default() };
+        for (models, verdict, said) in [
+            (vec![model(Mode::Assist, None)], Verdict::Good, "idle"),
+            (
+                vec![model(Mode::Shadow, None), model(Mode::Assist, Some(1))],
+                Verdict::Notice,
+                "idle; studies are not analysed: the model's kill switch is on",
+            ),
+            (
+                vec![model(Mode::Shadow, None)],
+                Verdict::Notice,
+                "idle; studies are not analysed: no model is switched on",
+            ),
+            (Vec::new(), Verdict::Notice, "idle; studies are not analysed: no model is installed"),
+        ] {
+            let check = analysis_check(&status, not_analysed(&models));
+            assert_eq!((check.verdict, check.said.as_str()), (verdict, said));
+        }
+    }
 }

@@ -20,7 +20,7 @@ use crate::fault::chain;
 use crate::store::events::Level;
 use crate::store::explanations::ExplanationJob;
 use crate::store::jobs::{Finished, Job};
-use crate::store::models::{Mode, Model};
+use crate::store::models::{Mode, Model, not_analysed};
 use crate::store::{Store, StoreError};
 use crate::triage::Rules;
 
@@ -182,15 +182,8 @@ impl Analysis {
     }
 
     fn without_model(&self, job: &Job, models: &[Model]) -> Result<(), StoreError> {
-        let killed = models.iter().any(|m| m.mode == Mode::Assist && m.killed_at.is_some());
-        let reason = if killed {
-            "the model's kill switch is on"
-        } else if models.is_empty() {
-            "no model is installed"
-        } else {
-            "no model is switched on"
-        };
-        let finished = Finished { not_analysed: Some(reason.to_owned()), ..Finished::default() };
+        let reason = not_analysed(models).map(str::to_owned);
+        let finished = Finished { not_analysed: reason, ..Finished::default() };
         block_in_place(|| self.store.finish_job(job, None, &finished))
     }
 

@@ -5,12 +5,8 @@
 //! and coronal pictures, and the front on the left of sagittal ones. Slices are turned by quarters
 //! and mirrored to the nearest such position, never resampled.
 
-use models::dicom::slices::ListedSlice;
+use models::dicom::slices::{ListedSlice, NEARLY, nearest_axis};
 use models::explain::letters;
-
-/// A plane nearly between two others goes with the one that stands first, so that rounding does
-/// not turn single slices of a stack.
-const NEARLY: f64 = 0.01;
 
 /// How stored columns and rows become those of a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,10 +26,10 @@ impl Hang {
         };
         let [left, back, up] = [0, 1, 2];
         // Axis and sign in LPS of what shall be right and what shall be down.
-        let (right, down) = match plane(normal) {
-            Plane::Axial => ((left, 1.0), (back, 1.0)),
-            Plane::Coronal => ((left, 1.0), (up, -1.0)),
-            Plane::Sagittal => ((back, 1.0), (up, -1.0)),
+        let (right, down) = match nearest_axis(normal) {
+            axis if axis == up => ((left, 1.0), (back, 1.0)),
+            axis if axis == back => ((left, 1.0), (up, -1.0)),
+            _ => ((back, 1.0), (up, -1.0)),
         };
         let along = |v: [f64; 3], (axis, sign): (usize, f64)| sign * v[axis];
         let straight = along(row, right).abs() + along(column, down).abs();
@@ -71,34 +67,12 @@ impl Hang {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Plane {
-    Axial,
-    Coronal,
-    Sagittal,
-}
-
-fn plane(normal: [f64; 3]) -> Plane {
-    let [x, y, z] = normal.map(f64::abs);
-    if z + NEARLY >= x.max(y) {
-        Plane::Axial
-    } else if y + NEARLY >= x {
-        Plane::Coronal
-    } else {
-        Plane::Sagittal
-    }
-}
-
 /// Where a slice lies along its stack, in words: `35.2 mm superior` of the scanner's origin.
 #[must_use]
 pub fn place(slice: &ListedSlice) -> Option<String> {
     let [_, _, normal] = slice.axes?;
     let along: f64 = slice.position_mm?.iter().zip(normal).map(|(p, n)| p * n).sum();
-    let axis = match plane(normal) {
-        Plane::Sagittal => 0,
-        Plane::Coronal => 1,
-        Plane::Axial => 2,
-    };
+    let axis = nearest_axis(normal);
     let along = if normal[axis] < 0.0 { -along } else { along };
     let [less, more] =
         [["right", "left"], ["anterior", "posterior"], ["inferior", "superior"]][axis];

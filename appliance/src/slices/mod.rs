@@ -214,9 +214,15 @@ impl Default for Slices {
 impl Slices {
     /// The images of a series. Blocks.
     pub fn series(&self, paths: &[PathBuf]) -> Arc<Series> {
-        self.series.get(&paths.to_vec(), 1, |paths| {
+        let paths = paths.to_vec();
+        let series = self.series.get(&paths, 1, |paths| {
             Arc::new(Series { listing: list(paths), usual: OnceLock::new() })
-        })
+        });
+        if !series.listing.unreadable.is_empty() {
+            // The disk may do better the next time.
+            self.series.forget(&paths);
+        }
+        series
     }
 
     /// A picture of a slice, at least 512 pixels wide and high. Blocks.

@@ -50,19 +50,19 @@ impl Image {
         Self { size_px: pixels.size_px, planes }
     }
 
-    pub(super) fn hung(&self, hang: &Hang) -> Self {
-        let size_px = hang.pair(self.size_px);
+    pub(super) fn hung(self, hang: &Hang) -> Self {
+        let ([columns, _], size_px) = (self.size_px, hang.pair(self.size_px));
         let [width, height] = size_px;
-        let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-        let places: Vec<usize> = places
-            .map(|(x, y)| {
+        // A plane is given back as soon as it is turned: images may be large.
+        let turn = |plane: Vec<f64>| -> Vec<f64> {
+            let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+            let value = |(x, y)| {
                 let [column, row] = hang.stored(size_px, x, y);
-                row * self.size_px[0] + column
-            })
-            .collect();
-        let turn =
-            |plane: &Vec<f64>| -> Vec<f64> { places.iter().map(|&place| plane[place]).collect() };
-        Self { size_px, planes: self.planes.iter().map(turn).collect() }
+                plane[row * columns + column]
+            };
+            places.map(value).collect()
+        };
+        Self { size_px, planes: self.planes.into_iter().map(turn).collect() }
     }
 
     /// The same in another size. Far smaller ones are averaged first, so that no line is lost.

@@ -304,6 +304,32 @@ fn frames_of_one_file_are_slices_and_broken_files_are_told() {
     assert_eq!(black_and_grey.map(|value| format!("{value:.0}")), ["0", "0", "1000"]);
 }
 
+#[test]
+fn a_file_that_could_not_be_read_is_tried_again() {
+    let bed = Bed::new();
+    let path = bed.folder.path().join("late.dcm");
+    let slices = || bed.slices.series(std::slice::from_ref(&path)).listing.slices.len();
+    assert_eq!(slices(), 0);
+    bed.write("late.dcm", &Phantom::new([4, 4], [0, 0]));
+    assert_eq!(slices(), 1);
+}
+
+#[test]
+fn rounding_does_not_turn_the_order_of_oblique_slices() {
+    let bed = Bed::new();
+    let heights = |cosine: f64, sine: f64| -> Vec<f64> {
+        let at = |mm: f64| Phantom {
+            axes: Some([LEFT, [0.0, cosine, sine]]),
+            position_mm: [0.0, -sine * mm, cosine * mm],
+            ..Phantom::new([4, 4], [0, 0])
+        };
+        let series = bed.series(&[at(20.0), at(0.0), at(10.0)]);
+        series.listing.slices.iter().map(|slice| slice.position_mm.unwrap()[2].round()).collect()
+    };
+    assert_eq!(heights(0.707_106_8, 0.707_106_7), [0.0, 7.0, 14.0]);
+    assert_eq!(heights(0.707_106_7, 0.707_106_8), [0.0, 7.0, 14.0]);
+}
+
 #[tokio::test]
 async fn a_frame_is_rendered_plain_or_refused_in_words() {
     let bed = Bed::new();

@@ -72,6 +72,21 @@ impl Model {
     }
 }
 
+/// Why no study is analysed; `None` while a model assists.
+#[must_use]
+pub fn not_analysed(models: &[Model]) -> Option<&'static str> {
+    let assistants = || models.iter().filter(|model| model.mode == Mode::Assist);
+    if assistants().any(Model::in_force) {
+        None
+    } else if assistants().next().is_some() {
+        Some("the model's kill switch is on")
+    } else if models.is_empty() {
+        Some("no model is installed")
+    } else {
+        Some("no model is switched on")
+    }
+}
+
 /// Why a model's use was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelSwitchError {

@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::Uri;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, VARY};
 use axum::response::{IntoResponse as _, Response};
 use models::dicom::slices::ListedSlice;
 use serde::Deserialize;
@@ -23,7 +23,8 @@ use crate::store::files::SeriesFiles;
 
 /// A browser may keep pictures for itself while somebody scrolls up and down: a decision against
 /// "no cache", because over a slow network each slice would be fetched again at every turn. Shared
-/// caches keep none, and ten minutes later, or when the browser ends, it is over.
+/// caches keep none, and ten minutes later, or when the browser ends, it is over. Whoever has
+/// another session, or none after a logout, asks anew ([`VARY`]).
 const KEEP: &str = "private, max-age=600";
 /// Centre and width of a picture's window, for the script.
 const WINDOW: HeaderName = HeaderName::from_static("slice-window");
@@ -182,7 +183,8 @@ async fn work<T: Send + 'static>(
 }
 
 fn jpeg(bytes: Vec<u8>) -> Response {
-    ([(CONTENT_TYPE, "image/jpeg"), (CACHE_CONTROL, KEEP)], bytes).into_response()
+    let headers = [(CONTENT_TYPE, "image/jpeg"), (CACHE_CONTROL, KEEP), (VARY, "Cookie")];
+    (headers, bytes).into_response()
 }
 
 fn known(web: &Web, (study_id, series_id): (i64, i64)) -> Result<SeriesFiles, Error> {

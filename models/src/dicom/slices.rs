@@ -15,6 +15,14 @@ use super::series::split::split;
 use super::series::stack::{undecodable, unreadable};
 use crate::study::{LeftOutReason, Samples, SliceSource};
 
+/// Most pixels of a frame that is shown, 4096 x 4096: several pictures are made at the same time,
+/// and each needs many bytes a pixel.
+const MAX_SHOWN_PX: u64 = 16 << 20;
+
+/// Directions whose cosines differ by less are taken for as near to an axis, so that rounding
+/// decides nothing.
+pub const NEARLY: f64 = 0.01;
+
 /// The images of a series.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
@@ -182,8 +190,21 @@ fn in_order(mut slices: Vec<Slice>) -> Vec<Slice> {
 /// two series of one plane then run the same way.
 #[must_use]
 pub fn upwards(normal: [f64; 3]) -> [f64; 3] {
-    let largest = normal.into_iter().max_by(|a, b| a.abs().total_cmp(&b.abs()));
-    if largest.is_some_and(|largest| largest < 0.0) { normal.map(|v| -v) } else { normal }
+    if normal[nearest_axis(normal)] < 0.0 { normal.map(|v| -v) } else { normal }
+}
+
+/// The axis of LPS that a normal is nearest to; of those nearly as near the last, up before back
+/// before left.
+#[must_use]
+pub fn nearest_axis(normal: [f64; 3]) -> usize {
+    let [left, back, up] = normal.map(f64::abs);
+    if up + NEARLY >= left.max(back) {
+        2
+    } else if back + NEARLY >= left {
+        1
+    } else {
+        0
+    }
 }
 
 /// Reads a file whose images are to be shown.
@@ -199,7 +220,8 @@ pub fn open(path: &Path) -> Result<DicomFile, LeftOutReason> {
 ///
 /// # Errors
 ///
-/// When the frame is not there, cannot be decoded, or holds colours that cannot be shown.
+/// When the frame is not there, is too large, cannot be decoded, or holds colours that cannot be
+/// shown.
 pub fn read(
     file: &DicomFile,
     frame: u32,
@@ -208,6 +230,11 @@ pub fn read(
 ) -> Result<SlicePixels, LeftOutReason> {
     let refuse = |error: PixelError| undecodable(&file.path, &error);
     let layout = pixels::layout(file).map_err(refuse)?;
+    let found = u64::from(layout.columns) * u64::from(layout.rows);
+    if found > MAX_SHOWN_PX {
+        let what = "number of pixels".to_owned();
+        return Err(LeftOutReason::TooLarge { what, found, limit: MAX_SHOWN_PX });
+    }
     let instance = Instance::new(file, split_mosaics);
     let slice = instance.slices.iter().find(|slice| slice.source.frame == frame);
     let slice = slice.ok_or_else(|| {
@@ -217,10 +244,9 @@ pub fn read(
     let stored = if slice.tile.is_some() { 0 } else { frame };
     let decoded = pixels::decode_frame(file, stored, decoder).map_err(refuse)?;
     let values = if layout.samples_per_pixel == 3 {
-        Values::Colour(colour(file, &layout, &decoded.values)?)
+        Values::Colour(tile(colour(file, &layout, &decoded.values)?, &layout, slice))
     } else if layout.photometric.starts_with("MONOCHROME") {
-        let values = numbers(&decoded.values);
-        let values = tile(&values, decoded.columns as usize, slice);
+        let values = tile(numbers(&decoded.values), &layout, slice);
         Values::Grey(grey(file, &layout, values, slice, stored))
     } else {
         return Err(LeftOutReason::ColourMap);
@@ -279,11 +305,13 @@ fn padding(file: &DicomFile, layout: &PixelLayout) -> Option<(f64, f64)> {
 }
 
 /// The part of a frame that a slice is.
-fn tile(values: &[f64], width: usize, slice: &Slice) -> Vec<f64> {
-    let Some(tile) = slice.tile else { return values.to_vec() };
-    let (left, columns) = (tile.column as usize, slice.columns as usize);
+fn tile(values: Vec<f64>, layout: &PixelLayout, slice: &Slice) -> Vec<f64> {
+    let Some(tile) = slice.tile else { return values };
+    let samples = |pixels: u32| pixels as usize * layout.samples_per_pixel as usize;
+    let (width, left, taken) =
+        (samples(layout.columns), samples(tile.column), samples(slice.columns));
     let lines = values.chunks_exact(width).skip(tile.row as usize).take(slice.rows as usize);
-    lines.flat_map(|line| line.iter().skip(left).take(columns).copied()).collect()
+    lines.flat_map(|line| line.iter().skip(left).take(taken).copied()).collect()
 }
 
 /// Red, green and blue. Codecs of lossy streams deliver these already; what is stored without
@@ -322,5 +350,69 @@ fn numbers(samples: &Samples) -> Vec<f64> {
         Samples::I32(values) => wide(values),
         Samples::U32(values) => wide(values),
         Samples::F64(values) => values.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dicom::decoder::DecoderLimits;
+
+    /// A mosaic of four tiles, 8 bit.
+    fn image(size_px: [u16; 2], samples: u16, values: &[u8]) -> DicomFile {
+        let kind = if samples == 3 { "RGB " } else { "MONOCHROME2 " };
+        let mut out = Vec::new();
+        let mut put = |tag: (u16, u16), vr: &str, value: &[u8]| {
+            out.extend([tag.0.to_le_bytes(), tag.1.to_le_bytes()].concat());
+            out.extend(vr.as_bytes());
+            let length = u16::try_from(value.len()).unwrap();
+            if vr == "OB" {
+                out.extend([0, 0]);
+                out.extend(u32::from(length).to_le_bytes());
+            } else {
+                out.extend(length.to_le_bytes());
+            }
+            out.extend(value);
+        };
+        put((0x0008, 0x0008), "CS", b"ORIGINAL\\PRIMARY\\MOSAIC ");
+        put((0x0008, 0x0016), "UI", b"1.2.840.10008.5.1.4.1.1.4\0");
+        put((0x0019, 0x100a), "US", &4_u16.to_le_bytes());
+        put((0x0028, 0x0002), "US", &samples.to_le_bytes());
+        put((0x0028, 0x0004), "CS", kind.as_bytes());
+        put((0x0028, 0x0010), "US", &size_px[1].to_le_bytes());
+        put((0x0028, 0x0011), "US", &size_px[0].to_le_bytes());
+        put((0x0028, 0x0100), "US", &8_u16.to_le_bytes());
+        put((0x0028, 0x0101), "US", &8_u16.to_le_bytes());
+        put((0x0028, 0x0102), "US", &7_u16.to_le_bytes());
+        put((0x0028, 0x0103), "US", &0_u16.to_le_bytes());
+        put((0x7fe0, 0x0010), "OB", values);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.dcm");
+        std::fs::write(&path, out).unwrap();
+        open(&path).unwrap()
+    }
+
+    fn shown(file: &DicomFile, frame: u32) -> Result<SlicePixels, LeftOutReason> {
+        let decoder = Decoder::new("no-such-program".into(), Vec::new(), DecoderLimits::default());
+        read(file, frame, true, &decoder)
+    }
+
+    #[test]
+    fn tiles_are_cut_from_grey_and_from_colour() {
+        let grey = shown(&image([4, 2], 1, &[0, 1, 2, 3, 4, 5, 6, 7]), 3).unwrap();
+        let Values::Grey(values) = grey.values else { panic!("it is grey") };
+        assert_eq!((grey.size_px, values.values), ([2, 1], vec![6.0, 7.0]));
+        let colours: Vec<u8> = (0..24).collect();
+        let colour = shown(&image([4, 2], 3, &colours), 1).unwrap();
+        assert_eq!(colour.size_px, [2, 1]);
+        assert_eq!(colour.values, Values::Colour(vec![6.0, 7.0, 8.0, 9.0, 10.0, 11.0]));
+    }
+
+    #[test]
+    fn images_that_are_too_large_are_refused_before_they_are_decoded() {
+        let error = shown(&image([4096, 4098], 1, &[0, 0]), 0).unwrap_err().to_string();
+        assert_eq!(error, "number of pixels is 16785408, at most 16777216 is accepted");
+        let error = shown(&image([4096, 4096], 1, &[0, 0]), 0).unwrap_err();
+        assert!(!matches!(error, LeftOutReason::TooLarge { .. }), "{error}");
     }
 }

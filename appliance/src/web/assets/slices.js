@@ -12,10 +12,12 @@
   let wanted = viewer.dataset.window;
   let direction = 1;
   let dragging = false;
+  // The slice that the picture and the words beside it are of.
+  let shown = slice;
 
   // What the picture area shows: the image, or why there is none.
   const area = find("picture");
-  const image = find("image") || area.appendChild(new Image(512, 512));
+  let image = find("image") || area.appendChild(new Image(512, 512));
   const failed = find("failed") || area.appendChild(document.createElement("p"));
   failed.className = "failed";
   image.hidden = !image.getAttribute("src");
@@ -41,6 +43,17 @@
     return said ? said.textContent : viewer.dataset.failed;
   };
 
+  // Ready to be drawn in the same frame in which it comes into the page.
+  const decoded = async (src) => {
+    const picture = new Image(512, 512);
+    picture.id = "image";
+    picture.draggable = false;
+    picture.decoding = "sync";
+    picture.src = src;
+    await picture.decode();
+    return picture;
+  };
+
   const load = async (url) => {
     const entry = { done: false };
     kept.set(url, entry);
@@ -50,6 +63,7 @@
       if (answer.ok) {
         entry.window = answer.headers.get("slice-window") || "";
         entry.src = URL.createObjectURL(await answer.blob());
+        entry.image = await decoded(entry.src);
       } else {
         entry.failed = reason(await answer.text());
         // A box that is busy or out of reach may answer the next time.
@@ -95,13 +109,27 @@
     }
   };
 
+  // Picture and words change in one step, or a finding would be placed on another slice.
   const show = (entry) => {
+    if (!entry.failed) {
+      image.replaceWith(entry.image);
+      image = entry.image;
+      image.alt = `${name}, ${texts[slice - 1]}`;
+    }
     image.hidden = Boolean(entry.failed);
     failed.hidden = !entry.failed;
     failed.textContent = entry.failed || "";
-    if (entry.src) image.src = entry.src;
-    image.alt = `${name}, ${texts[slice - 1]}`;
     if (entry.window && find("now")) find("now").textContent = entry.window;
+    find("text").textContent = texts[slice - 1];
+    find("number").value = slice;
+    shown = slice;
+    mark();
+  };
+
+  // What is still there of another slice is dimmed. Another window of the same slice is no danger.
+  const mark = () => {
+    area.classList.toggle("loading", shown !== slice);
+    area.setAttribute("aria-busy", String(shown !== slice));
   };
 
   const query = (url, changes) => {
@@ -114,9 +142,8 @@
   const update = () => {
     const entry = kept.get(address(slice));
     if (entry && entry.done) show(entry);
+    else mark();
     pump();
-    find("text").textContent = texts[slice - 1];
-    find("number").value = slice;
     // Addresses are for coming back; browsers refuse to be told of each slice of a quick scroll.
     clearTimeout(settled);
     settled = setTimeout(() => {

@@ -285,6 +285,7 @@ slices-place = slice { $number } of { $count }
 slices-none = There is no image in this series.
 slices-unreadable = { $files } of this series cannot be shown; the first: { $first }.
 slices-failed = This slice cannot be shown.
+slices-loading = Loading the slice…
 slices-no-answer = The box does not answer; go on scrolling to try again.
 way-first = First
 way-previous = Previous

@@ -291,6 +291,7 @@ slices-place = corte { $number } de { $count }
 slices-none = No hay ninguna imagen en esta serie.
 slices-unreadable = No se puede mostrar: { $files } de esta serie; el primero: { $first }.
 slices-failed = Este corte no se puede mostrar.
+slices-loading = Cargando el corte…
 slices-no-answer = El equipo no responde; siga pasando cortes para reintentar.
 way-first = Primero
 way-previous = Anterior

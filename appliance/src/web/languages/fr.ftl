@@ -288,6 +288,7 @@ slices-place = coupe { $number } sur { $count }
 slices-none = Il n'y a pas d'image dans cette série.
 slices-unreadable = { $files } de cette série ne peuvent pas être affichés ; le premier : { $first }.
 slices-failed = Cette coupe ne peut pas être affichée.
+slices-loading = Chargement de la coupe…
 slices-no-answer = Le boîtier ne répond pas ; continuez à défiler pour réessayer.
 way-first = Première
 way-previous = Précédente

@@ -285,6 +285,7 @@ slices-place = { $count } में से स्लाइस { $number }
 slices-none = इस सीरीज़ में कोई इमेज नहीं है।
 slices-unreadable = इस सीरीज़ की { $files } नहीं दिखाई जा सकतीं; पहली: { $first }।
 slices-failed = यह स्लाइस नहीं दिखाई जा सकती।
+slices-loading = स्लाइस लोड हो रही है…
 slices-no-answer = बॉक्स जवाब नहीं दे रहा; फिर कोशिश के लिए स्लाइस बदलते रहें।
 way-first = पहली
 way-previous = पिछली

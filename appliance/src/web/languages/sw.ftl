@@ -285,6 +285,7 @@ slices-place = slaisi { $number } kati ya { $count }
 slices-none = Hakuna picha katika series hii.
 slices-unreadable = { $files } za series hii haziwezi kuonyeshwa; ya kwanza: { $first }.
 slices-failed = Slaisi hii haiwezi kuonyeshwa.
+slices-loading = Slaisi inapakiwa…
 slices-no-answer = Kifaa hakijibu; endelea kupitisha ili kujaribu tena.
 way-first = Ya kwanza
 way-previous = Iliyotangulia

@@ -129,9 +129,11 @@ async fn pictures_are_kept_by_the_browser_alone() {
     assert_eq!((status, &jpeg[..2]), (200, &[0xff, 0xd8][..]));
     assert_eq!(headers["content-type"], "image/jpeg");
     assert_eq!(headers["cache-control"], "private, max-age=600");
+    assert_eq!(headers["vary"], "Cookie", "another session does not see them");
     assert_eq!(headers["slice-window"], "450,900");
     let (status, headers, _) = appliance.bytes("/study/1/series/1/thumbnail.jpg").await;
     assert_eq!((status, headers["content-type"].as_bytes()), (200, &b"image/jpeg"[..]));
+    assert_eq!(headers["vary"], "Cookie");
     let (status, headers, _) = appliance.bytes("/study/1/series/1/slice/9.jpg").await;
     assert_eq!((status, headers["cache-control"].as_bytes()), (404, &b"no-store"[..]));
     let script = appliance.get("/assets/slices.js").await;
