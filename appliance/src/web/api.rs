@@ -184,6 +184,10 @@ async fn model_mode(
 ) -> Result<Json<Value>, Error> {
     let not_text = |_| Error::Request("the digest in the address is not a text".to_owned());
     let (Path(digest), Json(Switch { mode })) = (digest.map_err(not_text)?, switch?);
+    // The kill switch is for anybody.
+    if mode != "killed" {
+        who.must(Right::Models)?;
+    }
     let model = web
         .store(move |web| {
             let actor = who.actor();
