@@ -326,8 +326,9 @@ fn rounding_does_not_turn_the_order_of_oblique_slices() {
         let series = bed.series(&[at(20.0), at(0.0), at(10.0)]);
         series.listing.slices.iter().map(|slice| slice.position_mm.unwrap()[2].round()).collect()
     };
-    assert_eq!(heights(0.707_106_8, 0.707_106_7), [0.0, 7.0, 14.0]);
-    assert_eq!(heights(0.707_106_7, 0.707_106_8), [0.0, 7.0, 14.0]);
+    let diagonal = std::f64::consts::FRAC_1_SQRT_2;
+    assert_eq!(heights(diagonal, diagonal - 1e-7), [0.0, 7.0, 14.0]);
+    assert_eq!(heights(diagonal - 1e-7, diagonal), [0.0, 7.0, 14.0]);
 }
 
 #[tokio::test]
