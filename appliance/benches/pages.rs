@@ -64,6 +64,7 @@ fn main() {
             poke: Arc::default(),
             caps: AgeCaps::default(),
             hosts: Arc::from([]),
+            settings: Arc::from(""),
             gate: Gate::new(None),
             live: Live::start(Arc::clone(&store), &TaskTracker::new(), &shutdown),
             store: Arc::clone(&store),

@@ -217,7 +217,8 @@ def look_at_all(browser, schemes=("light",)):
     pages = {
         "worklist": "/", "urgent": "/?queue=urgent", "done": "/?queue=done",
         "search": "/?search=zz",
-        "study": study, "slices": pictured, "system": "/system", "users": "/users",
+        "study": study, "slices": pictured, "system": "/system", "settings": "/settings",
+        "users": "/users",
         "account": "/account", "error": "/nothing",
     }  # fmt: skip
     for name, path in pages.items():

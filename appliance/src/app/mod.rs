@@ -327,6 +327,7 @@ impl App {
             poke,
             caps: self.config.age_caps,
             hosts: self.config.settings.web.host_names.clone().into(),
+            settings: self.config.render().into(),
             gate: Gate::new(self.setup_code),
             live: Live::start(Arc::clone(&self.store), &tasks, &shutdown),
         });

@@ -82,6 +82,8 @@ pub struct Web {
     pub caps: AgeCaps,
     /// Names by which browsers may address the box, beside its IP addresses and `localhost`.
     pub hosts: Arc<[String]>,
+    /// All settings in force, as their file has them.
+    pub settings: Arc<str>,
     /// Who may try to log in, and how often.
     pub gate: Arc<Gate>,
     /// Tells pages that are open of changes.
@@ -175,6 +177,7 @@ fn decisions() -> Router<Web> {
 fn operation() -> Router<Web> {
     Router::new()
         .route("/system", get(system::page))
+        .route("/settings", get(system::settings))
         .route("/system/models/{digest}", post(system::model))
         .route("/system/deliveries/{id}", post(system::retry))
         .route("/metrics", get(metrics::page))

@@ -1,5 +1,7 @@
 //! The state of the box: one page that a technologist can read to support over the telephone.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::rejection::{FormRejection, PathRejection};
 use axum::extract::{Path, State};
@@ -92,6 +94,24 @@ pub(super) async fn page(
 ) -> Result<Response, Error> {
     let frame = Frame::new(&web, &who, &uri, words, "system");
     web.store(move |web| html(&read(web, frame)?)).await
+}
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct SettingsPage {
+    frame: Frame,
+    settings: Arc<str>,
+}
+
+/// Shows the settings in force. They are changed in their file, which the page says.
+pub(super) async fn settings(
+    State(web): State<Web>,
+    who: Who,
+    uri: Uri,
+    words: Language,
+) -> Result<Response, Error> {
+    let frame = Frame::new(&web, &who, &uri, words, "system");
+    html(&SettingsPage { frame, settings: Arc::clone(&web.settings) })
 }
 
 fn read(web: &Web, frame: Frame) -> Result<Page, Error> {

@@ -77,6 +77,7 @@ impl Site {
             poke: Arc::default(),
             caps: AgeCaps::default(),
             hosts: Arc::from(["triage.clinic".to_owned()]),
+            settings: Arc::from("[site]\nname = \"<Clinic>\"\n"),
             gate: Gate::new(Some("1234-5678".to_owned())),
             live: Live::new(watch::channel(Changes::default()).1),
         };
@@ -690,6 +691,13 @@ async fn supervision_restarts_what_hangs_and_nothing_else() {
     let said = "PROBLEM appliance the box has not looked at itself for 1 min; what stands below is \
                 old. Restart it";
     check(&appliance.get("/system").await, 200, said);
+}
+
+#[tokio::test]
+async fn settings_are_shown_as_text() {
+    let answer = Site::new().get("/settings").await;
+    check(&answer, 200, "Settings in force");
+    assert!(answer.text.contains("name = &#34;&#60;Clinic&#62;&#34;"), "{}", answer.text);
 }
 
 #[tokio::test]

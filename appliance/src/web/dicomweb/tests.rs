@@ -151,6 +151,7 @@ impl Clinic {
             poke: Arc::default(),
             caps: AgeCaps::default(),
             hosts: Arc::from([]),
+            settings: Arc::from(""),
             gate: Gate::new(None),
             live: Live::new(watch::channel(Changes::default()).1),
         };

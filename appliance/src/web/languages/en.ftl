@@ -370,6 +370,8 @@ archives-again = Send again
 archives-again-which = the result of study { $study } to { $archive }
 system-events = Latest events
 system-no-events = Nothing has happened.
+settings-title = Settings in force
+settings-how = They are changed in the settings file and hold from the next start on; `appliance check-config` checks the file before.
 system-json = This page as JSON
 
 ## Users and logging in

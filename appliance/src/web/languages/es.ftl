@@ -376,6 +376,8 @@ archives-again = Enviar otra vez
 archives-again-which = el resultado del estudio { $study } a { $archive }
 system-events = Últimos sucesos
 system-no-events = No ha ocurrido nada.
+settings-title = Ajustes en vigor
+settings-how = Se cambian en el archivo de ajustes y valen desde el próximo arranque; `appliance check-config` comprueba antes el archivo.
 system-json = Esta página como JSON
 
 ## Usuarios e inicio de sesión

@@ -373,6 +373,8 @@ archives-again = Renvoyer
 archives-again-which = le résultat de l'examen { $study } à { $archive }
 system-events = Derniers événements
 system-no-events = Il ne s'est rien passé.
+settings-title = Réglages en vigueur
+settings-how = Ils se changent dans le fichier de réglages et valent au prochain démarrage ; `appliance check-config` vérifie le fichier avant.
 system-json = Cette page en JSON
 
 ## Utilisateurs et connexion

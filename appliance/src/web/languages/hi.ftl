@@ -370,6 +370,8 @@ archives-again = फिर भेजें
 archives-again-which = जाँच { $study } का परिणाम { $archive } को
 system-events = हाल की घटनाएँ
 system-no-events = कुछ नहीं हुआ।
+settings-title = लागू सेटिंग
+settings-how = इन्हें सेटिंग फ़ाइल में बदला जाता है और ये अगली शुरुआत से लागू होती हैं; `appliance check-config` पहले फ़ाइल जाँचता है।
 system-json = यह पृष्ठ JSON में
 
 ## उपयोगकर्ता और लॉग इन

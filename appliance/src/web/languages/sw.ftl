@@ -370,6 +370,8 @@ archives-again = Tuma tena
 archives-again-which = majibu ya kipimo { $study } kwa { $archive }
 system-events = Matukio ya karibuni
 system-no-events = Hakuna kilichotokea.
+settings-title = Mipangilio inayotumika
+settings-how = Hubadilishwa kwenye faili ya mipangilio na huanza kutumika kifaa kikiwashwa tena; `appliance check-config` hukagua faili kabla.
 system-json = Ukurasa huu kama JSON
 
 ## Watumiaji na kuingia

@@ -47,7 +47,7 @@ fn session(answer: &Answer) -> String {
 }
 
 /// Method, path, and whom it lets in: technologist, reader, administrator, service.
-const ROUTES: [(&str, &str, [bool; 4]); 32] = [
+const ROUTES: [(&str, &str, [bool; 4]); 33] = [
     ("GET", "/", [true, true, true, false]),
     ("GET", "/study/1", [true, true, true, false]),
     ("GET", "/study/1/picture/0", [true, true, true, false]),
@@ -58,6 +58,7 @@ const ROUTES: [(&str, &str, [bool; 4]); 32] = [
     ("POST", "/study/1/decide", [false, true, true, false]),
     ("POST", "/study/1/undo", [false, true, true, false]),
     ("GET", "/system", [true, true, true, true]),
+    ("GET", "/settings", [true, true, true, true]),
     ("POST", "/system/models/ab", [true, true, true, true]),
     ("POST", "/system/deliveries/1", [true, true, true, true]),
     ("GET", "/metrics", [true, true, true, true]),
