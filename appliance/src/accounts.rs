@@ -165,7 +165,7 @@ const LONGEST_MS: i64 = 300_000;
 /// Guessers remembered at a time.
 const REMEMBERED: usize = 4096;
 
-/// Slows guessing down: each wrong guess beyond [`FREE`] doubles the wait, from a second on.
+/// Slows guessing down: each wrong guess beyond four doubles the wait, from a second on.
 #[derive(Debug)]
 pub struct Backoff<K> {
     /// Wrong guesses in a row, and when the next one is looked at.
