@@ -196,6 +196,11 @@ class Browser:
     def sees(self, selector):
         return self.until(f"{selector} in sight", lambda: self.all(selector))
 
+    def link(self, selector):
+        """Where the first that fits leads. Live rows may be replaced at any moment."""
+        self.sees(selector)
+        return self.script("return document.querySelector(arguments[0]).getAttribute('href')", selector)
+
     def sees_no(self, selector):
         self.until(f"no {selector}", lambda: self.all("main") and not self.all(selector))
 
@@ -253,10 +258,15 @@ class Browser:
 
     def check_keys(self, name):
         """Tab comes by everything, in the order of the page, and shows where it is."""
-        count = self.script(STOPS)
-        # The window itself may be a stop or two.
-        ActionChains(self.driver).send_keys(Keys.TAB * (count + 4)).perform()
-        for said in self.script(MISSED):
+        for _ in range(3):
+            count = self.script(STOPS)
+            # The window itself may be a stop or two.
+            ActionChains(self.driver).send_keys(Keys.TAB * (count + 4)).perform()
+            missed = self.script(MISSED)
+            if not missed:
+                return
+            # What is live may have been replaced meanwhile; what no key reaches stays so.
+        for said in missed:
             self.complain(name, said)
 
     def check_network(self, name):
@@ -319,11 +329,16 @@ class Mouse(Hands):
             const there = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
             return e.contains(there) ? [e, ''] : [e, there?.outerHTML ?? 'the edge of the window'];
         """
+
+        def pressed():
+            element, covered = browser.script(middle, selector)
+            if covered:
+                browser.complain(selector, f"is covered by {covered[:200]}")
+            self.act().move_to_element(element).click().perform()
+            return True
+
         browser.sees(selector)
-        element, covered = browser.script(middle, selector)
-        if covered:
-            browser.complain(selector, f"is covered by {covered[:200]}")
-        self.act().move_to_element(element).click().perform()
+        browser.until(f"a click on {selector}", pressed)
 
     def type(self, selector, text):
         self.press(selector)

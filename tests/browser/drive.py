@@ -211,9 +211,9 @@ def look_at_all(browser, schemes=("light",)):
     """Every page that an administrator has, and that of the login."""
     hands = Mouse(browser)
     log_in(hands, ADA)
-    study = browser.sees(".rows > li.high .patient a")[0].get_dom_attribute("href")
+    study = browser.link(".rows > li.high .patient a")
     browser.open(study)
-    pictured = browser.sees(".strip a")[0].get_dom_attribute("href")
+    pictured = browser.link(".strip a")
     pages = {
         "worklist": "/", "urgent": "/?queue=urgent", "done": "/?queue=done",
         "search": "/?search=zz",
@@ -303,7 +303,7 @@ def wait_for_results(browser, studies):
                   and len(browser.all(".rows .badge.unknown")) == 0)
     browser.until("dead letters", lambda: there("/system", "form[action^='/system/del']", studies))
     browser.open("/")
-    study = browser.sees(".rows > li.high .patient a")[0].get_dom_attribute("href")
+    study = browser.link(".rows > li.high .patient a")
     browser.until("an explanation", lambda: there(study, ".pictures img", 1))
     log_out(hands)
 

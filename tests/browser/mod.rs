@@ -23,7 +23,7 @@ use crate::interop::{available, have_dcmtk, succeed};
 /// What `drive.py` needs beside DCMTK.
 const MODULES: &str = "import importlib.util, selenium, sys
 sys.exit(importlib.util.find_spec('axe_playwright_python') is None)";
-/// Eleven pages in six languages at two widths, English in dark colours as well, and some more.
+/// Twelve pages in six languages at two widths, English in dark colours as well, and some more.
 const FEWEST_SCREENSHOTS: u64 = 160;
 
 /// A Python that drives Chromium; `ops/test` makes one.
