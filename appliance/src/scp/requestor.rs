@@ -16,7 +16,7 @@ use super::access::APPLICATION_CONTEXT;
 use super::dimse::{self, Command, field};
 use super::negotiation::peer_max_pdu;
 use super::pdu::{
-    self, AbortReason, Duplex, Ended, MAX_ASSOCIATE, MAX_PDU, Socket, Wire, split_pdv,
+    self, AbortReason, Duplex, Ended, MAX_ASSOCIATE, MAX_PDU, Pdv, Socket, Wire, split_pdv,
 };
 use super::retrieve::stream;
 use super::{Destination, Shared, status};
@@ -119,31 +119,19 @@ impl Requestor {
 
     async fn response(&mut self, response: u16, idle: Duration) -> Result<Command, Ended> {
         let mut bytes = Vec::new();
-        loop {
-            let (kind, payload) = self.wire.read(idle).await?;
-            if kind != pdu::P_DATA {
-                return Err(Ended::Aborted);
+        self.fragments(idle, |pdv| {
+            if !pdv.command || bytes.len() > usize::from(u16::MAX) {
+                return Ok(None);
             }
-            let mut rest = payload.bytes();
-            while !rest.is_empty() {
-                let (pdv, after) = split_pdv(rest)?;
-                rest = after;
-                if !pdv.command || bytes.len() > usize::from(u16::MAX) {
-                    continue;
-                }
-                bytes.extend_from_slice(pdv.data);
-                if !pdv.last {
-                    continue;
-                }
-                let command = dimse::parse(&std::mem::take(&mut bytes)).map_err(|error| {
-                    Ended::protocol(AbortReason::InvalidParameter, error.to_string())
-                })?;
-                if command.field == response {
-                    return Ok(command);
-                }
+            bytes.extend_from_slice(pdv.data);
+            if !pdv.last {
+                return Ok(None);
             }
-            self.wire.recycle(payload);
-        }
+            let command = dimse::parse(&std::mem::take(&mut bytes));
+            let command = command.map_err(|error| broken(error.to_string()))?;
+            Ok((command.field == response).then_some(command))
+        })
+        .await
     }
 
     /// Sends a query and shows each identifier of its answers, of at most `longest` bytes, to
@@ -155,9 +143,38 @@ impl Requestor {
         idle: Duration,
         mut take: impl FnMut(&[u8]) + Send,
     ) -> Result<Command, Ended> {
-        let broken = |what: String| Ended::protocol(AbortReason::InvalidParameter, what);
         self.wire.send(message).await?;
         let (mut command, mut identifier) = (Vec::new(), Vec::new());
+        self.fragments(idle, |pdv| {
+            let bytes = if pdv.command { &mut command } else { &mut identifier };
+            bytes.extend_from_slice(pdv.data);
+            if bytes.len() > longest {
+                return Err(broken(format!("an answer of more than {longest} bytes")));
+            }
+            if !pdv.last {
+                return Ok(None);
+            }
+            if !pdv.command {
+                take(&std::mem::take(&mut identifier));
+                return Ok(None);
+            }
+            let answer = dimse::parse(&std::mem::take(&mut command));
+            let answer = answer.map_err(|error| broken(error.to_string()))?;
+            if answer.field != request | field::RESPONSE {
+                return Err(broken(format!("command {:04X}H to a query", answer.field)));
+            }
+            let more = matches!(answer.status, status::PENDING | status::PENDING_UNMATCHED);
+            Ok((!more).then_some(answer))
+        })
+        .await
+    }
+
+    /// Shows each fragment that comes to `each`, until that has its answer.
+    async fn fragments<T>(
+        &mut self,
+        idle: Duration,
+        mut each: impl FnMut(Pdv<'_>) -> Result<Option<T>, Ended> + Send,
+    ) -> Result<T, Ended> {
         loop {
             let (kind, payload) = self.wire.read(idle).await?;
             if kind != pdu::P_DATA {
@@ -167,24 +184,7 @@ impl Requestor {
             while !rest.is_empty() {
                 let (pdv, after) = split_pdv(rest)?;
                 rest = after;
-                let bytes = if pdv.command { &mut command } else { &mut identifier };
-                bytes.extend_from_slice(pdv.data);
-                if bytes.len() > longest {
-                    return Err(broken(format!("an answer of more than {longest} bytes")));
-                }
-                if !pdv.last {
-                    continue;
-                }
-                if !pdv.command {
-                    take(&std::mem::take(&mut identifier));
-                    continue;
-                }
-                let answer = dimse::parse(&std::mem::take(&mut command))
-                    .map_err(|error| broken(error.to_string()))?;
-                if answer.field != request | field::RESPONSE {
-                    return Err(broken(format!("command {:04X}H to a query", answer.field)));
-                }
-                if !matches!(answer.status, status::PENDING | status::PENDING_UNMATCHED) {
+                if let Some(answer) = each(pdv)? {
                     return Ok(answer);
                 }
             }
@@ -198,6 +198,10 @@ impl Requestor {
             drop(self.wire.read(RELEASE).await);
         }
     }
+}
+
+fn broken(what: String) -> Ended {
+    Ended::protocol(AbortReason::InvalidParameter, what)
 }
 
 async fn connect(shared: &Shared, destination: &Destination) -> Result<Box<dyn Duplex>, OpenError> {

@@ -48,7 +48,7 @@ pub struct PriorElsewhere {
 }
 
 impl Store {
-    /// Studies whose prior studies are to be asked for now, those that are complete the longest
+    /// Studies whose prior studies are due to be asked for, those that are complete the longest
     /// first.
     ///
     /// # Errors
