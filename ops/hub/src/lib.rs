@@ -1,1 +1,11 @@
-//! The hub of a referral hospital.
+//! The hub of a referral hospital: what boxes in clinics send, kept and shown to whoever answers.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`clock`] | what time it is |
+//! | [`db`] | SQLite or PostgreSQL, behind one trait |
+//! | [`store`] | all that is remembered, and all SQL |
+
+pub mod clock;
+pub mod db;
+pub mod store;
