@@ -4,11 +4,31 @@
 //! remembers, and whoever calls [`Courier::step`] says what time it is. Tests drive it through ten
 //! thousand bad days in a few minutes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::command::Numbered;
 use crate::row::{Priority, Row};
-use crate::wire::{Answered, Hello};
+use crate::wire::{self, Answered, Hello, Reply, Request};
+
+/// How long one piece may hold up a flag, in seconds of measured goodput.
+const PIECE_S: f64 = 4.0;
+/// Smallest and largest piece, bytes.
+const PIECE_BYTES: (f64, f64) = (16.0 * 1024.0, 512.0 * 1024.0);
+/// Goodput before anything was measured, bytes a second: 64 kbit/s.
+const FIRST_GOODPUT: f64 = 8000.0;
+/// How much of the estimate a new measurement replaces.
+const WEIGHT: f64 = 0.3;
+/// Smaller calls say more of latency than of goodput.
+const MEASURED_BYTES: usize = 4096;
+/// Every so many pieces telemetry goes first: its share of a busy link.
+const TELEMETRY_EVERY: u64 = 20;
+/// Bounds of a pause after failures: the first doubles with each further one.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(15 * 60));
+/// How long an answer is waited for, before the time that the bytes need.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Times that a blob may arrive as something else before its row is given up.
+const SPOILED: u32 = 3;
 
 /// The way to a hub. Every call blocks until it is answered, or until it is clear that it will not
 /// be.
@@ -195,3 +215,389 @@ pub trait Outbox {
     /// When the database fails.
     fn obey(&mut self, commands: &[Numbered]) -> Result<(), Self::Error>;
 }
+
+/// What a step came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Until the next one; a new flag need not wait for it while the state is idle.
+    pub pause: Duration,
+    /// How it stands.
+    pub state: State,
+}
+
+/// How it stands with the link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// There is more to send.
+    Working,
+    /// All is sent.
+    Idle,
+    /// The hub does not answer, or not as it should; it is tried again.
+    Waiting {
+        /// In words.
+        why: String,
+    },
+    /// Somebody has to do something; it is tried again every quarter of an hour.
+    Barred {
+        /// What, in words.
+        why: String,
+    },
+}
+
+/// Carries an outbox to a hub.
+#[derive(Clone, Debug)]
+pub struct Courier {
+    /// State of the random numbers of the pauses.
+    random: u64,
+    /// Time between two looks for commands.
+    poll: Duration,
+    /// Bytes a second, estimated.
+    goodput: f64,
+    /// Failures since the last answer.
+    failures: u32,
+    /// Most rows in the next batch: halved by a batch that the hub does not take.
+    rows: usize,
+    /// Sent so far.
+    pieces: u64,
+    /// When the hub last answered a batch.
+    answered: Option<i64>,
+    /// Where the blob under way is, and how much of it is there.
+    under_way: Option<(String, u64)>,
+    /// Blobs that arrived as something else, by row.
+    spoiled: BTreeMap<i64, u32>,
+}
+
+/// Why a step did not get through.
+enum Stop<E> {
+    Link(Fault),
+    Outbox(E),
+}
+
+impl<E> From<Fault> for Stop<E> {
+    fn from(fault: Fault) -> Self {
+        Self::Link(fault)
+    }
+}
+
+impl Courier {
+    /// Looks for commands every `poll`; pauses depend on `seed`, so that five thousand boxes do not
+    /// come back in the same second.
+    #[must_use]
+    pub fn new(seed: u64, poll: Duration) -> Self {
+        Self {
+            random: seed | 1,
+            poll,
+            goodput: FIRST_GOODPUT,
+            failures: 0,
+            rows: wire::ROWS,
+            pieces: 0,
+            answered: None,
+            under_way: None,
+            spoiled: BTreeMap::new(),
+        }
+    }
+
+    /// Estimate of what the link carries, bytes a second.
+    #[must_use]
+    pub fn goodput(&self) -> f64 {
+        self.goodput
+    }
+
+    /// Sends one piece, or asks for commands when that is due. `now` is box time in milliseconds;
+    /// nothing less urgent than `lowest` is sent.
+    ///
+    /// # Errors
+    ///
+    /// When the outbox fails; what the link does is a [`State`].
+    pub fn step<O: Outbox>(
+        &mut self,
+        outbox: &mut O,
+        link: &mut impl Link,
+        now: impl Fn() -> i64,
+        lowest: Priority,
+    ) -> Result<Step, O::Error> {
+        let terms = Terms {
+            lowest,
+            rows: self.rows,
+            bytes: self.piece(),
+            telemetry_first: self.pieces % TELEMETRY_EVERY == TELEMETRY_EVERY - 1,
+        };
+        let started = now();
+        let next = outbox.next(&terms)?;
+        let (batch, sent) = match next {
+            Next::Rows(rows) => (rows, true),
+            Next::Blob(blob) if !self.poll_is_due(started) => {
+                let seq = blob.seq;
+                return match self.carry(outbox, link, &now, &blob) {
+                    Ok(()) => Ok(self.worked()),
+                    Err(Stop::Outbox(error)) => Err(error),
+                    Err(Stop::Link(fault)) => self.blob_failed(outbox, seq, &fault),
+                };
+            }
+            Next::Blob(_) => (Vec::new(), true),
+            Next::Nothing(until) if !self.poll_is_due(started) => {
+                return Ok(self.idle(started, until));
+            }
+            Next::Nothing(_) => (Vec::new(), false),
+        };
+        match self.hand_over(outbox, link, &now, &batch) {
+            Ok(more) if sent || more => Ok(self.worked()),
+            Ok(_) => Ok(self.idle(now(), None)),
+            Err(Stop::Outbox(error)) => Err(error),
+            Err(Stop::Link(fault)) => {
+                outbox.interrupted()?;
+                self.batch_failed(outbox, &batch, &fault)
+            }
+        }
+    }
+
+    /// One batch and its answer; `true` when the hub has more commands.
+    fn hand_over<O: Outbox>(
+        &mut self,
+        outbox: &mut O,
+        link: &mut impl Link,
+        now: &impl Fn() -> i64,
+        rows: &[Row],
+    ) -> Result<bool, Stop<O::Error>> {
+        let hello = outbox.hello().map_err(Stop::Outbox)?;
+        let request = Request { hello, rows: rows.to_vec() };
+        let bytes = request.encode().map_err(|error| Fault::Silent(error.to_string()))?;
+        let started = now();
+        let answer = link.exchange(&bytes, self.patience(bytes.len()))?;
+        self.measure(bytes.len(), now() - started);
+        let reply = Reply::decode(&answer)
+            .map_err(|error| Fault::Silent(format!("the answer is not a hub's: {error}")))?;
+        self.answered = (!reply.head.more).then(now);
+        self.failures = 0;
+        self.rows = (2 * self.rows).min(wire::ROWS);
+        let pause = self.pause();
+        outbox.settle(&reply.answers, pause).map_err(Stop::Outbox)?;
+        if reply.answers.len() < rows.len() {
+            outbox.interrupted().map_err(Stop::Outbox)?;
+        }
+        outbox.obey(&reply.commands).map_err(Stop::Outbox)?;
+        Ok(reply.head.more)
+    }
+
+    /// One piece of a blob, after asking how much of it is there.
+    fn carry<O: Outbox>(
+        &mut self,
+        outbox: &mut O,
+        link: &mut impl Link,
+        now: &impl Fn() -> i64,
+        blob: &Blob,
+    ) -> Result<(), Stop<O::Error>> {
+        let (place, offset) = self.whereabouts(outbox, link, blob)?;
+        if offset >= blob.bytes {
+            self.under_way = None;
+            return outbox.arrived(blob).map_err(Stop::Outbox);
+        }
+        let piece = outbox.read(blob, offset, self.piece()).map_err(Stop::Outbox)?;
+        // Without bytes the row is dead, and the next step finds another.
+        let Some(piece) = piece else { return Ok(()) };
+        let started = now();
+        self.under_way = None;
+        let offset = link.append(&place, offset, &piece, self.patience(piece.len()))?;
+        self.measure(piece.len(), now() - started);
+        self.failures = 0;
+        if offset >= blob.bytes {
+            return outbox.arrived(blob).map_err(Stop::Outbox);
+        }
+        self.under_way = Some((place, offset));
+        Ok(())
+    }
+
+    /// Where a blob is and how much of it is there.
+    fn whereabouts<O: Outbox>(
+        &mut self,
+        outbox: &mut O,
+        link: &mut impl Link,
+        blob: &Blob,
+    ) -> Result<(String, u64), Stop<O::Error>> {
+        let Some(place) = &blob.place else {
+            let place = link.create(&blob.sha256, blob.bytes)?;
+            outbox.placed(blob, Some(&place)).map_err(Stop::Outbox)?;
+            // The hub may have it already.
+            return self.ask(outbox, link, blob, place);
+        };
+        match self.under_way.take() {
+            Some((known, offset)) if known == *place => Ok((known, offset)),
+            _ => self.ask(outbox, link, blob, place.clone()),
+        }
+    }
+
+    fn ask<O: Outbox>(
+        &mut self,
+        outbox: &mut O,
+        link: &mut impl Link,
+        blob: &Blob,
+        place: String,
+    ) -> Result<(String, u64), Stop<O::Error>> {
+        if let Some(offset) = link.offset(&place)? {
+            return Ok((place, offset));
+        }
+        outbox.placed(blob, None).map_err(Stop::Outbox)?;
+        Err(Fault::Refused { status: 410, said: "it no longer keeps the blob".to_owned() }.into())
+    }
+
+    /// What a failed batch means for its rows: one that is refused alone is at fault itself.
+    fn batch_failed<O: Outbox>(
+        &mut self,
+        outbox: &mut O,
+        rows: &[Row],
+        fault: &Fault,
+    ) -> Result<Step, O::Error> {
+        let of_the_rows = match fault {
+            Fault::Failed(_) => true,
+            Fault::Refused { status, .. } => is_about_content(*status),
+            _ => false,
+        };
+        match rows {
+            [row] if matches!(fault, Fault::Refused { .. }) && of_the_rows => {
+                outbox.failed(row.key.seq, &fault.to_string(), None)?;
+                Ok(self.worked())
+            }
+            [row] if of_the_rows => {
+                let pause = self.failed();
+                // Longer than that of the link, so that others pass.
+                let longer = 2 * pause + self.poll;
+                outbox.failed(row.key.seq, &fault.to_string(), Some(longer))?;
+                Ok(Step { pause, state: State::Waiting { why: fault.to_string() } })
+            }
+            [_, _, ..] if of_the_rows => {
+                self.rows = rows.len() / 2;
+                let pause =
+                    if matches!(fault, Fault::Failed(_)) { self.failed() } else { Duration::ZERO };
+                Ok(Step { pause, state: State::Waiting { why: fault.to_string() } })
+            }
+            _ => Ok(self.link_failed(fault)),
+        }
+    }
+
+    fn blob_failed<O: Outbox>(
+        &mut self,
+        outbox: &mut O,
+        seq: i64,
+        fault: &Fault,
+    ) -> Result<Step, O::Error> {
+        self.under_way = None;
+        let Fault::Refused { status, .. } = fault else { return Ok(self.link_failed(fault)) };
+        match status {
+            // The next step asks where it stands; a place that is gone shows then.
+            404 | 409 | 410 => {
+                return Ok(Step { pause: self.failed(), state: State::Working });
+            }
+            460 => {
+                let times = self.spoiled.entry(seq).or_default();
+                *times += 1;
+                if *times >= SPOILED {
+                    outbox.failed(seq, &fault.to_string(), None)?;
+                }
+            }
+            // No room: later, and what needs no room may pass.
+            413 | 507 => outbox.failed(seq, &fault.to_string(), Some(PAUSE.1))?,
+            _ if is_about_content(*status) => outbox.failed(seq, &fault.to_string(), None)?,
+            _ => return Ok(self.link_failed(fault)),
+        }
+        Ok(self.worked())
+    }
+
+    fn link_failed(&mut self, fault: &Fault) -> Step {
+        let why = fault.to_string();
+        match fault {
+            Fault::Barred(_) => Step { pause: PAUSE.1, state: State::Barred { why } },
+            Fault::Busy(Some(pause)) => {
+                // All the others were told the same.
+                let pause = (*pause).min(PAUSE.1);
+                let pause = pause + pause.mul_f64(self.share());
+                Step { pause, state: State::Waiting { why } }
+            }
+            Fault::Refused { status, .. } => {
+                let why = format!("{why}; is this the address of the hub? (status {status})");
+                Step { pause: PAUSE.1, state: State::Barred { why } }
+            }
+            Fault::Silent(_) | Fault::Busy(None) | Fault::Failed(_) => {
+                // A smaller piece has a better chance before the next cut.
+                self.goodput = (self.goodput / 2.0).max(PIECE_BYTES.0 / PIECE_S);
+                Step { pause: self.failed(), state: State::Waiting { why } }
+            }
+        }
+    }
+
+    fn failed(&mut self) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        self.pause()
+    }
+
+    /// Full jitter: anything up to the bound, which doubles with every failure.
+    fn pause(&mut self) -> Duration {
+        let bound = PAUSE.0.saturating_mul(1 << self.failures.min(16)).min(PAUSE.1);
+        bound.mul_f64(self.share())
+    }
+
+    /// From 0 to 1: xorshift64* (Vigna 2016), for spread and not for secrecy.
+    fn share(&mut self) -> f64 {
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        let bits = self.random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 40;
+        f64::from(u32::try_from(bits).unwrap_or(0)) / f64::from(1 << 24)
+    }
+
+    fn worked(&mut self) -> Step {
+        self.pieces += 1;
+        Step { pause: Duration::ZERO, state: State::Working }
+    }
+
+    /// Nothing to send: until the next poll, or the time of a row that waits for it.
+    fn idle(&self, now: i64, until: Option<i64>) -> Step {
+        let poll = self.answered.map_or(now, |then| then.saturating_add(millis(self.poll)));
+        let wake = until.map_or(poll, |until| until.min(poll));
+        let pause = Duration::from_millis(u64::try_from(wake - now).unwrap_or(0));
+        Step { pause, state: State::Idle }
+    }
+
+    fn poll_is_due(&self, now: i64) -> bool {
+        self.answered.is_none_or(|then| now - then >= millis(self.poll))
+    }
+
+    /// Bytes that take about [`PIECE_S`] seconds.
+    fn piece(&self) -> usize {
+        let bytes = (self.goodput * PIECE_S).clamp(PIECE_BYTES.0, PIECE_BYTES.1);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between the two bounds"
+        )]
+        let bytes = bytes as usize;
+        bytes
+    }
+
+    fn patience(&self, bytes: usize) -> Duration {
+        #[expect(clippy::cast_precision_loss, reason = "a rough time")]
+        let seconds = 4.0 * bytes as f64 / self.goodput;
+        PATIENCE + Duration::from_secs_f64(seconds.min(PAUSE.1.as_secs_f64()))
+    }
+
+    fn measure(&mut self, bytes: usize, millis: i64) {
+        if bytes < MEASURED_BYTES {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let found = bytes as f64 / (millis.max(1) as f64 / 1000.0);
+        self.goodput += WEIGHT * (found - self.goodput);
+    }
+}
+
+/// True for a status that blames what was sent. Others may come from a proxy or a wrong address,
+/// and must not cost a flag.
+fn is_about_content(status: u16) -> bool {
+    matches!(status, 400 | 413 | 422)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
