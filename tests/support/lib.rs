@@ -8,6 +8,7 @@
 )]
 
 pub mod api;
+pub mod chaos;
 pub mod daemon;
 pub mod phantom;
 pub mod sender;
