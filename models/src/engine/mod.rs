@@ -327,6 +327,7 @@ impl Engine {
             heads.extend(context.diagnosis.iter().map(|head| (&head.file, input, 1)));
         }
         heads.extend(manifest.priority.iter().map(|p| (&p.file, embedding, p.classes.len())));
+        heads.extend(manifest.age.iter().map(|age| (&age.file, embedding, 1)));
         let mut shared_with = HashMap::new();
         for (file, input, outputs) in heads {
             let shared = manifest.shared_head(file);

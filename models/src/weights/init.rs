@@ -189,6 +189,7 @@ pub fn write_untrained(
         diagnosis: heads.diagnosis,
         referral: Vec::new(),
         priority: Some(heads.priority),
+        age: None,
         shared_heads: heads.shared,
         context: heads.context,
         onnx: None,

@@ -11,8 +11,8 @@ use models::tokens::context;
 use models::volume::Preprocessing;
 use models::weights::bundle::hex;
 use models::weights::manifest::{
-    ContextHeads, FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST, Manifest, NETWORK,
-    PriorityEntry, Provenance, ProvenanceKind, SharedHead, TOKENIZER,
+    AgeEntry, ContextHeads, FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST, Manifest,
+    NETWORK, PriorityEntry, Provenance, ProvenanceKind, SharedHead, TOKENIZER,
 };
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,8 @@ use super::check::{self, Agreement, CheckError, check};
 use super::onnx;
 use crate::cohort::shard::ShardError;
 use crate::cohort::{Cohort, CohortKind};
-use crate::stage::distill::StudentHeads;
-use crate::stage::heads::{HeadSummary, Summary};
+use crate::stage::distill::{AgeUnit, StudentHeads};
+use crate::stage::heads::{HeadSummary, Summary, YEARS};
 use crate::stage::tasks::CLASSES;
 use crate::stage::weights::{NamedTensor, write};
 
@@ -202,21 +202,24 @@ fn teacher(
         encoder: context::ENCODER.to_owned(),
         diagnosis: context,
     });
-    let priority = summary.heads.iter().find(|h| h.kind == "acuity").map(|head| {
+    let mut alone = |kind: &str| -> anyhow::Result<Option<String>> {
+        let Some(head) = summary.heads.iter().find(|h| h.kind == kind) else { return Ok(None) };
         let file = format!("heads/{}", head.file);
         files.copy(&heads.join(&head.file), &file)?;
-        anyhow::Ok(PriorityEntry {
-            classes: CLASSES.map(str::to_owned).to_vec(),
-            file,
-            offset: 0,
-            temperature: summary.priority_temperature,
-        })
+        Ok(Some(file))
+    };
+    let priority = alone("acuity")?.map(|file| PriorityEntry {
+        classes: CLASSES.map(str::to_owned).to_vec(),
+        file,
+        offset: 0,
+        temperature: summary.priority_temperature,
     });
-    let priority = priority.transpose()?;
+    let age = alone("age")?;
+    let age = age.map(|file| AgeEntry { file, output_index: 0, scale: YEARS, offset: 0.0 });
     let sources = [tokenizer, clip, heads];
     let mut manifest = manifest(config, "custom", sizes, &sources)?;
     (manifest.diagnosis, manifest.referral) = (diagnosis, referral);
-    (manifest.priority, manifest.context) = (priority, context);
+    (manifest.priority, manifest.age, manifest.context) = (priority, age, context);
     manifest.files = files.entries;
     Ok(manifest)
 }
@@ -241,8 +244,15 @@ fn student(config: &ExportRun, out: &Path, run: &Path) -> anyhow::Result<Manifes
     let mut diagnosis: Vec<HeadEntry> = entries.collect();
     let referral = diagnosis.split_off(heads.diagnoses);
     let mut manifest = manifest(config, "edge", sizes, &[run])?;
-    manifest.shared_heads =
-        vec![SharedHead { file: file.clone(), outputs: heads.outputs.len() + heads.classes.len() }];
+    let age_row = heads.outputs.len() + heads.classes.len();
+    let outputs = age_row + usize::from(heads.age.is_some());
+    manifest.shared_heads = vec![SharedHead { file: file.clone(), outputs }];
+    manifest.age = heads.age.map(|AgeUnit { scale, offset }| AgeEntry {
+        file: file.clone(),
+        output_index: age_row,
+        scale,
+        offset,
+    });
     manifest.priority = (!heads.classes.is_empty()).then(|| PriorityEntry {
         classes: heads.classes.clone(),
         file,
@@ -300,6 +310,7 @@ fn manifest(
         diagnosis: Vec::new(),
         referral: Vec::new(),
         priority: None,
+        age: None,
         shared_heads: Vec::new(),
         context: None,
         onnx: None,

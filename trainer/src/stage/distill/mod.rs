@@ -7,7 +7,7 @@
 //! 3. the student's transformers, which begin with the teacher's weights wherever those have the
 //!    same name and shape (Sanh et al., 2019), and its one shared head imitate series vectors and study
 //!    embeddings by their mutual similarities (the widths differ; Park et al., 2019, "relational
-//!    knowledge distillation") and every logit;
+//!    knowledge distillation"), every logit and the age;
 //! 4. agreement with the teacher is measured on the validation and test studies, size and speed of
 //!    both beside it.
 
@@ -40,6 +40,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use self::agreement::{Agreement, AgreementReport, OutputAgreement};
+pub use self::answers::AgeUnit;
 pub use self::cost::Cost;
 use self::cost::costs;
 use self::teacher::{Taught, listen, teacher_tokens};
@@ -210,7 +211,8 @@ pub fn train(
     let tokens = if same { teacher_tokens(&lessons, &config.cohort) } else { &own };
     let store = Store::open(tokens, Values::Latents)?;
     let services = Tasks::of(&cohort).services;
-    let school = School { config, cohort, store, taught, manifest, services };
+    let mut school = School { config, cohort, store, taught, manifest, services, age: None };
+    school.age = school.age_unit();
     let mut student = school.imitate_network(&mut run, &device, stop_after)?;
     if let Some(phase) = config.head {
         student.head = school.imitate_answers(&student, phase, &mut run, &device)?;
@@ -304,6 +306,8 @@ struct School<'a> {
     manifest: Manifest,
     /// Services that the cohort's labels know.
     services: Vec<String>,
+    /// Of the last output, where the teacher tells ages.
+    age: Option<AgeUnit>,
 }
 
 /// A batch of studies.
@@ -314,7 +318,7 @@ struct Lesson {
 
 impl School<'_> {
     fn outputs(&self) -> usize {
-        self.binary() + self.classes()
+        self.binary() + self.classes() + usize::from(self.age.is_some())
     }
 
     /// Yes-or-no outputs.
@@ -472,7 +476,7 @@ impl School<'_> {
                 Some(labels) => labels,
                 // Without labels the teacher's decisions stand for them.
                 None => {
-                    let logit = |id: &String| self.taught[id].logits[i] >= head.threshold;
+                    let logit = |id: &String| self.taught[id].answers[i] >= head.threshold;
                     validation.iter().map(logit).collect()
                 }
             };
@@ -485,6 +489,7 @@ impl School<'_> {
             diagnoses: self.manifest.diagnosis.len(),
             outputs,
             classes: classes.unwrap_or_default(),
+            age: self.age,
         };
         std::fs::write(folder.join("outputs.toml"), toml::to_string_pretty(&student_heads)?)?;
         let mut splits = Vec::new();
@@ -551,8 +556,11 @@ fn relational(own: Tensor<Compute, 2>, teacher: Tensor<Compute, 2>) -> Tensor<Co
 pub struct StudentHeads {
     /// How many of the outputs are diagnoses; the rest are referrals.
     pub diagnoses: usize,
-    /// Acuity classes, the last outputs of the head.
+    /// Acuity classes, the outputs after the yes-or-no ones.
     pub classes: Vec<String>,
+    /// Age, the last output.
+    #[serde(default)]
+    pub age: Option<AgeUnit>,
     /// Yes-or-no outputs in order.
     pub outputs: Vec<Output>,
 }

@@ -25,8 +25,8 @@ use crate::stage::run::Run;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Taught {
     pub(super) id: String,
-    /// Diagnoses, referrals, priority classes.
-    pub(super) logits: Vec<f32>,
+    /// Logits of diagnoses, referrals and priority classes; the age in years, where it is told.
+    pub(super) answers: Vec<f32>,
     pub(super) embedding: Vec<f32>,
     /// One vector for each series.
     pub(super) series: Vec<Vec<f32>>,
@@ -89,7 +89,7 @@ pub(super) fn listen(
             let scores = engine.score(&input)?;
             let taught = Taught {
                 id: (*id).to_owned(),
-                logits: logits(&scores),
+                answers: answers(&scores),
                 series: vectors.chunks_exact(each).map(<[f32]>::to_vec).collect(),
                 embedding: scores.embedding,
             };
@@ -125,7 +125,8 @@ pub(super) fn teacher_tokens<'a>(lessons: &'a Path, cohort: &'a Path) -> &'a Pat
     if lessons.join(shard_name(0)).exists() { lessons } else { cohort }
 }
 
-fn logits(scores: &StudyScores) -> Vec<f32> {
+fn answers(scores: &StudyScores) -> Vec<f32> {
     let labels = scores.diagnosis.iter().chain(&scores.referral).map(|s| s.logit);
-    labels.chain(scores.priority.iter().map(|s| s.logit)).collect()
+    let logits = labels.chain(scores.priority.iter().map(|s| s.logit));
+    logits.chain(scores.age_years).collect()
 }

@@ -140,9 +140,12 @@ pub enum Kind {
     },
     /// Acuity classes.
     Acuity(AcuityObjective),
-    /// Age in decades.
+    /// Age in units of `YEARS`.
     Age,
 }
+
+/// Years of one unit of the age head's output.
+pub(crate) const YEARS: f32 = 10.0;
 
 impl Kind {
     fn outputs(self) -> usize {
@@ -182,8 +185,10 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
     let (train, validation) = (&tables[0], &tables[1]);
     let diagnoses = Kind::Binary { first: 0, count: DIAGNOSES.len() };
     let services = Kind::Binary { first: DIAGNOSES.len(), count: tasks.services.len() };
-    let mut kinds =
-        vec![("diagnosis", diagnoses), ("acuity", Kind::Acuity(config.acuity)), ("age", Kind::Age)];
+    let mut kinds = vec![("diagnosis", diagnoses), ("acuity", Kind::Acuity(config.acuity))];
+    if train.targets.iter().any(|target| target.age.is_some()) {
+        kinds.push(("age", Kind::Age));
+    }
     if !tasks.services.is_empty() {
         kinds.push(("referral", services));
     }
@@ -449,7 +454,7 @@ fn loss(
             let known: Vec<f32> =
                 targets.iter().map(|t| f32::from(u8::from(t.age.is_some()))).collect();
             let count: f32 = known.iter().sum();
-            let ages = tensor(targets.iter().map(|t| t.age.unwrap_or(0.0) / 10.0).collect(), 1);
+            let ages = tensor(targets.iter().map(|t| t.age.unwrap_or(0.0) / YEARS).collect(), 1);
             ((logits - ages).powi_scalar(2) * tensor(known, 1)).sum() / count.max(1.0)
         }
     }
