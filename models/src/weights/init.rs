@@ -274,6 +274,7 @@ fn plan_heads(
     let context = context_dimension.zip(context).map(|(dimension, diagnosis)| ContextHeads {
         dimension,
         encoder: ENCODER.to_owned(),
+        sentences: None,
         diagnosis,
     });
     let priority = PriorityEntry { classes, file, offset, temperature: None };

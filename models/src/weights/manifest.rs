@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::nn::config::PrimaConfig;
+use crate::tokens::context::SENTENCES;
 use crate::volume::Preprocessing;
 
 /// Format this build reads and writes.
@@ -221,8 +222,33 @@ pub struct ContextHeads {
     pub dimension: usize,
     /// What makes the embedding, so that a caller can refuse another one.
     pub encoder: String,
+    /// The encoder itself, where it is a sentence encoder ([`SENTENCES`]).
+    pub sentences: Option<SentenceFiles>,
     /// One head per diagnosis, in the order of [`Manifest::diagnosis`].
     pub diagnosis: Vec<HeadEntry>,
+}
+
+/// A sentence encoder as it lies in a bundle ([`crate::engine::SentenceEncoder`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SentenceFiles {
+    /// ONNX graph below the bundle's folder.
+    pub graph: String,
+    /// Its `tokenizer.json`.
+    pub tokenizer: String,
+    /// From the vectors of a text's tokens to one.
+    pub pooling: Pooling,
+}
+
+/// From the vectors of a text's tokens to one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// Their mean.
+    #[default]
+    Mean,
+    /// The first token's, which BERT trains for it.
+    Cls,
 }
 
 /// The input envelope: what a study must be like for the model's output to mean anything. What a
@@ -330,6 +356,15 @@ impl Manifest {
         self.validate_golden()?;
         self.validate_shared(&sets)?;
         self.validate_age()?;
+        if let Some(ContextHeads { encoder, sentences, .. }) = &self.context
+            && (encoder == SENTENCES) != sentences.is_some()
+        {
+            return Err(ManifestFault {
+                field: "context.encoder".to_owned(),
+                found: format!("{encoder:?}"),
+                expected: "\"onnx_sentences_v1\" where context.sentences is, and only there",
+            });
+        }
         if let Some(onnx) = &self.onnx
             && onnx.sequence.is_some() != onnx.study.is_some()
         {

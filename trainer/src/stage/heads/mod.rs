@@ -6,6 +6,7 @@
 //! with the best validation result is kept. Thresholds and calibrations are fitted on the
 //! validation split.
 
+mod context;
 mod decision;
 pub(super) mod unit;
 
@@ -22,13 +23,15 @@ use models::nn::config::PrimaConfig;
 use models::nn::head::Head;
 use models::nn::parameters::Parameters;
 use models::nn::prima::Prima;
-use models::tokens::context;
 use models::weights::manifest::Calibration;
 use models::weights::mapped::WeightFile;
 use rand::Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
+use self::context::Encoder;
+pub(crate) use self::context::SENTENCE_FILES;
+pub use self::context::{ContextConfig, ContextSummary, SentenceConfig};
 pub use self::decision::CalibrationMethod;
 pub(super) use self::decision::decision;
 use self::unit::Unit;
@@ -77,9 +80,9 @@ pub struct HeadsRun {
     /// How logits become probabilities, fitted on the validation split.
     #[serde(default)]
     pub calibration: CalibrationMethod,
-    /// Values of the clinical context's embedding; 0 trains no heads with context.
+    /// What embeds the clinical context for the heads that read one; none are trained without it.
     #[serde(default)]
-    pub context: usize,
+    pub context: ContextConfig,
     /// Readers' corrections, lines of [`super::feedback::Feedback`].
     #[serde(default)]
     pub feedback: Option<PathBuf>,
@@ -164,6 +167,7 @@ impl Kind {
 /// When inputs are refused, the disk is full, or training diverges.
 pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<PathBuf> {
     let data = Data::to_learn_from(&config.cohort)?;
+    let encoder = Encoder::open(&config.context)?;
     let tasks = Tasks::of(&data.cohort);
     let inputs = [config.cohort.as_path(), config.clip.as_path()];
     let mut run = Run::begin(folder, "heads", config, config.seed, &inputs, resume)?;
@@ -192,44 +196,26 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
     if !tasks.services.is_empty() {
         kinds.push(("referral", services));
     }
-    let mut summary =
-        Summary { tasks: tasks.clone(), heads: Vec::new(), priority_temperature: None };
+    let mut summary = Summary {
+        priority_temperature: None,
+        tasks: tasks.clone(),
+        context: None,
+        heads: Vec::new(),
+    };
     for (name, kind) in kinds {
         let fitted = fit(config, name, kind, train, validation, &device, &mut run)?;
-        for (i, head) in fitted.iter().enumerate() {
-            let file = format!("{name}-{i:03}.safetensors");
-            write(&folder.join(&file), &head.tensors, false)?;
-            summary.heads.push(HeadSummary {
-                kind: name.to_owned(),
-                output: i,
-                file,
-                validation: head.validation,
-                threshold: head.threshold,
-                calibration: head.calibration.clone(),
-            });
-        }
+        summary.keep(folder, name, &fitted)?;
         if let (Kind::Acuity(_), Some(head)) = (kind, fitted.first()) {
             summary.priority_temperature = Some(temperature(head, validation, &device, config)?);
         }
     }
-    if config.context > 0 {
-        let with = |table: &Table, split| with_context(table, &data, split, config.context);
-        let (train, validation) = (with(train, Split::Train), with(validation, Split::Validation));
-        for (i, head) in fit(config, "context", diagnoses, &train, &validation, &device, &mut run)?
-            .iter()
-            .enumerate()
-        {
-            let file = format!("context-{i:03}.safetensors");
-            write(&folder.join(&file), &head.tensors, false)?;
-            summary.heads.push(HeadSummary {
-                kind: "context".to_owned(),
-                output: i,
-                file,
-                validation: head.validation,
-                threshold: head.threshold,
-                calibration: head.calibration.clone(),
-            });
-        }
+    if let Some(encoder) = encoder {
+        let join = |table: &Table, split| encoder.join(table, &data, data.split(split));
+        let (train, validation) =
+            (join(train, Split::Train)?, join(validation, Split::Validation)?);
+        let fitted = fit(config, "context", diagnoses, &train, &validation, &device, &mut run)?;
+        summary.keep(folder, "context", &fitted)?;
+        summary.context = Some(encoder.keep(folder)?);
     }
     std::fs::write(folder.join("heads.toml"), toml::to_string_pretty(&summary)?)?;
     Ok(folder.to_owned())
@@ -255,8 +241,29 @@ pub struct Summary {
     pub priority_temperature: Option<f32>,
     /// Outputs.
     pub tasks: Tasks,
+    /// The context of the heads that read one.
+    pub context: Option<ContextSummary>,
     /// Every head.
     pub heads: Vec<HeadSummary>,
+}
+
+impl Summary {
+    /// Writes the weights of a kind's heads, and notes them.
+    fn keep(&mut self, folder: &Path, kind: &str, fitted: &[Fitted]) -> anyhow::Result<()> {
+        for (output, head) in fitted.iter().enumerate() {
+            let file = format!("{kind}-{output:03}.safetensors");
+            write(&folder.join(&file), &head.tensors, false)?;
+            self.heads.push(HeadSummary {
+                kind: kind.to_owned(),
+                output,
+                file,
+                validation: head.validation,
+                threshold: head.threshold,
+                calibration: head.calibration.clone(),
+            });
+        }
+        Ok(())
+    }
 }
 
 /// One head of `heads.toml`.
@@ -311,23 +318,6 @@ pub(super) fn embeddings(
         features.extend(embed(vision, &examples, width, device).pooled.into_data().iter::<f32>());
     }
     Ok(features)
-}
-
-/// Rows joined with the embedding of each study's indication.
-fn with_context(table: &Table, data: &Data, split: Split, dimension: usize) -> Table {
-    let zeros = vec![0.0; dimension];
-    let indication = |id: &str| {
-        let record = data.cohort.records.iter().find(|r| r.id == id);
-        record.and_then(|r| context::embed(&r.report.indication, dimension))
-    };
-    let rows = table.features.chunks_exact(table.width).zip(data.split(split));
-    let features = rows.flat_map(|(row, id)| {
-        let context = indication(id).unwrap_or_else(|| zeros.clone());
-        [row, &context].concat()
-    });
-    let features: Vec<f32> = features.collect();
-    let targets = table.targets[..features.len() / (table.width + dimension)].to_vec();
-    Table { features, width: table.width + dimension, targets }
 }
 
 /// Trains one network and keeps the best epoch of every output.
