@@ -120,7 +120,7 @@ impl SentenceEncoder {
         let inputs = inputs.collect::<Result<Vec<_>, OnnxError>>();
         let vectors = inputs.and_then(|inputs| run(&self.plan, inputs));
         let vectors = vectors.map_err(|e| refused(e.to_string()))?;
-        let mut pooled = vec![0.0; self.dimension];
+        let mut pooled = vec![0.0f32; self.dimension];
         let count = match self.pooling {
             Pooling::Mean => vectors.len() / self.dimension,
             Pooling::Cls => 1,
