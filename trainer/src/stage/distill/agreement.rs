@@ -5,7 +5,7 @@ use models::nn::Compute;
 use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
-use super::teacher::Taught;
+use super::teacher::{Reading, Taught};
 use super::{School, Student};
 use crate::cohort::record::Split;
 use crate::evaluate::embedding::linear_cka;
@@ -87,6 +87,11 @@ pub struct AgreementReport {
     pub teacher: Cost,
     /// The same of the student, as it is exported.
     pub student: Cost,
+    /// What the teacher's one reading of the cohort cost.
+    pub reading: Reading,
+    /// All of the distillation on the wall, that reading included, as far as it ran in one go or
+    /// between checkpoints.
+    pub seconds: f64,
     /// Agreement on the validation and the test studies, where there are any.
     pub splits: Vec<Agreement>,
 }

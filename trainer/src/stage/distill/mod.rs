@@ -43,6 +43,7 @@ pub use self::agreement::{Agreement, AgreementReport, OutputAgreement};
 pub use self::answers::AgeUnit;
 pub use self::cost::Cost;
 use self::cost::costs;
+pub use self::teacher::Reading;
 use self::teacher::{Taught, listen, teacher_tokens};
 use super::batch::{Augmentation, Example, example};
 use super::clip::{embed, normalised};
@@ -217,7 +218,7 @@ pub fn train(
     if let Some(phase) = config.head {
         student.head = school.imitate_answers(&student, phase, &mut run, &device)?;
     }
-    school.graduate(&student, folder, &device)?;
+    school.graduate(&student, folder, &device, run.seconds())?;
     Ok(folder.to_owned())
 }
 
@@ -454,6 +455,7 @@ impl School<'_> {
         student: &Student<Compute>,
         folder: &Path,
         device: &DispatchDevice,
+        seconds: f64,
     ) -> anyhow::Result<()> {
         let sizes = &self.config.sizes;
         let tensors =
@@ -499,8 +501,9 @@ impl School<'_> {
                 splits.push(self.agreement(student, split, &ids, device)?);
             }
         }
-        let [teacher, student] = costs(self.config, folder)?;
-        let report = AgreementReport { teacher, student, splits };
+        let reading = Reading::open(&folder.join("teacher"))?;
+        let [teacher, student] = costs(self.config, folder, reading)?;
+        let report = AgreementReport { teacher, student, reading, seconds, splits };
         std::fs::write(folder.join("agreement.json"), serde_json::to_vec_pretty(&report)?)?;
         Ok(())
     }
