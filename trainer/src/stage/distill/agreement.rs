@@ -11,6 +11,7 @@ use crate::cohort::record::Split;
 use crate::evaluate::embedding::linear_cka;
 use crate::evaluate::metrics::{auroc, pearson, spearman};
 use crate::evaluate::rows::Rows;
+use crate::stage::batch::Augmentation;
 use crate::stage::heads::expected_class;
 
 impl School<'_> {
@@ -21,7 +22,7 @@ impl School<'_> {
         ids: &[String],
         device: &DispatchDevice,
     ) -> anyhow::Result<Agreement> {
-        let (own, embeddings) = self.answers(student, ids, device)?;
+        let (own, embeddings) = self.answers(student, ids, &Augmentation::none(), device)?;
         let taught: Vec<&Taught> = ids.iter().map(|id| &self.taught[id]).collect();
         let names = self.manifest.diagnosis.iter().chain(&self.manifest.referral);
         let outputs = names.enumerate().map(|(i, head)| {

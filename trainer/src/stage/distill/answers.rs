@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Phase, School, Student};
 use crate::cohort::record::Split;
+use crate::stage::batch::{Augmentation, single_studies};
 use crate::stage::heads::unit::Unit;
 use crate::stage::learner::Learner;
 use crate::stage::run::{Run, rng};
@@ -58,8 +59,14 @@ impl School<'_> {
         run: &mut Run,
         device: &DispatchDevice,
     ) -> anyhow::Result<Head<Compute>> {
-        let ids = self.split(Split::Train);
-        let (_, features) = self.answers(student, &ids, device)?;
+        let mut ids = self.split(Split::Train);
+        let whole = Augmentation::none();
+        let (_, mut features) = self.answers(student, &ids, &whole, device)?;
+        let share = self.config.augmentation.single_series;
+        let single = single_studies(&ids, share, &mut rng(self.config.seed, 9 << 40));
+        let alone = Augmentation { single_series: 1.0, ..whole };
+        features.extend(self.answers(student, &single, &alone, device)?.1);
+        ids.extend(single);
         let sizes = &self.config.sizes;
         let width = sizes.embedding();
         let unit = Unit::of(&features, width);

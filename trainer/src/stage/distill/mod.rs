@@ -428,17 +428,18 @@ impl School<'_> {
         Ok(heads.map(|head| of(&head.name)).collect())
     }
 
-    /// Logits and embeddings of the student for whole studies.
+    /// Logits and embeddings of the student for what an augmentation leaves of the studies.
     fn answers(
         &self,
         student: &Student<Compute>,
         ids: &[String],
+        augmentation: &Augmentation,
         device: &DispatchDevice,
     ) -> anyhow::Result<(Vec<Vec<f64>>, Vec<f32>)> {
         let (mut logits, mut embeddings) = (Vec::new(), Vec::new());
         let width = self.config.sizes.sequence_vit.transformer.dim;
-        for part in ids.chunks(8) {
-            let lesson = self.lesson(part, &Augmentation::none(), 0)?;
+        for (number, part) in ids.chunks(8).enumerate() {
+            let lesson = self.lesson(part, augmentation, (8 << 40) + 8 * number as u64)?;
             let examples: Vec<&Example> = lesson.examples.iter().collect();
             let out = embed(&student.vision, &examples, width, device);
             let values: Vec<f64> =
@@ -469,7 +470,7 @@ impl School<'_> {
         write(&folder.join("heads.safetensors"), &head, false)?;
         std::fs::write(folder.join("sizes.toml"), toml::to_string_pretty(sizes)?)?;
         let validation = self.split(Split::Validation);
-        let (own, _) = self.answers(student, &validation, device)?;
+        let (own, _) = self.answers(student, &validation, &Augmentation::none(), device)?;
         let mut outputs = Vec::new();
         let heads = self.manifest.diagnosis.iter().chain(&self.manifest.referral);
         for (i, head) in heads.enumerate() {

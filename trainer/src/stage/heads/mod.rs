@@ -35,7 +35,7 @@ pub use self::context::{ContextConfig, ContextSummary, SentenceConfig};
 pub use self::decision::CalibrationMethod;
 pub(super) use self::decision::decision;
 use self::unit::Unit;
-use super::batch::{Augmentation, Example, example};
+use super::batch::{Augmentation, Example, example, single_studies};
 use super::clip::{Data, embed, weighted_bce};
 use super::learner::{Learner, OptimizerConfig};
 use super::run::{Run, rng};
@@ -69,6 +69,10 @@ pub struct HeadsRun {
     /// Standard deviation of the noise on embeddings, in units of their own.
     #[serde(default = "noise")]
     pub noise: f32,
+    /// Share of training studies of which one random series alone is learnt from as well
+    /// ([`Augmentation::single_series`]).
+    #[serde(default)]
+    pub single_series: f64,
     /// How weights change.
     #[serde(default = "optimizer")]
     pub optimizer: OptimizerConfig,
@@ -116,6 +120,13 @@ pub struct Table {
     pub width: usize,
     /// One for each row.
     pub targets: Vec<Targets>,
+}
+
+impl Table {
+    fn extend(&mut self, rows: Self) {
+        self.features.extend(rows.features);
+        self.targets.extend(rows.targets);
+    }
 }
 
 /// A head with everything that a bundle says about it.
@@ -166,6 +177,7 @@ impl Kind {
 ///
 /// When inputs are refused, the disk is full, or training diverges.
 pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<PathBuf> {
+    Augmentation { single_series: config.single_series, ..Augmentation::none() }.check("heads")?;
     let data = Data::to_learn_from(&config.cohort)?;
     let encoder = Encoder::open(&config.context)?;
     let tasks = Tasks::of(&data.cohort);
@@ -177,16 +189,24 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
     let sizes = sizes(&config.clip)?;
     let weights = WeightFile::open(&config.clip.join("network.safetensors"))?;
     let vision = Prima::load(&Parameters::new(&weights, &device, DType::F32), &sizes)?;
-    let mut tables = Vec::new();
-    for split in [Split::Train, Split::Validation] {
-        tables.push(table(&vision, &data, split, &tasks, &sizes, &device)?);
-    }
+    let whole = Augmentation::none();
+    let table = |ids: &[String], shown: &Augmentation| {
+        let features = embeddings(&vision, &data, ids, shown, &sizes, &device)?;
+        let targets = ids.iter().map(|id| tasks.targets(&data.cohort, id));
+        let targets = targets.collect::<Result<_, _>>()?;
+        anyhow::Ok(Table { features, width: sizes.embedding(), targets })
+    };
+    let mut studies = data.split(Split::Train).to_vec();
+    let mut train = table(&studies, &whole)?;
+    let mut rng = rng(config.seed, 1 << 60);
+    let single = single_studies(&studies, config.single_series, &mut rng);
+    train.extend(table(&single, &Augmentation { single_series: 1.0, ..whole })?);
+    studies.extend(single);
     if let Some(path) = &config.feedback {
-        let added = super::feedback::rows(path, &tasks, tables[0].width)?;
-        tables[0].features.extend(added.features);
-        tables[0].targets.extend(added.targets);
+        train.extend(super::feedback::rows(path, &tasks, train.width)?);
     }
-    let (train, validation) = (&tables[0], &tables[1]);
+    let validation = table(data.split(Split::Validation), &whole)?;
+    let (train, validation) = (&train, &validation);
     let diagnoses = Kind::Binary { first: 0, count: DIAGNOSES.len() };
     let services = Kind::Binary { first: DIAGNOSES.len(), count: tasks.services.len() };
     let mut kinds = vec![("diagnosis", diagnoses), ("acuity", Kind::Acuity(config.acuity))];
@@ -210,9 +230,8 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
         }
     }
     if let Some(encoder) = encoder {
-        let join = |table: &Table, split| encoder.join(table, &data, data.split(split));
-        let (train, validation) =
-            (join(train, Split::Train)?, join(validation, Split::Validation)?);
+        let train = encoder.join(train, &data, &studies)?;
+        let validation = encoder.join(validation, &data, data.split(Split::Validation))?;
         let fitted = fit(config, "context", diagnoses, &train, &validation, &device, &mut run)?;
         summary.keep(folder, "context", &fitted)?;
         summary.context = Some(encoder.keep(folder)?);
@@ -284,34 +303,20 @@ pub struct HeadSummary {
     pub calibration: Option<Calibration>,
 }
 
-/// Embeddings and targets of a split.
-pub(super) fn table(
-    vision: &Prima<Compute>,
-    data: &Data,
-    split: Split,
-    tasks: &Tasks,
-    sizes: &PrimaConfig,
-    device: &DispatchDevice,
-) -> anyhow::Result<Table> {
-    let ids = data.split(split);
-    let features = embeddings(vision, data, ids, sizes, device)?;
-    let targets = ids.iter().map(|id| tasks.targets(&data.cohort, id)).collect::<Result<_, _>>()?;
-    Ok(Table { features, width: sizes.embedding(), targets })
-}
-
-/// Study embeddings, undisturbed: one row for each id.
-pub(super) fn embeddings(
+/// Study embeddings, one row for each id, of what an augmentation leaves of the studies.
+fn embeddings(
     vision: &Prima<Compute>,
     data: &Data,
     ids: &[String],
+    augmentation: &Augmentation,
     sizes: &PrimaConfig,
     device: &DispatchDevice,
 ) -> anyhow::Result<Vec<f32>> {
+    const PART: usize = 8;
     let mut features = Vec::with_capacity(ids.len() * sizes.embedding());
-    for part in ids.chunks(8) {
-        let mut rng = rng(0, 0);
-        let examples =
-            part.iter().map(|id| example(&data.store, id, &Augmentation::none(), &mut rng));
+    for (number, part) in ids.chunks(PART).enumerate() {
+        let mut rng = rng(0, number as u64);
+        let examples = part.iter().map(|id| example(&data.store, id, augmentation, &mut rng));
         let examples: Vec<Example> = examples.collect::<Result<_, _>>()?;
         let examples: Vec<&Example> = examples.iter().collect();
         let width = sizes.sequence_vit.transformer.dim;
