@@ -503,7 +503,7 @@ impl School<'_> {
             }
         }
         let reading = Reading::open(&folder.join("teacher"))?;
-        let [teacher, student] = costs(self.config, folder, reading)?;
+        let [teacher, student] = costs(self.config, folder)?;
         let report = AgreementReport { teacher, student, reading, seconds, splits };
         std::fs::write(folder.join("agreement.json"), serde_json::to_vec_pretty(&report)?)?;
         Ok(())
