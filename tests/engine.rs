@@ -179,8 +179,12 @@ fn context_heads(bundle: &Path, dimension: usize) {
     let entry = listed(bundle, file);
     edit(bundle, |manifest| {
         let head = HeadEntry { file: file.to_owned(), ..manifest.diagnosis[0].clone() };
-        let encoder = "noise".to_owned();
-        manifest.context = Some(ContextHeads { dimension, encoder, diagnosis: vec![head] });
+        manifest.context = Some(ContextHeads {
+            dimension,
+            encoder: "noise".to_owned(),
+            sentences: None,
+            diagnosis: vec![head],
+        });
         manifest.files.push(entry);
     });
 }

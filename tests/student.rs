@@ -15,7 +15,7 @@ use models::nn::config::{
 use models::tokens::{SeriesPatches, StudyPatches};
 use models::weights::bundle::Bundle;
 use models::weights::init::{InitOptions, write_untrained};
-use models::weights::manifest::{MANIFEST, Manifest, OnnxParts, ProvenanceKind};
+use models::weights::manifest::{AgeEntry, MANIFEST, Manifest, OnnxParts, ProvenanceKind};
 use tempfile::TempDir;
 use trainer::export::card::{self, LabelMetrics, ModelCard, SubgroupMetrics};
 use trainer::export::check::{CheckStudy, Peer, check};
@@ -208,10 +208,19 @@ fn a_shared_head_is_read_row_by_row() {
     edit(&folder, |manifest| {
         manifest.diagnosis[3].output_index = 53;
         manifest.priority.as_mut().unwrap().offset = 10;
+        manifest.age = Some(age(54));
     });
-    let moved = logits(&engines(&folder)[0].score(&study).unwrap());
+    let moved = engines(&folder)[0].score(&study).unwrap();
+    assert_eq!((scores.age_years, moved.age_years), (None, Some(2.0 * all[54] + 40.0)));
+    let moved = logits(&moved);
     assert_eq!(moved[3].to_bits(), all[53].to_bits());
     assert_eq!(moved[52..], all[10..13]);
+}
+
+/// An age that stands in a row of the shared head.
+fn age(output_index: usize) -> AgeEntry {
+    let file = "heads/shared.safetensors".to_owned();
+    AgeEntry { file, output_index, scale: 2.0, offset: 40.0 }
 }
 
 #[test]
@@ -227,7 +236,7 @@ fn a_shared_head_that_cannot_be_is_refused() {
         error.replace(path.to_str().unwrap(), "MANIFEST")
     };
     type Change<'a> = &'a dyn Fn(&mut Manifest);
-    let cases: [(Change<'_>, &str); 7] = [
+    let cases: [(Change<'_>, &str); 8] = [
         (
             &|m| m.diagnosis[7].output_index = 55,
             "MANIFEST: diagnosis[7].output_index is 55, expected below the outputs of its shared head; export the bundle again",
@@ -235,6 +244,10 @@ fn a_shared_head_that_cannot_be_is_refused() {
         (
             &|m| m.priority.as_mut().unwrap().offset = 53,
             "MANIFEST: priority.offset is 53, expected a row after which the shared head has one row per class; export the bundle again",
+        ),
+        (
+            &|m| m.age = Some(age(55)),
+            "MANIFEST: age.output_index is 55, expected below the outputs of its head; export the bundle again",
         ),
         (
             &|m| m.shared_heads.clear(),

@@ -26,6 +26,9 @@ const DOORS: &[(&str, &[&str])] = &[
     ("burn_*", &["models/", "trainer/"]),
     ("tract_*", &["models/", "trainer/src/export/onnx/"]),
     ("mpi", &["trainer/src/stage/group/"]),
+    // Reports where a network learns them; a clinical context where it is served, and trained on
+    // by that same encoder.
+    ("tokenizers", &["models/src/engine/", "trainer/src/stage/text.rs"]),
     (
         "dicom_*",
         &[

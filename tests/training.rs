@@ -8,6 +8,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use trainer::export::bundle::ExportRun;
+use trainer::stage::clip::ClipRun;
+use trainer::stage::distill::DistillRun;
+use trainer::stage::heads::HeadsRun;
+use trainer::stage::run::config;
 
 use crate::programs::{Run, run, trainer, triage};
 
@@ -72,12 +77,23 @@ fn the_smoke_configurations_lead_to_a_bundle_that_the_appliance_reads() {
     let metrics: Value = read_json(&work.path("score/metrics.json"));
     assert_eq!(metrics["studies"], 3);
     assert_eq!(metrics["diagnoses"].as_array().unwrap().len(), 52);
+    // The teacher's head for age went through the student's shared head into the metrics.
+    assert_eq!(metrics["age"]["studies"], 3);
+    assert!(metrics["age"]["mean_absolute_error_years"]["value"].as_f64() > Some(0.0));
     let agreement: Value = read_json(&work.path("distill/agreement.json"));
     assert_eq!(agreement["splits"].as_array().unwrap().len(), 2, "validation and test");
-    for key in ["parameters", "weight_bytes", "multiplications_per_patch", "studies_per_second"] {
+    for key in [
+        "parameters",
+        "weight_bytes",
+        "multiplications_per_patch",
+        "seconds_per_patch",
+        "studies_per_second",
+    ] {
         let [teacher, student] = ["teacher", "student"].map(|of| agreement[of][key].as_f64());
         assert!(teacher > Some(0.0) && student > Some(0.0), "{key}: {agreement}");
     }
+    assert_eq!(agreement["reading"]["studies"], 14);
+    assert!(agreement["seconds"].as_f64() > agreement["reading"]["seconds"].as_f64());
     let about = fs::read_to_string(work.path("clip/run.toml")).unwrap();
     for key in ["stage = \"clip\"", "seed = 0", "revision = ", "inputs = "] {
         assert!(about.contains(key), "{about}");
@@ -88,6 +104,22 @@ fn the_smoke_configurations_lead_to_a_bundle_that_the_appliance_reads() {
         assert_eq!(ran.code, 0, "{bundle}: {}", ran.stderr);
         assert!(ran.stdout.to_lowercase().contains("simulated"), "{}", ran.stdout);
     }
+}
+
+/// Configurations that no test has the time to run are read at least.
+#[test]
+fn shipped_configurations_are_read() {
+    let configs = smoke().join("..");
+    for folder in ["reduced", "from-prima"] {
+        let file = |name: &str| configs.join(folder).join(name);
+        let distill: DistillRun = config(&file("distill.toml"), "distill").unwrap();
+        distill.augmentation.check("augmentation").unwrap();
+        config::<ExportRun>(&file("export.toml"), "export").unwrap();
+    }
+    let file = |name: &str| configs.join("reduced").join(name);
+    let clip: ClipRun = config(&file("clip.toml"), "clip").unwrap();
+    clip.augmentation.check("augmentation").unwrap();
+    config::<HeadsRun>(&file("heads.toml"), "heads").unwrap();
 }
 
 /// A stage on the smallest cohort that it can learn by heart.

@@ -287,6 +287,8 @@ pub(crate) struct OnCohort {
 pub(crate) enum Preset {
     /// The published sizes: 4.9 GB.
     Prima,
+    /// The published tokenizer before small transformers.
+    PrimaTokenizer,
     /// The same shape, a few megabytes.
     Tiny,
     /// The edge student.
@@ -528,6 +530,10 @@ fn import(full: &Path, vqvae: &Path, out: &Path) -> Result<()> {
 fn init(preset: Preset, seed: u64, out: &Path) -> Result<()> {
     let (preset, sizes, context_dimension) = match preset {
         Preset::Prima => ("prima", PrimaConfig::prima(), None),
+        Preset::PrimaTokenizer => {
+            let tokenizer = PrimaConfig::prima().tokenizer;
+            ("custom", PrimaConfig { tokenizer, ..PrimaConfig::tiny() }, None)
+        }
         Preset::Tiny => ("tiny", PrimaConfig::tiny(), Some(128)),
         Preset::Edge => ("edge", PrimaConfig::edge(), None),
     };

@@ -11,7 +11,6 @@ use models::dicom::decoder::Decoder;
 use models::engine::input_file::{self, InputFileError};
 use models::engine::{DeviceChoice, Engine, EngineError, Precision, Target};
 use models::explain::lime::{LimeConfig, Weighting};
-use models::tokens::context;
 use models::weights::bundle::{Bundle, BundleError};
 use models::weights::manifest::HeadEntry;
 
@@ -107,7 +106,9 @@ fn carry_out(
     decoder: &Decoder,
     alive: &mut dyn FnMut(),
 ) -> Result<Answer, InferenceError> {
-    let context = clinical_context(engine, &order.context);
+    // A context that cannot be embedded is no reason to leave the images unread; the result says
+    // that none was used.
+    let context = engine.clinical_context(&order.context).unwrap_or_default();
     if let Some(earlier) = &order.earlier
         && let Some(result) = score_again(order, earlier, context.clone(), engine)?
     {
@@ -152,13 +153,6 @@ fn explain(
         }
         Err(error) => Answer::Failed { reason: chain(&error) },
     }
-}
-
-/// The embedding of a clinical context by the encoder that the bundle names; none when this
-/// program does not have that encoder.
-fn clinical_context(engine: &Engine, text: &str) -> Option<Vec<f32>> {
-    let heads = engine.bundle().manifest().context.as_ref()?;
-    (heads.encoder == context::ENCODER).then(|| context::embed(text, heads.dimension))?
 }
 
 /// Scores kept tokens with another context; `None` when there are none that can be used.

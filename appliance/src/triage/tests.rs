@@ -20,6 +20,7 @@ fn scores(text: &str) -> StudyScores {
         diagnosis: DIAGNOSES.iter().map(|name| label(name, -5.0)).collect(),
         referral: Vec::new(),
         priority: Vec::new(),
+        age_years: None,
         with_context: false,
         embedding: Vec::new(),
     };

@@ -7,8 +7,10 @@
 //! - [`Engine::score`] runs the transformers and streams the heads from disk one at a time, a
 //!   shared head once;
 //! - [`Engine::masked_scorer`] re-runs the transformers on subsets of one series' tokens (LIME);
+//! - [`Engine::clinical_context`] embeds the words that the heads with context read;
 //! - [`golden`] asks a model about a phantom whose answer it carries; [`input_file`] keeps tokens.
 
+mod context;
 mod device;
 pub mod golden;
 pub mod input_file;
@@ -23,6 +25,7 @@ use std::sync::{Mutex, PoisonError};
 use burn::DispatchDevice;
 use burn::tensor::{DType, Tensor, TensorData};
 
+pub use context::{SentenceEncoder, SentenceError};
 pub use device::{DeviceChoice, DeviceError, DeviceReport, Precision, device, probe};
 pub use onnx::OnnxError;
 pub use score::MaskedScorer;
@@ -75,6 +78,7 @@ pub struct Engine {
     dtype: DType,
     tokenizer: Tokenizer,
     network: Network,
+    sentences: Option<SentenceEncoder>,
     verified: Mutex<HashSet<String>>,
 }
 
@@ -110,6 +114,9 @@ pub enum EngineError {
     /// The ONNX part does not run.
     #[error("cannot run an ONNX part of the bundle")]
     Onnx(#[from] OnnxError),
+    /// The clinical context's encoder is refused, or cannot embed a text.
+    #[error("cannot use the encoder of the clinical context")]
+    Sentences(#[from] SentenceError),
     /// A value that is not finite.
     #[error("{what} of the study holds a value that is not finite; the study cannot be scored")]
     NotFinite {
@@ -197,8 +204,10 @@ impl Engine {
                 tokenizer
             }
         };
+        let sentences = SentenceEncoder::of(&bundle)?;
         let verified = Mutex::new(HashSet::new());
-        let engine = Self { bundle, device, choice, dtype, tokenizer, network, verified };
+        let engine =
+            Self { bundle, device, choice, dtype, tokenizer, network, sentences, verified };
         engine.check_heads()?;
         Ok(engine)
     }
@@ -327,6 +336,7 @@ impl Engine {
             heads.extend(context.diagnosis.iter().map(|head| (&head.file, input, 1)));
         }
         heads.extend(manifest.priority.iter().map(|p| (&p.file, embedding, p.classes.len())));
+        heads.extend(manifest.age.iter().map(|age| (&age.file, embedding, 1)));
         let mut shared_with = HashMap::new();
         for (file, input, outputs) in heads {
             let shared = manifest.shared_head(file);

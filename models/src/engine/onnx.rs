@@ -18,7 +18,7 @@ use super::{EngineError, patch_shape};
 use crate::dims::{LATENT, PATCH_VOX, TOKEN_FEATURES};
 use crate::weights::bundle::Bundle;
 
-type Plan = Arc<TypedRunnableModel>;
+pub(super) type Plan = Arc<TypedRunnableModel>;
 
 /// Patches of one run of the mixer.
 const MIXER_BATCH: usize = 32;
@@ -59,7 +59,7 @@ pub struct OnnxError {
 }
 
 impl OnnxError {
-    fn new(error: impl std::fmt::Debug) -> Self {
+    pub(super) fn new(error: impl std::fmt::Debug) -> Self {
         Self { reason: format!("{error:?}").lines().next().unwrap_or_default().to_owned() }
     }
 }
@@ -80,7 +80,7 @@ fn read(bundle: &Bundle, file: &str) -> Result<InferenceModel, EngineError> {
     Ok(onnx.parse(&proto, folder).map_err(OnnxError::new)?.model)
 }
 
-fn optimise(model: TractResult<InferenceModel>) -> Result<Plan, OnnxError> {
+pub(super) fn optimise(model: TractResult<InferenceModel>) -> Result<Plan, OnnxError> {
     model
         .and_then(InferenceModelExt::into_optimized)
         .and_then(IntoRunnable::into_runnable)
@@ -92,14 +92,17 @@ fn threads() -> usize {
 }
 
 /// The first output of a run.
-fn run(plan: &Plan, inputs: impl IntoIterator<Item = Tensor>) -> Result<Vec<f32>, OnnxError> {
+pub(super) fn run(
+    plan: &Plan,
+    inputs: impl IntoIterator<Item = Tensor>,
+) -> Result<Vec<f32>, OnnxError> {
     let inputs = inputs.into_iter().map(IntoTValue::into_tvalue).collect();
     let output = plan.run(inputs).map_err(OnnxError::new)?;
     let view = output[0].to_plain_array_view::<f32>().map_err(OnnxError::new)?;
     Ok(view.iter().copied().collect())
 }
 
-fn tensor<T: Datum + Copy>(shape: &[usize], values: &[T]) -> Result<Tensor, OnnxError> {
+pub(super) fn tensor<T: Datum + Copy>(shape: &[usize], values: &[T]) -> Result<Tensor, OnnxError> {
     Tensor::from_shape(shape, values).map_err(OnnxError::new)
 }
 

@@ -12,7 +12,7 @@ use crate::nn::parameters::Parameters;
 use crate::nn::prima::Prima;
 use crate::tokens::text::char_ids;
 use crate::weights::bundle::{BundleError, head_weights};
-use crate::weights::manifest::{HeadEntry, PriorityEntry};
+use crate::weights::manifest::{AgeEntry, HeadEntry, PriorityEntry};
 
 /// Tokens after which a pack of sequences is closed: their activations take some 100 MB.
 const TOKENS_PER_PACK: usize = 8192;
@@ -48,10 +48,12 @@ impl Engine {
         let referral = manifest.referral.iter().map(|head| reader.label_score(head));
         let referral = referral.collect::<Result<_, _>>()?;
         let priority = manifest.priority.as_ref().map(|head| reader.class_scores(head));
+        let age = manifest.age.as_ref().map(|head| reader.age_years(head));
         Ok(StudyScores {
             diagnosis,
             referral,
             priority: priority.transpose()?.unwrap_or_default(),
+            age_years: age.transpose()?,
             with_context: context.is_some(),
             embedding,
         })
@@ -207,6 +209,10 @@ impl<'a> HeadReader<'a> {
                 probability: probabilities.as_ref().map(|p| p[i]),
             })
             .collect())
+    }
+
+    fn age_years(&mut self, head: &'a AgeEntry) -> Result<f32, EngineError> {
+        Ok(head.years(self.logits(&head.file, head.output_index, 1)?[0]))
     }
 
     /// All `count` outputs of a file that holds one head, or rows of a shared head from `first`.

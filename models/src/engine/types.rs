@@ -74,6 +74,9 @@ pub struct StudyScores {
     pub referral: Vec<LabelScore>,
     /// Classes of the priority head in its order.
     pub priority: Vec<ClassScore>,
+    /// Age in years that the images look like, where the model has a head for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_years: Option<f32>,
     /// True when heads that read the clinical context were used.
     pub with_context: bool,
     /// The study embedding every head read.

@@ -9,6 +9,8 @@
 
 /// Name of this encoder in a manifest.
 pub const ENCODER: &str = "hashed_words_v1";
+/// Name that stands there for a sentence encoder in the bundle itself ([`crate::engine`]).
+pub const SENTENCES: &str = "onnx_sentences_v1";
 
 /// The embedding of `text`, `[dimension]`; `None` when the text has no word.
 #[must_use]

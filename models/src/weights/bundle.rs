@@ -252,7 +252,11 @@ impl Bundle {
             }
         }
         let onnx = self.manifest.onnx.iter().flat_map(OnnxParts::files);
-        for file in [TOKENIZER, NETWORK].into_iter().chain(self.manifest.head_files()).chain(onnx) {
+        let sentences = self.manifest.context.iter().flat_map(|context| &context.sentences);
+        let sentences =
+            sentences.flat_map(|files| [files.graph.as_str(), files.tokenizer.as_str()]);
+        let heads = self.manifest.head_files();
+        for file in [TOKENIZER, NETWORK].into_iter().chain(heads).chain(onnx).chain(sentences) {
             self.entry(file)?;
         }
         Ok(())

@@ -189,6 +189,7 @@ pub fn write_untrained(
         diagnosis: heads.diagnosis,
         referral: Vec::new(),
         priority: Some(heads.priority),
+        age: None,
         shared_heads: heads.shared,
         context: heads.context,
         onnx: None,
@@ -273,6 +274,7 @@ fn plan_heads(
     let context = context_dimension.zip(context).map(|(dimension, diagnosis)| ContextHeads {
         dimension,
         encoder: ENCODER.to_owned(),
+        sentences: None,
         diagnosis,
     });
     let priority = PriorityEntry { classes, file, offset, temperature: None };

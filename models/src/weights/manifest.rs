@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::nn::config::PrimaConfig;
+use crate::tokens::context::SENTENCES;
 use crate::volume::Preprocessing;
 
 /// Format this build reads and writes.
@@ -45,6 +46,8 @@ pub struct Manifest {
     pub referral: Vec<HeadEntry>,
     /// Priority head.
     pub priority: Option<PriorityEntry>,
+    /// Age head.
+    pub age: Option<AgeEntry>,
     /// Files with several heads in one: their outputs share the hidden layers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared_heads: Vec<SharedHead>,
@@ -187,6 +190,29 @@ pub struct PriorityEntry {
     pub temperature: Option<f32>,
 }
 
+/// The age head: years = `scale` * output + `offset`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgeEntry {
+    /// File below the bundle's folder.
+    pub file: String,
+    /// Row to read in a shared head; 0 when the file holds this head alone.
+    #[serde(default)]
+    pub output_index: usize,
+    /// Years of one unit of the output.
+    pub scale: f32,
+    /// Years at an output of 0.
+    pub offset: f32,
+}
+
+impl AgeEntry {
+    /// The age that an output stands for.
+    #[must_use]
+    pub fn years(&self, output: f32) -> f32 {
+        self.scale * output + self.offset
+    }
+}
+
 /// Diagnosis heads that read study embedding and context embedding, joined (paper, Methods,
 /// "Prima with clinical context").
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -196,8 +222,33 @@ pub struct ContextHeads {
     pub dimension: usize,
     /// What makes the embedding, so that a caller can refuse another one.
     pub encoder: String,
+    /// The encoder itself, where it is a sentence encoder ([`SENTENCES`]).
+    pub sentences: Option<SentenceFiles>,
     /// One head per diagnosis, in the order of [`Manifest::diagnosis`].
     pub diagnosis: Vec<HeadEntry>,
+}
+
+/// A sentence encoder as it lies in a bundle ([`crate::engine::SentenceEncoder`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SentenceFiles {
+    /// ONNX graph below the bundle's folder.
+    pub graph: String,
+    /// Its `tokenizer.json`.
+    pub tokenizer: String,
+    /// From the vectors of a text's tokens to one.
+    pub pooling: Pooling,
+}
+
+/// From the vectors of a text's tokens to one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// Their mean.
+    #[default]
+    Mean,
+    /// The first token's, which BERT trains for it.
+    Cls,
 }
 
 /// The input envelope: what a study must be like for the model's output to mean anything. What a
@@ -304,6 +355,16 @@ impl Manifest {
         }
         self.validate_golden()?;
         self.validate_shared(&sets)?;
+        self.validate_age()?;
+        if let Some(ContextHeads { encoder, sentences, .. }) = &self.context
+            && (encoder == SENTENCES) != sentences.is_some()
+        {
+            return Err(ManifestFault {
+                field: "context.encoder".to_owned(),
+                found: format!("{encoder:?}"),
+                expected: "\"onnx_sentences_v1\" where context.sentences is, and only there",
+            });
+        }
         if let Some(onnx) = &self.onnx
             && onnx.sequence.is_some() != onnx.study.is_some()
         {
@@ -345,6 +406,21 @@ impl Manifest {
             }
         }
         check_finite(|| "golden.tolerance".to_owned(), golden.tolerance)
+    }
+
+    fn validate_age(&self) -> Result<(), ManifestFault> {
+        let Some(age) = &self.age else { return Ok(()) };
+        check_finite(|| "age.scale".to_owned(), age.scale)?;
+        check_finite(|| "age.offset".to_owned(), age.offset)?;
+        let outputs = self.shared_head(&age.file).map_or(1, |shared| shared.outputs);
+        if age.output_index < outputs {
+            return Ok(());
+        }
+        Err(ManifestFault {
+            field: "age.output_index".to_owned(),
+            found: age.output_index.to_string(),
+            expected: "below the outputs of its head",
+        })
     }
 
     /// Every shared head is used, and every head that names one reads rows that it has.
@@ -406,7 +482,9 @@ impl Manifest {
     pub fn head_files(&self) -> impl Iterator<Item = &str> {
         let context = self.context.iter().flat_map(|c| &c.diagnosis);
         let heads = self.diagnosis.iter().chain(&self.referral).chain(context);
-        heads.map(|h| h.file.as_str()).chain(self.priority.iter().map(|p| p.file.as_str()))
+        let files = heads.map(|h| h.file.as_str());
+        let files = files.chain(self.priority.iter().map(|p| p.file.as_str()));
+        files.chain(self.age.iter().map(|age| age.file.as_str()))
     }
 }
 

@@ -7,8 +7,10 @@
 //! 4. [`embedding`] agreement of embeddings: CKA, retrieval.
 //! 5. [`report`] a bundle scored on a cohort.
 //! 6. [`groups`] the same in groups of patients and scanners.
-//! 7. [`leak`] what labels can be told from without looking at the images.
+//! 7. [`age`] how near the age that is read from the images comes.
+//! 8. [`leak`] what labels can be told from without looking at the images.
 
+pub mod age;
 pub mod calibration;
 pub mod embedding;
 pub mod groups;

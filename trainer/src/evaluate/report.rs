@@ -14,6 +14,7 @@ use models::tokens::StudyPatches;
 use models::weights::bundle::Bundle;
 use serde::{Deserialize, Serialize};
 
+use super::age::{self, AgeMetrics, Estimate};
 use super::groups::{GroupMetrics, groups};
 use super::input::Inputs;
 use super::leak::features::{HEADERS_WIDTH, HISTOGRAMS_WIDTH, SeriesHeader, headers, histograms};
@@ -51,6 +52,8 @@ pub struct Metrics {
     pub departments: Vec<LabelMetrics>,
     /// Correlation of the expected acuity class with the true one.
     pub acuity_pearson: Option<f64>,
+    /// Age, where the bundle has a head for it and the cohort knows ages.
+    pub age: Option<AgeMetrics>,
     /// AUROC by the largest lesion of the diagnosis: studies whose lesion is in the bin against
     /// studies without the diagnosis, mean over diagnoses.
     pub by_size: Vec<BinMetrics>,
@@ -191,6 +194,7 @@ fn measured(
         referrals: referrals.collect(),
         departments: departments.collect(),
         acuity_pearson: pearson(&expected, &classes),
+        age: age::age(cohort, scored),
         by_size: bins(&[0.0, 8.0, 15.0, 30.0, f64::INFINITY], |l| l.diameter_mm),
         by_contrast: bins(&[0.0, 2.0, 5.0, 10.0, f64::INFINITY], |l| l.contrast_to_noise),
         by_group: groups(cohort, scored, &labels, &known),
@@ -313,8 +317,21 @@ impl fmt::Display for Metrics {
             shown(self.mean_auroc),
             shown(self.sd_auroc),
             shown(self.acuity_pearson)
+        )?;
+        let Some(age) = &self.age else { return Ok(()) };
+        let Estimate { value, lower, upper } = age.mean_absolute_error_years;
+        write!(
+            f,
+            "\nage: mean absolute error {value:.1} years ({lower:.1} to {upper:.1}), Pearson {}, n {}",
+            correlation(age),
+            age.studies
         )
     }
+}
+
+fn correlation(age: &AgeMetrics) -> String {
+    let shown = |Estimate { value, lower, upper }| format!("{value:.3} ({lower:.3} to {upper:.3})");
+    age.pearson.map_or_else(|| "none".to_owned(), shown)
 }
 
 /// What a person says on a model card.
@@ -372,6 +389,12 @@ pub fn card(words: &CardWords, metrics: &Path) -> anyhow::Result<ModelCard> {
     }
     if let Some(acuity) = metrics.acuity_pearson {
         results.insert(0, ("acuity, Pearson".to_owned(), format!("{acuity:.3}")));
+    }
+    if let Some(age) = &metrics.age {
+        let Estimate { value, lower, upper } = age.mean_absolute_error_years;
+        let error = format!("{value:.1} years ({lower:.1} to {upper:.1})");
+        results.push(("age, mean absolute error".to_owned(), error));
+        results.push(("age, Pearson".to_owned(), correlation(age)));
     }
     let rows = metrics.diagnoses.iter().chain(&metrics.referrals).chain(&metrics.departments);
     Ok(ModelCard {

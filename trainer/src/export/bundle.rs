@@ -11,8 +11,8 @@ use models::tokens::context;
 use models::volume::Preprocessing;
 use models::weights::bundle::hex;
 use models::weights::manifest::{
-    ContextHeads, FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST, Manifest, NETWORK,
-    PriorityEntry, Provenance, ProvenanceKind, SharedHead, TOKENIZER,
+    AgeEntry, ContextHeads, FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST, Manifest,
+    NETWORK, PriorityEntry, Provenance, ProvenanceKind, SentenceFiles, SharedHead, TOKENIZER,
 };
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,8 @@ use super::check::{self, Agreement, CheckError, check};
 use super::onnx;
 use crate::cohort::shard::ShardError;
 use crate::cohort::{Cohort, CohortKind};
-use crate::stage::distill::StudentHeads;
-use crate::stage::heads::{HeadSummary, Summary};
+use crate::stage::distill::{AgeUnit, StudentHeads};
+use crate::stage::heads::{ContextSummary, HeadSummary, SENTENCE_FILES, Summary, YEARS};
 use crate::stage::tasks::CLASSES;
 use crate::stage::weights::{NamedTensor, write};
 
@@ -197,28 +197,52 @@ fn teacher(
     let diagnosis = of("diagnosis", 0)?;
     let referral = of("referral", DIAGNOSES.len())?;
     let context = of("context", 0)?;
-    let context = (!context.is_empty()).then(|| ContextHeads {
-        dimension: heads_config.context,
-        encoder: context::ENCODER.to_owned(),
-        diagnosis: context,
-    });
-    let priority = summary.heads.iter().find(|h| h.kind == "acuity").map(|head| {
+    let context = context_heads(&mut files, heads, &summary, context)?;
+    let mut alone = |kind: &str| -> anyhow::Result<Option<String>> {
+        let Some(head) = summary.heads.iter().find(|h| h.kind == kind) else { return Ok(None) };
         let file = format!("heads/{}", head.file);
         files.copy(&heads.join(&head.file), &file)?;
-        anyhow::Ok(PriorityEntry {
-            classes: CLASSES.map(str::to_owned).to_vec(),
-            file,
-            offset: 0,
-            temperature: summary.priority_temperature,
-        })
+        Ok(Some(file))
+    };
+    let priority = alone("acuity")?.map(|file| PriorityEntry {
+        classes: CLASSES.map(str::to_owned).to_vec(),
+        file,
+        offset: 0,
+        temperature: summary.priority_temperature,
     });
-    let priority = priority.transpose()?;
+    let age = alone("age")?;
+    let age = age.map(|file| AgeEntry { file, output_index: 0, scale: YEARS, offset: 0.0 });
     let sources = [tokenizer, clip, heads];
     let mut manifest = manifest(config, "custom", sizes, &sources)?;
     (manifest.diagnosis, manifest.referral) = (diagnosis, referral);
-    (manifest.priority, manifest.context) = (priority, context);
+    (manifest.priority, manifest.age, manifest.context) = (priority, age, context);
     manifest.files = files.entries;
     Ok(manifest)
+}
+
+/// Heads that read a clinical context, with the sentence encoder that they were trained with.
+fn context_heads(
+    files: &mut Files<'_>,
+    run: &Path,
+    summary: &Summary,
+    diagnosis: Vec<HeadEntry>,
+) -> anyhow::Result<Option<ContextHeads>> {
+    anyhow::ensure!(
+        summary.context.is_some() || diagnosis.is_empty(),
+        "{}: heads.toml does not say what embedded the clinical context; run `trainer heads` again",
+        run.display()
+    );
+    let Some(ContextSummary { dimension, sentences }) = summary.context else { return Ok(None) };
+    let sentences = sentences.map(|pooling| {
+        for file in SENTENCE_FILES {
+            files.take(&run.join(file), file)?;
+        }
+        let [graph, tokenizer] = SENTENCE_FILES.map(str::to_owned);
+        anyhow::Ok(SentenceFiles { graph, tokenizer, pooling })
+    });
+    let sentences = sentences.transpose()?;
+    let encoder = if sentences.is_some() { context::SENTENCES } else { context::ENCODER };
+    Ok(Some(ContextHeads { dimension, encoder: encoder.to_owned(), sentences, diagnosis }))
 }
 
 fn student(config: &ExportRun, out: &Path, run: &Path) -> anyhow::Result<Manifest> {
@@ -241,8 +265,15 @@ fn student(config: &ExportRun, out: &Path, run: &Path) -> anyhow::Result<Manifes
     let mut diagnosis: Vec<HeadEntry> = entries.collect();
     let referral = diagnosis.split_off(heads.diagnoses);
     let mut manifest = manifest(config, "edge", sizes, &[run])?;
-    manifest.shared_heads =
-        vec![SharedHead { file: file.clone(), outputs: heads.outputs.len() + heads.classes.len() }];
+    let age_row = heads.outputs.len() + heads.classes.len();
+    let outputs = age_row + usize::from(heads.age.is_some());
+    manifest.shared_heads = vec![SharedHead { file: file.clone(), outputs }];
+    manifest.age = heads.age.map(|AgeUnit { scale, offset }| AgeEntry {
+        file: file.clone(),
+        output_index: age_row,
+        scale,
+        offset,
+    });
     manifest.priority = (!heads.classes.is_empty()).then(|| PriorityEntry {
         classes: heads.classes.clone(),
         file,
@@ -300,6 +331,7 @@ fn manifest(
         diagnosis: Vec::new(),
         referral: Vec::new(),
         priority: None,
+        age: None,
         shared_heads: Vec::new(),
         context: None,
         onnx: None,
@@ -324,6 +356,17 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
+    /// Takes a file over as it is.
+    fn take(&mut self, from: &Path, to: &str) -> anyhow::Result<()> {
+        let content = fs::read(from).map_err(|e| {
+            anyhow::anyhow!("cannot read {}: {e}; is the run finished?", from.display())
+        })?;
+        fs::write(self.out.join(to), &content)?;
+        let (path, bytes) = (to.to_owned(), content.len() as u64);
+        self.entries.push(FileEntry { path, bytes, sha256: hex(&Sha256::digest(&content)) });
+        Ok(())
+    }
+
     /// Copies the tensors that serving reads.
     fn copy(&mut self, from: &Path, to: &str) -> anyhow::Result<()> {
         let bytes = fs::read(from).map_err(|e| {

@@ -191,7 +191,8 @@ impl ModelCard {
 fn outputs(manifest: &Manifest) -> String {
     let classes = manifest.priority.as_ref().map_or(0, |priority| priority.classes.len());
     let (diagnoses, referrals) = (manifest.diagnosis.len(), manifest.referral.len());
-    format!("{diagnoses} diagnoses, {referrals} referrals, {classes} classes of priority")
+    let age = if manifest.age.is_some() { ", age" } else { "" };
+    format!("{diagnoses} diagnoses, {referrals} referrals, {classes} classes of priority{age}")
 }
 
 fn provenance(manifest: &Manifest) -> String {

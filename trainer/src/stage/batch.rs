@@ -20,6 +20,10 @@ pub struct Augmentation {
     pub token_dropout: f64,
     /// Share of series left out; one always stays.
     pub series_dropout: f64,
+    /// Share of studies of which one random series is left, and nothing else; their labels stay.
+    /// A study of one series is far from what a network otherwise learns on. In `heads` and the
+    /// head of `distill`, which read finished embeddings, they come beside the whole studies.
+    pub single_series: f64,
     /// Share of series whose name becomes `unk`.
     pub unknown_name: f64,
     /// Share of studies whose description becomes `unk`.
@@ -51,6 +55,7 @@ impl Default for Augmentation {
         Self {
             token_dropout: 0.03,
             series_dropout: 0.08,
+            single_series: 0.0,
             unknown_name: 0.07,
             unknown_description: 0.0,
             foreground_jitter: 2,
@@ -74,6 +79,7 @@ impl Augmentation {
         for (key, share) in [
             ("token_dropout", self.token_dropout),
             ("series_dropout", self.series_dropout),
+            ("single_series", self.single_series),
             ("unknown_name", self.unknown_name),
             ("unknown_description", self.unknown_description),
             ("lesion_places", self.lesion_places),
@@ -113,6 +119,7 @@ impl Augmentation {
         Self {
             token_dropout: 0.0,
             series_dropout: 0.0,
+            single_series: 0.0,
             unknown_name: 0.0,
             unknown_description: 0.0,
             foreground_jitter: 0,
@@ -173,9 +180,33 @@ pub fn example(
     rng: &mut ChaCha8Rng,
 ) -> Result<Example, ShardError> {
     let (description, views) = store.study(id)?;
+    let kept = kept_series(&views, augmentation, rng);
+    let series = kept.into_iter().map(|index| series(index, &views[index], augmentation, rng));
+    let series: Vec<SeriesExample> = series.filter(|s| s.tokens() > 0).collect();
+    let unknown = augmentation.unknown_description;
+    let unknown = unknown > 0.0 && rng.random_bool(unknown);
+    let description = char_ids(if unknown { UNKNOWN } else { description }).ids;
+    Ok(Example { series, description })
+}
+
+/// Which series of a study are shown, in their order.
+fn kept_series(
+    views: &[SeriesView<'_>],
+    augmentation: &Augmentation,
+    rng: &mut ChaCha8Rng,
+) -> Vec<usize> {
     let mut order: Vec<usize> = (0..views.len()).collect();
     if augmentation.shuffle_series {
         order.shuffle(rng);
+    }
+    // Without the share nothing is drawn: a run without it draws what it always drew.
+    let single = augmentation.single_series;
+    if single > 0.0 && rng.random_bool(single) {
+        let shown: Vec<usize> =
+            order.iter().copied().filter(|index| !views[*index].sequence.is_empty()).collect();
+        if !shown.is_empty() {
+            return vec![shown[rng.random_range(0..shown.len())]];
+        }
     }
     let mut kept: Vec<usize> = Vec::new();
     for index in &order {
@@ -186,12 +217,12 @@ pub fn example(
     if kept.is_empty() {
         kept.extend(order.first());
     }
-    let series = kept.into_iter().map(|index| series(index, &views[index], augmentation, rng));
-    let series: Vec<SeriesExample> = series.filter(|s| s.tokens() > 0).collect();
-    let unknown = augmentation.unknown_description;
-    let unknown = unknown > 0.0 && rng.random_bool(unknown);
-    let description = char_ids(if unknown { UNKNOWN } else { description }).ids;
-    Ok(Example { series, description })
+    kept
+}
+
+/// Studies that a head is shown by one series as well, beside the whole.
+pub(super) fn single_studies(ids: &[String], share: f64, rng: &mut ChaCha8Rng) -> Vec<String> {
+    ids.iter().filter(|_| rng.random_bool(share)).cloned().collect()
 }
 
 fn series(
@@ -298,6 +329,37 @@ mod tests {
             complaint(Augmentation { fewest_tokens: 50, most_tokens: 40, ..none }),
             "augmentation.fewest_tokens is 50, but most_tokens is 40: give less than that, or 0 for no draw"
         );
+    }
+
+    #[test]
+    fn a_share_of_studies_is_left_with_one_series() {
+        let view = |sequence: &'static [u16]| SeriesView {
+            name: "t1",
+            thin_axis: 0,
+            values: &[],
+            coordinates: &[],
+            foreground: &[],
+            components: &[],
+            sequence,
+        };
+        // The third has no token left.
+        let views = [view(&[0]), view(&[0]), view(&[]), view(&[0])];
+        let drawn = |augmentation: Augmentation| -> Vec<Vec<usize>> {
+            let kept =
+                |seed| kept_series(&views, &augmentation, &mut ChaCha8Rng::seed_from_u64(seed));
+            (0..400).map(kept).collect()
+        };
+        let none = Augmentation::none();
+        let single = drawn(Augmentation { single_series: 1.0, ..none });
+        for index in [0, 1, 3] {
+            let count = single.iter().filter(|kept| **kept == [index]).count();
+            assert!((90..180).contains(&count), "series {index} alone {count} times of 400");
+        }
+        assert!(single.iter().all(|kept| kept.len() == 1 && *kept != [2]));
+        let some = drawn(Augmentation { single_series: 0.25, ..none });
+        let alone = some.iter().filter(|kept| kept.len() == 1).count();
+        assert!((60..140).contains(&alone), "{alone} of 400");
+        assert!(some.iter().all(|kept| kept.len() == 1 || *kept == [0, 1, 2, 3]));
     }
 
     /// A slab of 10 x 10 patches with a lesion in one corner.

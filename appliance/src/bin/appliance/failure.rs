@@ -138,6 +138,7 @@ fn engine_exit_code(error: &EngineError) -> u8 {
         | EngineError::Bundle(_)
         | EngineError::Parameter(_)
         | EngineError::Onnx(_)
+        | EngineError::Sentences(_)
         | EngineError::Head { .. } => 78,
         EngineError::NotFinite { .. } | EngineError::Input { .. } => 70,
     }

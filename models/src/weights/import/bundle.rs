@@ -391,6 +391,7 @@ fn manifest(
         diagnosis: plan.diagnosis.clone(),
         referral: plan.referral.clone(),
         priority: plan.priority.clone(),
+        age: None,
         shared_heads: Vec::new(),
         context: None,
         onnx: None,

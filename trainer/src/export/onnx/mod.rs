@@ -12,6 +12,8 @@
 
 mod graph;
 mod layers;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,12 +5,13 @@ use models::nn::Compute;
 use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
-use super::teacher::Taught;
+use super::teacher::{Reading, Taught};
 use super::{School, Student};
 use crate::cohort::record::Split;
 use crate::evaluate::embedding::linear_cka;
-use crate::evaluate::metrics::{auroc, spearman};
+use crate::evaluate::metrics::{auroc, pearson, spearman};
 use crate::evaluate::rows::Rows;
+use crate::stage::batch::Augmentation;
 use crate::stage::heads::expected_class;
 
 impl School<'_> {
@@ -21,12 +22,12 @@ impl School<'_> {
         ids: &[String],
         device: &DispatchDevice,
     ) -> anyhow::Result<Agreement> {
-        let (own, embeddings) = self.answers(student, ids, device)?;
+        let (own, embeddings) = self.answers(student, ids, &Augmentation::none(), device)?;
         let taught: Vec<&Taught> = ids.iter().map(|id| &self.taught[id]).collect();
         let names = self.manifest.diagnosis.iter().chain(&self.manifest.referral);
         let outputs = names.enumerate().map(|(i, head)| {
             let scores: Vec<f64> = own.iter().map(|row| row[i]).collect();
-            let teacher: Vec<f64> = taught.iter().map(|t| f64::from(t.logits[i])).collect();
+            let teacher: Vec<f64> = taught.iter().map(|t| f64::from(t.answers[i])).collect();
             let labels = self.truth(ids, i);
             let area = |scores: &[f64]| Some(auroc(scores, labels.as_ref()?)?.value);
             OutputAgreement {
@@ -43,13 +44,21 @@ impl School<'_> {
             (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
         };
         let (binary, classes) = (self.binary(), self.classes());
+        let age_row = binary + classes;
         let acuity = (classes > 0).then(|| {
-            let own: Vec<f64> = own.iter().map(|row| expected_class(&row[binary..])).collect();
+            let own: Vec<f64> =
+                own.iter().map(|row| expected_class(&row[binary..age_row])).collect();
             let teacher = taught.iter().map(|t| {
-                let row: Vec<f64> = t.logits[binary..].iter().map(|v| f64::from(*v)).collect();
-                expected_class(&row)
+                let row = t.answers[binary..age_row].iter().map(|v| f64::from(*v));
+                expected_class(&row.collect::<Vec<_>>())
             });
             spearman(&own, &teacher.collect::<Vec<_>>())
+        });
+        // Correlation knows no units: the student's own will do.
+        let age = self.age.map(|_| {
+            let own: Vec<f64> = own.iter().map(|row| row[age_row]).collect();
+            let teacher: Vec<f64> = taught.iter().map(|t| f64::from(t.answers[age_row])).collect();
+            pearson(&own, &teacher)
         });
         let teacher: Vec<f32> = taught.iter().flat_map(|t| t.embedding.iter().copied()).collect();
         let width = teacher.len() / ids.len();
@@ -65,6 +74,7 @@ impl School<'_> {
             mean_teacher_auroc: teacher_auroc,
             auroc_difference: student_auroc.zip(teacher_auroc).map(|(own, other)| own - other),
             acuity_spearman: acuity.flatten(),
+            age_pearson: age.flatten(),
             embedding_cka: cka,
             outputs,
         })
@@ -78,6 +88,11 @@ pub struct AgreementReport {
     pub teacher: Cost,
     /// The same of the student, as it is exported.
     pub student: Cost,
+    /// What the teacher's one reading of the cohort cost.
+    pub reading: Reading,
+    /// All of the distillation on the wall, that reading included, as far as it ran in one go or
+    /// between checkpoints.
+    pub seconds: f64,
     /// Agreement on the validation and the test studies, where there are any.
     pub splits: Vec<Agreement>,
 }
@@ -97,6 +112,8 @@ pub struct Agreement {
     pub auroc_difference: Option<f64>,
     /// Of the expected acuity class.
     pub acuity_spearman: Option<f64>,
+    /// Of the age, where the teacher tells it.
+    pub age_pearson: Option<f64>,
     /// Linear CKA of the study embeddings.
     pub embedding_cka: Option<f64>,
     /// Every output.

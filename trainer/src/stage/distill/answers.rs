@@ -7,16 +7,49 @@ use models::nn::Compute;
 use models::nn::head::Head;
 use models::nn::parameters::Parameters;
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 
 use super::{Phase, School, Student};
 use crate::cohort::record::Split;
+use crate::stage::batch::{Augmentation, single_studies};
 use crate::stage::heads::unit::Unit;
 use crate::stage::learner::Learner;
 use crate::stage::run::{Run, rng};
 use crate::stage::scalar;
 use crate::stage::weights::{Fresh, InMemory, Names};
 
+/// Age as an output of the student: (years - `offset`) / `scale`, so that it weighs in the
+/// objective what one label weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgeUnit {
+    /// Standard deviation of what the teacher says about the training studies, in years.
+    pub scale: f32,
+    /// Mean of it, in years.
+    pub offset: f32,
+}
+
+impl AgeUnit {
+    /// Smallest scale: a teacher that says the same of all teaches nothing.
+    const LEAST: f32 = 1.0;
+
+    fn of(years: &[f32]) -> Self {
+        let n = years.len().max(1) as f32;
+        let offset = years.iter().sum::<f32>() / n;
+        let variance = years.iter().map(|y| (y - offset).powi(2)).sum::<f32>() / n;
+        Self { scale: variance.sqrt().max(Self::LEAST), offset }
+    }
+}
+
 impl School<'_> {
+    /// The unit of the student's age, where its teacher tells ages.
+    pub(super) fn age_unit(&self) -> Option<AgeUnit> {
+        self.manifest.age.as_ref()?;
+        let ids = self.split(Split::Train);
+        let years = ids.iter().filter_map(|id| self.taught[id].answers.last().copied());
+        Some(AgeUnit::of(&years.collect::<Vec<_>>()))
+    }
+
     /// A head that learns by itself on the student's embeddings: thousands of answers in the time
     /// that the transformers take for one.
     pub(super) fn imitate_answers(
@@ -26,8 +59,14 @@ impl School<'_> {
         run: &mut Run,
         device: &DispatchDevice,
     ) -> anyhow::Result<Head<Compute>> {
-        let ids = self.split(Split::Train);
-        let (_, features) = self.answers(student, &ids, device)?;
+        let mut ids = self.split(Split::Train);
+        let whole = Augmentation::none();
+        let (_, mut features) = self.answers(student, &ids, &whole, device)?;
+        let share = self.config.augmentation.single_series;
+        let single = single_studies(&ids, share, &mut rng(self.config.seed, 9 << 40));
+        let alone = Augmentation { single_series: 1.0, ..whole };
+        features.extend(self.answers(student, &single, &alone, device)?.1);
+        ids.extend(single);
         let sizes = &self.config.sizes;
         let width = sizes.embedding();
         let unit = Unit::of(&features, width);
@@ -72,7 +111,7 @@ impl School<'_> {
         let objective = self.config.objective;
         let (binary, classes) = (self.binary(), self.classes());
         let target: Vec<f32> =
-            ids.iter().flat_map(|id| self.taught[id].logits.iter().copied()).collect();
+            ids.iter().flat_map(|id| self.taught[id].answers.iter().copied()).collect();
         let target = TensorData::new(target, [ids.len(), self.outputs()]);
         let target = Tensor::<Compute, 2>::from_data(target, device);
         // What the teacher believes is the target, not its logit: far from the threshold a
@@ -82,9 +121,14 @@ impl School<'_> {
         let all = belief.clone().ones_like();
         let mut logits = masked_cross_entropy(own.clone(), belief, all);
         if classes > 0 {
-            let belief = activation::softmax(target.narrow(1, binary, classes), 1);
-            let own = activation::log_softmax(found.narrow(1, binary, classes), 1);
+            let belief = activation::softmax(target.clone().narrow(1, binary, classes), 1);
+            let own = activation::log_softmax(found.clone().narrow(1, binary, classes), 1);
             logits = logits + (own * belief).sum().neg() / ids.len() as f64;
+        }
+        if let Some(AgeUnit { scale, offset }) = self.age {
+            let taught = (target.narrow(1, binary + classes, 1) - offset) / scale;
+            let own = found.narrow(1, binary + classes, 1);
+            logits = logits + (own - taught).powi_scalar(2).sum() / ids.len() as f64;
         }
         let mut values = [scalar(&logits), 0.0];
         let mut loss = logits * objective.logits;

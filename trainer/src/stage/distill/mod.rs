@@ -7,7 +7,7 @@
 //! 3. the student's transformers, which begin with the teacher's weights wherever those have the
 //!    same name and shape (Sanh et al., 2019), and its one shared head imitate series vectors and study
 //!    embeddings by their mutual similarities (the widths differ; Park et al., 2019, "relational
-//!    knowledge distillation") and every logit;
+//!    knowledge distillation"), every logit and the age;
 //! 4. agreement with the teacher is measured on the validation and test studies, size and speed of
 //!    both beside it.
 
@@ -40,8 +40,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use self::agreement::{Agreement, AgreementReport, OutputAgreement};
+pub use self::answers::AgeUnit;
 pub use self::cost::Cost;
 use self::cost::costs;
+pub use self::teacher::Reading;
 use self::teacher::{Taught, listen, teacher_tokens};
 use super::batch::{Augmentation, Example, example};
 use super::clip::{embed, normalised};
@@ -210,12 +212,13 @@ pub fn train(
     let tokens = if same { teacher_tokens(&lessons, &config.cohort) } else { &own };
     let store = Store::open(tokens, Values::Latents)?;
     let services = Tasks::of(&cohort).services;
-    let school = School { config, cohort, store, taught, manifest, services };
+    let mut school = School { config, cohort, store, taught, manifest, services, age: None };
+    school.age = school.age_unit();
     let mut student = school.imitate_network(&mut run, &device, stop_after)?;
     if let Some(phase) = config.head {
         student.head = school.imitate_answers(&student, phase, &mut run, &device)?;
     }
-    school.graduate(&student, folder, &device)?;
+    school.graduate(&student, folder, &device, run.seconds())?;
     Ok(folder.to_owned())
 }
 
@@ -304,6 +307,8 @@ struct School<'a> {
     manifest: Manifest,
     /// Services that the cohort's labels know.
     services: Vec<String>,
+    /// Of the last output, where the teacher tells ages.
+    age: Option<AgeUnit>,
 }
 
 /// A batch of studies.
@@ -314,7 +319,7 @@ struct Lesson {
 
 impl School<'_> {
     fn outputs(&self) -> usize {
-        self.binary() + self.classes()
+        self.binary() + self.classes() + usize::from(self.age.is_some())
     }
 
     /// Yes-or-no outputs.
@@ -423,17 +428,18 @@ impl School<'_> {
         Ok(heads.map(|head| of(&head.name)).collect())
     }
 
-    /// Logits and embeddings of the student for whole studies.
+    /// Logits and embeddings of the student for what an augmentation leaves of the studies.
     fn answers(
         &self,
         student: &Student<Compute>,
         ids: &[String],
+        augmentation: &Augmentation,
         device: &DispatchDevice,
     ) -> anyhow::Result<(Vec<Vec<f64>>, Vec<f32>)> {
         let (mut logits, mut embeddings) = (Vec::new(), Vec::new());
         let width = self.config.sizes.sequence_vit.transformer.dim;
-        for part in ids.chunks(8) {
-            let lesson = self.lesson(part, &Augmentation::none(), 0)?;
+        for (number, part) in ids.chunks(8).enumerate() {
+            let lesson = self.lesson(part, augmentation, (8 << 40) + 8 * number as u64)?;
             let examples: Vec<&Example> = lesson.examples.iter().collect();
             let out = embed(&student.vision, &examples, width, device);
             let values: Vec<f64> =
@@ -450,6 +456,7 @@ impl School<'_> {
         student: &Student<Compute>,
         folder: &Path,
         device: &DispatchDevice,
+        seconds: f64,
     ) -> anyhow::Result<()> {
         let sizes = &self.config.sizes;
         let tensors =
@@ -463,7 +470,7 @@ impl School<'_> {
         write(&folder.join("heads.safetensors"), &head, false)?;
         std::fs::write(folder.join("sizes.toml"), toml::to_string_pretty(sizes)?)?;
         let validation = self.split(Split::Validation);
-        let (own, _) = self.answers(student, &validation, device)?;
+        let (own, _) = self.answers(student, &validation, &Augmentation::none(), device)?;
         let mut outputs = Vec::new();
         let heads = self.manifest.diagnosis.iter().chain(&self.manifest.referral);
         for (i, head) in heads.enumerate() {
@@ -472,7 +479,7 @@ impl School<'_> {
                 Some(labels) => labels,
                 // Without labels the teacher's decisions stand for them.
                 None => {
-                    let logit = |id: &String| self.taught[id].logits[i] >= head.threshold;
+                    let logit = |id: &String| self.taught[id].answers[i] >= head.threshold;
                     validation.iter().map(logit).collect()
                 }
             };
@@ -485,6 +492,7 @@ impl School<'_> {
             diagnoses: self.manifest.diagnosis.len(),
             outputs,
             classes: classes.unwrap_or_default(),
+            age: self.age,
         };
         std::fs::write(folder.join("outputs.toml"), toml::to_string_pretty(&student_heads)?)?;
         let mut splits = Vec::new();
@@ -494,8 +502,9 @@ impl School<'_> {
                 splits.push(self.agreement(student, split, &ids, device)?);
             }
         }
+        let reading = Reading::open(&folder.join("teacher"))?;
         let [teacher, student] = costs(self.config, folder)?;
-        let report = AgreementReport { teacher, student, splits };
+        let report = AgreementReport { teacher, student, reading, seconds, splits };
         std::fs::write(folder.join("agreement.json"), serde_json::to_vec_pretty(&report)?)?;
         Ok(())
     }
@@ -551,8 +560,11 @@ fn relational(own: Tensor<Compute, 2>, teacher: Tensor<Compute, 2>) -> Tensor<Co
 pub struct StudentHeads {
     /// How many of the outputs are diagnoses; the rest are referrals.
     pub diagnoses: usize,
-    /// Acuity classes, the last outputs of the head.
+    /// Acuity classes, the outputs after the yes-or-no ones.
     pub classes: Vec<String>,
+    /// Age, the last output.
+    #[serde(default)]
+    pub age: Option<AgeUnit>,
     /// Yes-or-no outputs in order.
     pub outputs: Vec<Output>,
 }

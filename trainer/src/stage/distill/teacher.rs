@@ -1,6 +1,7 @@
 //! What the teacher says about every study.
 
 use std::path::Path;
+use std::time::Instant;
 
 use burn::tensor::DType;
 use models::dims::LATENT;
@@ -25,12 +26,33 @@ use crate::stage::run::Run;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Taught {
     pub(super) id: String,
-    /// Diagnoses, referrals, priority classes.
-    pub(super) logits: Vec<f32>,
+    /// Logits of diagnoses, referrals and priority classes; the age in years, where it is told.
+    pub(super) answers: Vec<f32>,
     pub(super) embedding: Vec<f32>,
     /// One vector for each series.
     pub(super) series: Vec<Vec<f32>>,
 }
+
+/// What the teacher's one reading of the cohort cost.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Studies it read.
+    pub studies: usize,
+    /// Patches that its tokenizer encoded: none where the cohort holds its tokens.
+    pub patches: usize,
+    /// On the wall.
+    pub seconds: f64,
+}
+
+impl Reading {
+    /// What [`listen`] wrote.
+    pub(super) fn open(lessons: &Path) -> anyhow::Result<Self> {
+        Ok(serde_json::from_slice(&std::fs::read(lessons.join(READING))?)?)
+    }
+}
+
+/// File name of a [`Reading`].
+const READING: &str = "reading.json";
 
 /// A series with the teacher's latent values in place of its patches.
 fn with_latents(view: &SeriesView<'_>, tokens: &SeriesTokens) -> ShardSeries {
@@ -79,8 +101,11 @@ pub(super) fn listen(
     let inputs = Inputs::open(&engine, &config.cohort)?;
     let ids: Vec<&str> = inputs.patches().ids().collect();
     let mut taught = Vec::new();
+    let (started, mut patches) = (Instant::now(), 0);
     for (number, part) in ids.chunks(STUDIES_PER_SHARD).enumerate() {
-        let heard = part.iter().map(|id| {
+        let heard = part.iter().enumerate().map(|(at, id)| {
+            // A study may take minutes.
+            run.progress((number * STUDIES_PER_SHARD + at) as u64, ids.len() as u64);
             let Some(input) = inputs.study(id)? else { return Ok(None) };
             let width = sizes.sequence_vit.transformer.dim;
             let vectors = embed(&vision, &[&example_of(&input)], width, &device).vectors;
@@ -89,13 +114,14 @@ pub(super) fn listen(
             let scores = engine.score(&input)?;
             let taught = Taught {
                 id: (*id).to_owned(),
-                logits: logits(&scores),
+                answers: answers(&scores),
                 series: vectors.chunks_exact(each).map(<[f32]>::to_vec).collect(),
                 embedding: scores.embedding,
             };
             let mut series = Vec::new();
             if !inputs.stored() {
                 let (_, views) = inputs.patches().study(id)?;
+                patches += views.iter().map(|view| view.coordinates.len()).sum::<usize>();
                 let views = views.iter().zip(&input.tokens.series);
                 series.extend(views.map(|(view, tokens)| with_latents(view, tokens)));
             }
@@ -108,8 +134,10 @@ pub(super) fn listen(
         if !inputs.stored() {
             write_shard(&lessons.join(shard_name(number)), Values::Latents, &shard)?;
         }
-        run.progress((number * STUDIES_PER_SHARD + part.len()) as u64, ids.len() as u64);
     }
+    let seconds = started.elapsed().as_secs_f64();
+    let reading = Reading { studies: taught.len(), patches, seconds };
+    std::fs::write(lessons.join(READING), serde_json::to_vec(&reading)?)?;
     let partial = lessons.join("taught.partial");
     std::fs::write(&partial, serde_json::to_vec(&taught)?)?;
     std::fs::rename(&partial, lessons.join("taught.json"))?;
@@ -125,7 +153,8 @@ pub(super) fn teacher_tokens<'a>(lessons: &'a Path, cohort: &'a Path) -> &'a Pat
     if lessons.join(shard_name(0)).exists() { lessons } else { cohort }
 }
 
-fn logits(scores: &StudyScores) -> Vec<f32> {
+fn answers(scores: &StudyScores) -> Vec<f32> {
     let labels = scores.diagnosis.iter().chain(&scores.referral).map(|s| s.logit);
-    labels.chain(scores.priority.iter().map(|s| s.logit)).collect()
+    let logits = labels.chain(scores.priority.iter().map(|s| s.logit));
+    logits.chain(scores.age_years).collect()
 }

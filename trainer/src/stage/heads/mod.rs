@@ -6,6 +6,7 @@
 //! with the best validation result is kept. Thresholds and calibrations are fitted on the
 //! validation split.
 
+mod context;
 mod decision;
 pub(super) mod unit;
 
@@ -22,17 +23,19 @@ use models::nn::config::PrimaConfig;
 use models::nn::head::Head;
 use models::nn::parameters::Parameters;
 use models::nn::prima::Prima;
-use models::tokens::context;
 use models::weights::manifest::Calibration;
 use models::weights::mapped::WeightFile;
 use rand::Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
+use self::context::Encoder;
+pub(crate) use self::context::SENTENCE_FILES;
+pub use self::context::{ContextConfig, ContextSummary, SentenceConfig};
 pub use self::decision::CalibrationMethod;
 pub(super) use self::decision::decision;
 use self::unit::Unit;
-use super::batch::{Augmentation, Example, example};
+use super::batch::{Augmentation, Example, example, single_studies};
 use super::clip::{Data, embed, weighted_bce};
 use super::learner::{Learner, OptimizerConfig};
 use super::run::{Run, rng};
@@ -66,6 +69,10 @@ pub struct HeadsRun {
     /// Standard deviation of the noise on embeddings, in units of their own.
     #[serde(default = "noise")]
     pub noise: f32,
+    /// Share of training studies of which one random series alone is learnt from as well
+    /// ([`Augmentation::single_series`]).
+    #[serde(default)]
+    pub single_series: f64,
     /// How weights change.
     #[serde(default = "optimizer")]
     pub optimizer: OptimizerConfig,
@@ -77,9 +84,9 @@ pub struct HeadsRun {
     /// How logits become probabilities, fitted on the validation split.
     #[serde(default)]
     pub calibration: CalibrationMethod,
-    /// Values of the clinical context's embedding; 0 trains no heads with context.
+    /// What embeds the clinical context for the heads that read one; none are trained without it.
     #[serde(default)]
-    pub context: usize,
+    pub context: ContextConfig,
     /// Readers' corrections, lines of [`super::feedback::Feedback`].
     #[serde(default)]
     pub feedback: Option<PathBuf>,
@@ -115,6 +122,13 @@ pub struct Table {
     pub targets: Vec<Targets>,
 }
 
+impl Table {
+    fn extend(&mut self, rows: Self) {
+        self.features.extend(rows.features);
+        self.targets.extend(rows.targets);
+    }
+}
+
 /// A head with everything that a bundle says about it.
 #[derive(Clone, Debug)]
 pub struct Fitted {
@@ -140,9 +154,12 @@ pub enum Kind {
     },
     /// Acuity classes.
     Acuity(AcuityObjective),
-    /// Age in decades.
+    /// Age in units of `YEARS`.
     Age,
 }
+
+/// Years of one unit of the age head's output.
+pub(crate) const YEARS: f32 = 10.0;
 
 impl Kind {
     fn outputs(self) -> usize {
@@ -160,7 +177,9 @@ impl Kind {
 ///
 /// When inputs are refused, the disk is full, or training diverges.
 pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<PathBuf> {
+    Augmentation { single_series: config.single_series, ..Augmentation::none() }.check("heads")?;
     let data = Data::to_learn_from(&config.cohort)?;
+    let encoder = Encoder::open(&config.context)?;
     let tasks = Tasks::of(&data.cohort);
     let inputs = [config.cohort.as_path(), config.clip.as_path()];
     let mut run = Run::begin(folder, "heads", config, config.seed, &inputs, resume)?;
@@ -170,61 +189,52 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
     let sizes = sizes(&config.clip)?;
     let weights = WeightFile::open(&config.clip.join("network.safetensors"))?;
     let vision = Prima::load(&Parameters::new(&weights, &device, DType::F32), &sizes)?;
-    let mut tables = Vec::new();
-    for split in [Split::Train, Split::Validation] {
-        tables.push(table(&vision, &data, split, &tasks, &sizes, &device)?);
-    }
+    let whole = Augmentation::none();
+    let table = |ids: &[String], shown: &Augmentation| {
+        let features = embeddings(&vision, &data, ids, shown, &sizes, &device)?;
+        let targets = ids.iter().map(|id| tasks.targets(&data.cohort, id));
+        let targets = targets.collect::<Result<_, _>>()?;
+        anyhow::Ok(Table { features, width: sizes.embedding(), targets })
+    };
+    let mut studies = data.split(Split::Train).to_vec();
+    let mut train = table(&studies, &whole)?;
+    let mut rng = rng(config.seed, 1 << 60);
+    let single = single_studies(&studies, config.single_series, &mut rng);
+    train.extend(table(&single, &Augmentation { single_series: 1.0, ..whole })?);
+    studies.extend(single);
     if let Some(path) = &config.feedback {
-        let added = super::feedback::rows(path, &tasks, tables[0].width)?;
-        tables[0].features.extend(added.features);
-        tables[0].targets.extend(added.targets);
+        train.extend(super::feedback::rows(path, &tasks, train.width)?);
     }
-    let (train, validation) = (&tables[0], &tables[1]);
+    let validation = table(data.split(Split::Validation), &whole)?;
+    let (train, validation) = (&train, &validation);
     let diagnoses = Kind::Binary { first: 0, count: DIAGNOSES.len() };
     let services = Kind::Binary { first: DIAGNOSES.len(), count: tasks.services.len() };
-    let mut kinds =
-        vec![("diagnosis", diagnoses), ("acuity", Kind::Acuity(config.acuity)), ("age", Kind::Age)];
+    let mut kinds = vec![("diagnosis", diagnoses), ("acuity", Kind::Acuity(config.acuity))];
+    if train.targets.iter().any(|target| target.age.is_some()) {
+        kinds.push(("age", Kind::Age));
+    }
     if !tasks.services.is_empty() {
         kinds.push(("referral", services));
     }
-    let mut summary =
-        Summary { tasks: tasks.clone(), heads: Vec::new(), priority_temperature: None };
+    let mut summary = Summary {
+        priority_temperature: None,
+        tasks: tasks.clone(),
+        context: None,
+        heads: Vec::new(),
+    };
     for (name, kind) in kinds {
         let fitted = fit(config, name, kind, train, validation, &device, &mut run)?;
-        for (i, head) in fitted.iter().enumerate() {
-            let file = format!("{name}-{i:03}.safetensors");
-            write(&folder.join(&file), &head.tensors, false)?;
-            summary.heads.push(HeadSummary {
-                kind: name.to_owned(),
-                output: i,
-                file,
-                validation: head.validation,
-                threshold: head.threshold,
-                calibration: head.calibration.clone(),
-            });
-        }
+        summary.keep(folder, name, &fitted)?;
         if let (Kind::Acuity(_), Some(head)) = (kind, fitted.first()) {
             summary.priority_temperature = Some(temperature(head, validation, &device, config)?);
         }
     }
-    if config.context > 0 {
-        let with = |table: &Table, split| with_context(table, &data, split, config.context);
-        let (train, validation) = (with(train, Split::Train), with(validation, Split::Validation));
-        for (i, head) in fit(config, "context", diagnoses, &train, &validation, &device, &mut run)?
-            .iter()
-            .enumerate()
-        {
-            let file = format!("context-{i:03}.safetensors");
-            write(&folder.join(&file), &head.tensors, false)?;
-            summary.heads.push(HeadSummary {
-                kind: "context".to_owned(),
-                output: i,
-                file,
-                validation: head.validation,
-                threshold: head.threshold,
-                calibration: head.calibration.clone(),
-            });
-        }
+    if let Some(encoder) = encoder {
+        let train = encoder.join(train, &data, &studies)?;
+        let validation = encoder.join(validation, &data, data.split(Split::Validation))?;
+        let fitted = fit(config, "context", diagnoses, &train, &validation, &device, &mut run)?;
+        summary.keep(folder, "context", &fitted)?;
+        summary.context = Some(encoder.keep(folder)?);
     }
     std::fs::write(folder.join("heads.toml"), toml::to_string_pretty(&summary)?)?;
     Ok(folder.to_owned())
@@ -250,8 +260,29 @@ pub struct Summary {
     pub priority_temperature: Option<f32>,
     /// Outputs.
     pub tasks: Tasks,
+    /// The context of the heads that read one.
+    pub context: Option<ContextSummary>,
     /// Every head.
     pub heads: Vec<HeadSummary>,
+}
+
+impl Summary {
+    /// Writes the weights of a kind's heads, and notes them.
+    fn keep(&mut self, folder: &Path, kind: &str, fitted: &[Fitted]) -> anyhow::Result<()> {
+        for (output, head) in fitted.iter().enumerate() {
+            let file = format!("{kind}-{output:03}.safetensors");
+            write(&folder.join(&file), &head.tensors, false)?;
+            self.heads.push(HeadSummary {
+                kind: kind.to_owned(),
+                output,
+                file,
+                validation: head.validation,
+                threshold: head.threshold,
+                calibration: head.calibration.clone(),
+            });
+        }
+        Ok(())
+    }
 }
 
 /// One head of `heads.toml`.
@@ -272,57 +303,26 @@ pub struct HeadSummary {
     pub calibration: Option<Calibration>,
 }
 
-/// Embeddings and targets of a split.
-pub(super) fn table(
-    vision: &Prima<Compute>,
-    data: &Data,
-    split: Split,
-    tasks: &Tasks,
-    sizes: &PrimaConfig,
-    device: &DispatchDevice,
-) -> anyhow::Result<Table> {
-    let ids = data.split(split);
-    let features = embeddings(vision, data, ids, sizes, device)?;
-    let targets = ids.iter().map(|id| tasks.targets(&data.cohort, id)).collect::<Result<_, _>>()?;
-    Ok(Table { features, width: sizes.embedding(), targets })
-}
-
-/// Study embeddings, undisturbed: one row for each id.
-pub(super) fn embeddings(
+/// Study embeddings, one row for each id, of what an augmentation leaves of the studies.
+fn embeddings(
     vision: &Prima<Compute>,
     data: &Data,
     ids: &[String],
+    augmentation: &Augmentation,
     sizes: &PrimaConfig,
     device: &DispatchDevice,
 ) -> anyhow::Result<Vec<f32>> {
+    const PART: usize = 8;
     let mut features = Vec::with_capacity(ids.len() * sizes.embedding());
-    for part in ids.chunks(8) {
-        let mut rng = rng(0, 0);
-        let examples =
-            part.iter().map(|id| example(&data.store, id, &Augmentation::none(), &mut rng));
+    for (number, part) in ids.chunks(PART).enumerate() {
+        let mut rng = rng(0, number as u64);
+        let examples = part.iter().map(|id| example(&data.store, id, augmentation, &mut rng));
         let examples: Vec<Example> = examples.collect::<Result<_, _>>()?;
         let examples: Vec<&Example> = examples.iter().collect();
         let width = sizes.sequence_vit.transformer.dim;
         features.extend(embed(vision, &examples, width, device).pooled.into_data().iter::<f32>());
     }
     Ok(features)
-}
-
-/// Rows joined with the embedding of each study's indication.
-fn with_context(table: &Table, data: &Data, split: Split, dimension: usize) -> Table {
-    let zeros = vec![0.0; dimension];
-    let indication = |id: &str| {
-        let record = data.cohort.records.iter().find(|r| r.id == id);
-        record.and_then(|r| context::embed(&r.report.indication, dimension))
-    };
-    let rows = table.features.chunks_exact(table.width).zip(data.split(split));
-    let features = rows.flat_map(|(row, id)| {
-        let context = indication(id).unwrap_or_else(|| zeros.clone());
-        [row, &context].concat()
-    });
-    let features: Vec<f32> = features.collect();
-    let targets = table.targets[..features.len() / (table.width + dimension)].to_vec();
-    Table { features, width: table.width + dimension, targets }
 }
 
 /// Trains one network and keeps the best epoch of every output.
@@ -449,7 +449,7 @@ fn loss(
             let known: Vec<f32> =
                 targets.iter().map(|t| f32::from(u8::from(t.age.is_some()))).collect();
             let count: f32 = known.iter().sum();
-            let ages = tensor(targets.iter().map(|t| t.age.unwrap_or(0.0) / 10.0).collect(), 1);
+            let ages = tensor(targets.iter().map(|t| t.age.unwrap_or(0.0) / YEARS).collect(), 1);
             ((logits - ages).powi_scalar(2) * tensor(known, 1)).sum() / count.max(1.0)
         }
     }
