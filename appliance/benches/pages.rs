@@ -67,6 +67,7 @@ fn main() {
             settings: Arc::from(""),
             gate: Gate::new(None),
             live: Live::start(Arc::clone(&store), &TaskTracker::new(), &shutdown),
+            niivue: None,
             store: Arc::clone(&store),
         })
     };

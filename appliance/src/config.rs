@@ -215,6 +215,7 @@ pub struct Priors {
 pub struct Web {
     pub listen: String,
     pub host_names: Vec<String>,
+    pub niivue_file: PathBuf,
 }
 
 /// `[disk]`.

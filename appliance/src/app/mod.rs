@@ -39,7 +39,7 @@ use crate::store::models::Mode;
 use crate::store::retention::EvictError;
 use crate::store::{Store, StoreError};
 use crate::triage::RulesError;
-use crate::web::{self, Gate, Live, Web};
+use crate::web::{self, Gate, Live, Niivue, NiivueError, Web};
 use crate::{assembly, fault, retention};
 
 pub use lock::{Lock, drain, lock};
@@ -130,6 +130,9 @@ pub enum AppError {
         #[source]
         source: std::io::Error,
     },
+    /// Volumes cannot be drawn.
+    #[error("the pages cannot draw volumes")]
+    Niivue(#[from] NiivueError),
     /// The rules are wrong.
     #[error("the referral rules cannot be used")]
     Rules(#[from] RulesError),
@@ -160,6 +163,7 @@ impl AppError {
                 | Self::NoDatabase { .. }
                 | Self::Scp(_)
                 | Self::Web { .. }
+                | Self::Niivue(_)
                 | Self::Rules(_)
                 | Self::Fingerprint { .. }
         )
@@ -174,6 +178,7 @@ pub struct App {
     decoder: Arc<Decoder>,
     scp: Arc<Scp>,
     web: TcpListener,
+    niivue: Option<Arc<Niivue>>,
     /// Printed for the first visitor of a box without users.
     setup_code: Option<String>,
     analysis: Analysis,
@@ -198,6 +203,7 @@ impl App {
             std::fs::create_dir_all(&path).map_err(|source| AppError::Folder { path, source })?;
         }
         let rules = Arc::new(rules(&config)?);
+        let niivue = Niivue::read(&config.settings.web.niivue_file)?;
         let clock = Arc::new(SystemClock::new());
         let database = data.join(maintenance::DATABASE);
         backup::finish_restore(&database)?;
@@ -239,6 +245,7 @@ impl App {
             decoder: Arc::new(decoder),
             scp: Arc::new(scp),
             web,
+            niivue,
             setup_code,
             analysis,
             analysis_status,
@@ -330,6 +337,7 @@ impl App {
             settings: self.config.render().into(),
             gate: Gate::new(self.setup_code),
             live: Live::start(Arc::clone(&self.store), &tasks, &shutdown),
+            niivue: self.niivue,
         });
         let until = shutdown.clone();
         let listener = self.web;

@@ -1,7 +1,7 @@
 //! The pages people look at, and the same as JSON.
 //!
 //! Everything is rendered here and works without JavaScript, which only makes scrolling through
-//! slices faster and shows what is new in place; nothing is loaded from elsewhere. Pages read from
+//! slices faster, shows what is new in place and draws volumes; nothing is loaded from elsewhere. Pages read from
 //! [`Store`] and from [`Status`], which the daemon publishes; they compute nothing. Every page but
 //! those of logging in belongs to a right ([`Right`]), which the router asks for.
 
@@ -22,6 +22,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod users;
+mod volume;
 mod who;
 mod words;
 mod worklist;
@@ -43,6 +44,7 @@ use tokio::sync::{Notify, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+pub use assets::{Niivue, NiivueError};
 pub use dicomweb::DicomError;
 pub use error::Error;
 use language::Language;
@@ -88,6 +90,8 @@ pub struct Web {
     pub gate: Arc<Gate>,
     /// Tells pages that are open of changes.
     pub live: Live,
+    /// Draws volumes, where the site has it.
+    pub niivue: Option<Arc<Niivue>>,
 }
 
 impl Web {
@@ -165,6 +169,9 @@ fn patients() -> Router<Web> {
         .route("/study/{id}/series/{series}", get(slices::page))
         .route("/study/{id}/series/{series}/slice/{name}", get(slices::picture))
         .route("/study/{id}/series/{series}/thumbnail.jpg", get(slices::thumbnail))
+        .route("/study/{id}/series/{series}/volume", get(volume::page))
+        .route("/study/{id}/series/{series}/volume.nii.gz", get(volume::voxels))
+        .route("/study/{id}/series/{series}/explanation.nii.gz", get(volume::explanation))
         .route("/study/{id}/context", post(study::context))
 }
 

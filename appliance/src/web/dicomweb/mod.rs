@@ -11,7 +11,7 @@ mod stow;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod trail;
+pub(super) mod trail;
 mod wado;
 
 use std::fmt;

@@ -154,6 +154,7 @@ impl Clinic {
             settings: Arc::from(""),
             gate: Gate::new(None),
             live: Live::new(watch::channel(Changes::default()).1),
+            niivue: None,
         };
         Self { web, _folder: folder }
     }

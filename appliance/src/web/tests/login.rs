@@ -47,13 +47,16 @@ fn session(answer: &Answer) -> String {
 }
 
 /// Method, path, and whom it lets in: technologist, reader, administrator, service.
-const ROUTES: [(&str, &str, [bool; 4]); 33] = [
+const ROUTES: [(&str, &str, [bool; 4]); 36] = [
     ("GET", "/", [true, true, true, false]),
     ("GET", "/study/1", [true, true, true, false]),
     ("GET", "/study/1/picture/0", [true, true, true, false]),
     ("GET", "/study/1/series/1", [true, true, true, false]),
     ("GET", "/study/1/series/1/slice/1.jpg", [true, true, true, false]),
     ("GET", "/study/1/series/1/thumbnail.jpg", [true, true, true, false]),
+    ("GET", "/study/1/series/1/volume", [true, true, true, false]),
+    ("GET", "/study/1/series/1/volume.nii.gz", [true, true, true, false]),
+    ("GET", "/study/1/series/1/explanation.nii.gz", [true, true, true, false]),
     ("POST", "/study/1/context", [true, true, true, false]),
     ("POST", "/study/1/decide", [false, true, true, false]),
     ("POST", "/study/1/undo", [false, true, true, false]),
