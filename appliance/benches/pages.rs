@@ -68,6 +68,7 @@ fn main() {
             gate: Gate::new(None),
             live: Live::start(Arc::clone(&store), &TaskTracker::new(), &shutdown),
             niivue: None,
+            encrypted: false,
             store: Arc::clone(&store),
         })
     };

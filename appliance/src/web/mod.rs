@@ -41,6 +41,7 @@ use axum::routing::{get, post};
 use models::dicom::decoder::Decoder;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use tokio_rustls::TlsAcceptor;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
@@ -92,6 +93,8 @@ pub struct Web {
     pub live: Live,
     /// Draws volumes, where the site has it.
     pub niivue: Option<Arc<Niivue>>,
+    /// Pages come over TLS, and sessions over nothing else.
+    pub encrypted: bool,
 }
 
 impl Web {
@@ -190,18 +193,22 @@ fn operation() -> Router<Web> {
         .route("/metrics", get(metrics::page))
 }
 
-/// Answers until `shutdown` is ready, then finishes the requests under way.
+/// Answers until `shutdown` is ready, over TLS where that is given, then finishes the requests under
+/// way.
 ///
 /// # Errors
 ///
 /// When the listener fails for good.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let service = router.into_make_service_with_connect_info::<listen::Peer>();
-    axum::serve(listen::Listener::new(listener), service).with_graceful_shutdown(shutdown).await
+    axum::serve(listen::Listener::new(listener, tls), service)
+        .with_graceful_shutdown(shutdown)
+        .await
 }
 
 /// What the frame around every page needs.

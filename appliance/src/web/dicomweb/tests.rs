@@ -155,6 +155,7 @@ impl Clinic {
             gate: Gate::new(None),
             live: Live::new(watch::channel(Changes::default()).1),
             niivue: None,
+            encrypted: false,
         };
         Self { web, _folder: folder }
     }

@@ -269,6 +269,7 @@ impl Clinic {
             gate: Gate::new(None),
             live: Live::new(watch::channel(Changes::default()).1),
             niivue: Some(Arc::new(Niivue::new(Vec::new()))),
+            encrypted: false,
         };
         Self { web, session, _folder: folder }
     }

@@ -160,6 +160,21 @@ async fn a_session_cannot_be_fixed_by_somebody_else() {
 }
 
 #[tokio::test]
+async fn a_session_over_tls_goes_over_nothing_else() {
+    let mut appliance = Site::new();
+    appliance.web.encrypted = true;
+    appliance.user("ada", Role::Reader);
+    let entered = appliance.log_in("ada", PASSWORD).await;
+    let left = appliance.ask("POST", "/logout", &[], "").await;
+    for answer in [&entered, &left] {
+        let cookie = answer.headers["set-cookie"].to_str().unwrap();
+        assert!(cookie.ends_with("; HttpOnly; SameSite=Strict; Secure"), "{cookie}");
+        // A clinic may go back to plain HTTP when its certificate has run out.
+        assert!(!answer.headers.contains_key("strict-transport-security"));
+    }
+}
+
+#[tokio::test]
 async fn guessing_gets_slower_for_a_name_and_says_nothing() {
     let appliance = Site::new();
     appliance.user("ada", Role::Reader);
