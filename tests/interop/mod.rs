@@ -11,6 +11,7 @@
 
 mod dcmtk;
 mod dicomweb;
+mod https;
 mod openapi;
 mod orthanc;
 mod pynetdicom;

@@ -95,9 +95,9 @@ impl Nifti<'_> {
             header.floats(268, &origin);
         }
         header.shorts(254, &[SCANNER]);
-        for axis in 0..3 {
+        for (axis, offset) in origin.iter().enumerate() {
             let [x, y, z] = steps.map(|step| step[axis]);
-            header.floats(280 + 16 * axis, &[x, y, z, origin[axis]]);
+            header.floats(280 + 16 * axis, &[x, y, z, *offset]);
         }
         header.put(344, b"n+1\0");
         header.0

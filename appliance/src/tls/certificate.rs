@@ -13,6 +13,8 @@ use rcgen::{
 use rustls::pki_types::ServerName;
 use sha2::{Digest as _, Sha256};
 
+use crate::hex;
+
 /// Safari takes no certificate of more than 825 days.
 const LASTS_DAYS: i64 = 820;
 const DAY_MS: i64 = 24 * 3600 * 1000;
@@ -86,14 +88,17 @@ pub fn make(hosts: &[String], folder: &Path, now: i64) -> Result<Made, MakeError
         params
     };
     let first = hosts.first().map(String::as_str).unwrap_or_default();
-    let mut authority =
-        valid(CertificateParams::default(), format!("Triage box {first}, until {until}"));
+    // Names in certificates have at most 64 letters.
+    let first = first.get(..40).unwrap_or(first).to_owned();
+    let authority_key = KeyPair::generate()?;
+    // PCs mix up authorities of one name.
+    let which = hex::lower(&Sha256::digest(authority_key.public_key_raw())[..4]);
+    let mut authority = valid(CertificateParams::default(), format!("Triage box {first} {which}"));
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let authority_key = KeyPair::generate()?;
     let authority_certificate = authority.self_signed(&authority_key)?;
 
-    let mut server = valid(CertificateParams::new(hosts.to_vec())?, first.to_owned());
+    let mut server = valid(CertificateParams::new(hosts.to_vec())?, first);
     server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     server.use_authority_key_identifier_extension = true;
