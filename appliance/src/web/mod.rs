@@ -1,9 +1,9 @@
 //! The pages people look at, and the same as JSON.
 //!
 //! Everything is rendered here and works without JavaScript, which only makes scrolling through
-//! slices faster, shows what is new in place and draws volumes; nothing is loaded from elsewhere. Pages read from
-//! [`Store`] and from [`Status`], which the daemon publishes; they compute nothing. Every page but
-//! those of logging in belongs to a right ([`Right`]), which the router asks for.
+//! slices faster, shows what is new in place and draws volumes; nothing is loaded from elsewhere.
+//! Pages read from [`Store`] and from [`Status`], which the daemon publishes; they compute nothing.
+//! Every page but those of logging in belongs to a right ([`Right`]), which the router asks for.
 
 mod api;
 mod assets;
