@@ -67,6 +67,8 @@ fn main() {
             settings: Arc::from(""),
             gate: Gate::new(None),
             live: Live::start(Arc::clone(&store), &TaskTracker::new(), &shutdown),
+            niivue: None,
+            encrypted: false,
             store: Arc::clone(&store),
         })
     };

@@ -215,6 +215,17 @@ pub struct Priors {
 pub struct Web {
     pub listen: String,
     pub host_names: Vec<String>,
+    pub niivue_file: PathBuf,
+    pub tls: WebTls,
+}
+
+/// `[web.tls]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct WebTls {
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
 }
 
 /// `[disk]`.
@@ -394,6 +405,7 @@ impl Settings {
         self.check_dicom(&refuse, &within)?;
         self.check_results(&refuse)?;
         self.check_priors(&refuse)?;
+        self.check_web_tls(&refuse)?;
         within("assembly.quiet_s", self.assembly.quiet_s, 1, 3600)?;
         within("assembly.partial_after_s", self.assembly.partial_after_s, 1, 7 * 24 * 3600)?;
         within("analysis.start_limit_s", self.analysis.start_limit_s, 5, 3600)?;
@@ -461,6 +473,22 @@ impl Settings {
         }
         let expected = "the AE title of one of [[dicom.peers]], or \"\" to ask nobody";
         Err(refuse("priors.archive", &format!("{archive:?}"), expected))
+    }
+
+    /// `[web.tls]`.
+    fn check_web_tls(
+        &self,
+        refuse: &impl Fn(&str, &dyn std::fmt::Display, &str) -> ConfigError,
+    ) -> Result<(), ConfigError> {
+        let tls = &self.web.tls;
+        let missing = |path: &Path| path.as_os_str().is_empty();
+        let (key, other) = match (missing(&tls.certificate_file), missing(&tls.key_file)) {
+            (true, false) => ("certificate_file", "key_file"),
+            (false, true) => ("key_file", "certificate_file"),
+            _ => return Ok(()),
+        };
+        let expected = format!("a PEM file, because web.tls.{other} is set");
+        Err(refuse(&format!("web.tls.{key}"), &"\"\"", &expected))
     }
 
     /// `[dicom]` and where archives listen, and what of it would otherwise show only when the daemon

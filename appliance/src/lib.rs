@@ -15,7 +15,7 @@
 //! [`accounts`] says who may do what,
 //! [`model_install`] puts models in place, [`feedback`] gives readers' corrections out,
 //! [`console`] prints one result, [`config`] holds the settings and [`app`] the daemon. [`clock`],
-//! [`fault`] and [`hex`] are used by all.
+//! [`fault`] and [`hex`] are used by all, and [`tls`] by every port.
 //!
 //! Research use; not a medical device.
 
@@ -40,6 +40,7 @@ pub mod retention;
 pub mod scp;
 pub mod slices;
 pub mod store;
+pub mod tls;
 pub mod triage;
 pub mod web;
 pub mod worklist;

@@ -73,7 +73,9 @@ for (const badge of document.querySelectorAll('.badge')) {
   }
   shapes.set(shape, badge.className);
 }
-const inline = (e) => e.matches('style, [style], script:not([src])')
+// NiiVue sizes what it draws on by the style of the elements, which the policy allows scripts.
+const inline = (e) => e.matches('style, script:not([src])')
+  || (e.matches('[style]') && !e.closest('.scene'))
   || [...e.attributes].some((attribute) => attribute.name.startsWith('on'));
 const found = [...document.querySelectorAll('*')].filter(inline);
 said.push(...found.map((e) => `inline script or style: ${name(e)}`));
@@ -98,7 +100,7 @@ return window.stops.length;
 """
 MISSED = """
 const said = [];
-const text = (e) => (e.textContent || e.name || e.href).trim().slice(0, 40);
+const text = (e) => (e.textContent || e.name || e.href || e.id).trim().slice(0, 40);
 const name = (e) => `${e.localName} "${text(e)}"`;
 const reached = window.reached.map((r) => r.stop).filter((stop) => stop >= 0);
 for (const [place, stop] of window.stops.entries()) {
@@ -115,6 +117,25 @@ if (first.some((stop, i) => i > 0 && stop < first[i - 1] && stop !== 0)) {
 return [...new Set(said)];
 """
 
+# Of a picture, how many pixels are grey and how many are tinted.
+PIXELS = """
+const [png, done] = arguments;
+const image = new Image();
+image.onload = () => {
+  const context = new OffscreenCanvas(image.width, image.height).getContext('2d');
+  context.drawImage(image, 0, 0);
+  const { data } = context.getImageData(0, 0, image.width, image.height);
+  let [grey, tinted] = [0, 0];
+  for (let at = 0; at < data.length; at += 4) {
+    const [red, green, blue] = data.subarray(at, at + 3);
+    if (red > 60 && Math.max(Math.abs(red - green), Math.abs(red - blue)) < 12) grey += 1;
+    if (red > blue + 60) tinted += 1;
+  }
+  done([grey, tinted]);
+};
+image.onerror = () => done([0, 0]);
+image.src = `data:image/png;base64,${png}`;
+"""
 
 def axe_source():
     """axe-core, which lies beside a module that is not loaded."""
@@ -129,11 +150,13 @@ class Browser:
         self.url, self.folder, self.complaints = url, Path(folder), complaints
         self.host = urlsplit(url).netloc
         self.language = "en"
-        self.screenshots = 0
+        self.screenshots = self.volumes = 0
         options = webdriver.ChromeOptions()
         rules = f"MAP {REBOUND} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+        # There is no graphics card: WebGL is drawn by the processor.
         for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage",
-                         "hide-scrollbars", f"host-resolver-rules={rules}"):
+                         "hide-scrollbars", "enable-unsafe-swiftshader",
+                         f"host-resolver-rules={rules}"):
             options.add_argument(f"--{argument}")
         if not javascript:
             content = "profile.managed_default_content_settings.javascript"
@@ -221,6 +244,17 @@ class Browser:
         path.write_bytes(base64.b64decode(answer["data"]))
         self.screenshots += 1
 
+    def drawn(self):
+        """Grey and tinted pixels of what is drawn in three dimensions."""
+        clip = self.script("""
+            const box = document.getElementById('scene').getBoundingClientRect();
+            const [x, y] = [box.x + scrollX, box.y + scrollY];
+            return {x, y, width: box.width, height: box.height, scale: 1};
+        """)
+        answer = self.driver.execute_cdp_cmd(
+            "Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
+        return self.driver.execute_async_script(PIXELS, answer["data"])
+
     # Eyes.
 
     def look(self, name, schemes=("light",)):
@@ -293,6 +327,8 @@ class Browser:
         directives = dict(part.strip().split(" ", 1) for part in policy.split(";") if part.strip())
         strict = ("default-src", "frame-ancestors", "base-uri")
         allowed = {"'none'", "'self'", "blob:"}
+        if urlsplit(response["url"]).path.endswith("/volume"):
+            allowed.add("data:")
         sources = {source for value in directives.values() for source in value.split()}
         if any(directives.get(key) != "'none'" for key in strict) or sources - allowed:
             self.complain(name, f"{response['url']} has the policy {policy!r}")

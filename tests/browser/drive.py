@@ -226,17 +226,49 @@ def look_at_all(browser, schemes=("light",)):
         browser.look(name, schemes)
         if browser.language == "en":
             browser.check_keys(name)
+    # Drawing takes a while; the longest words are those of the pseudo-locale.
+    if browser.language in ("en", PSEUDO):
+        look_at_volume(browser, study, schemes)
+    browser.open("/")
     log_out(hands)
     browser.look("login", schemes)
 
 
+def look_at_volume(browser, study, schemes):
+    """A series in three dimensions, where the box has what draws it: with the places of its
+    explanation, as long as it says beside them what they are."""
+    browser.open(study)
+    for link in [one.get_dom_attribute("href") for one in browser.all(".strip a[href$='/volume']")]:
+        browser.open(link)
+        if browser.all("#overlay"):
+            break
+    else:
+        return
+    browser.volumes += 1
+    browser.sees("#volume[data-ready]")
+
+    def warned():
+        return browser.script("return document.getElementById('mark').checkVisibility()")
+
+    def seen(least_grey, tinted):
+        grey, warm = browser.drawn()
+        return grey >= least_grey and (warm >= 20) == tinted and warned() == tinted
+
+    browser.until("a series with tinted places", lambda: seen(2000, True))
+    browser.look("volume", schemes)
+    if browser.language == "en":
+        browser.check_keys("volume")
+    Mouse(browser).press("label.check")
+    browser.until("a series without them", lambda: seen(2000, False))
+
+
 def look_in(url, folder, complaints, languages):
-    """All pages in some languages; how many pictures were taken."""
+    """All pages in some languages, in a browser of their own, which is returned."""
     with Browser(url, folder, complaints) as browser:
         for language in languages:
             browser.speak(language)
             look_at_all(browser)
-        return browser.screenshots
+        return browser
 
 
 def prove(browser):
@@ -309,7 +341,7 @@ def wait_for_results(browser, studies):
 
 
 def work(url, port, code, studies, folder, complaints):
-    """A box's first day; how many pictures were taken."""
+    """A box's first day; how many pictures were taken, and series drawn in three dimensions."""
     with (
         Browser(url, folder, complaints) as browser,
         Browser(url, folder, complaints, javascript=False) as plain,
@@ -347,16 +379,18 @@ def work(url, port, code, studies, folder, complaints):
         for used in (browser, plain):
             used.check_network("tasks")
         come_from_elsewhere(browser)
-        return browser.screenshots + sum(looks)
+        used = [browser, *looks]
+        return {"screenshots": sum(one.screenshots for one in used),
+                "volumes": sum(one.volumes for one in used)}
 
 
 def main(*arguments):
-    complaints, screenshots = [], 0
+    complaints, counts = [], {"screenshots": 0, "volumes": 0}
     try:
-        screenshots = work(*arguments, complaints)
+        counts = work(*arguments, complaints)
     except Exception:  # What was found before is to be told as well.
         complaints.append(traceback.format_exc())
-    return {"complaints": complaints, "screenshots": screenshots}
+    return {"complaints": complaints, **counts}
 
 
 print(json.dumps(main(*sys.argv[1:])))

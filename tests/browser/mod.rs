@@ -42,10 +42,13 @@ fn people_do_their_work() {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let folder = TempDir::new_in(target).expect("a folder");
     let mut launch = Launch::new(folder.path());
+    let niivue = niivue();
     launch.settings = format!(
         "assembly.quiet_s = 2\nassembly.quiet_after_release_s = 1\nresults.refusals = 1\n\
-         results.hl7 = [{{name = 'RIS', host = '127.0.0.1', port = {}}}]\n",
-        receiver()
+         results.hl7 = [{{name = 'RIS', host = '127.0.0.1', port = {}}}]\n\
+         web.niivue_file = '{}'\n",
+        receiver(),
+        niivue.as_deref().unwrap_or_default()
     );
     let daemon = launch.start().expect("a daemon that starts");
     let [bundle, studies, script] =
@@ -72,6 +75,13 @@ fn people_do_their_work() {
     assert_eq!(report["complaints"], json!([]), "{report:#}\n{}", launch.log());
     let taken = report["screenshots"].as_u64().expect("a number");
     assert!(taken >= FEWEST_SCREENSHOTS, "{report:#}");
+    assert_eq!(report["volumes"], if niivue.is_some() { 2 } else { 0 }, "{report:#}");
+}
+
+/// The script that draws volumes; `ops/test` fetches it.
+fn niivue() -> Option<String> {
+    let path = std::env::var("PRIMA_NIIVUE").unwrap_or_default();
+    available("NiiVue", Command::new("test").args(["-f", &path])).then_some(path)
 }
 
 fn text(path: &Path) -> String {

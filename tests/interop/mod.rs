@@ -1,6 +1,6 @@
 //! The daemon beside the programs that clinics have: DCMTK, pynetdicom, Orthanc, over plain TCP
 //! and TLS, as scanners and as workstations; dicomweb-client over DICOMweb; and what reads its
-//! results: dciodvfy, pydicom, highdicom, hl7apy; schemathesis on the API.
+//! results: dciodvfy, pydicom, highdicom, hl7apy, nibabel; schemathesis on the API.
 //!
 //! Peers send through a [`tap`], which keeps what went over the wire. What lies in the archive
 //! afterwards must be that, bit for bit: some senders re-encode a file before they send it, so
@@ -11,6 +11,7 @@
 
 mod dcmtk;
 mod dicomweb;
+mod https;
 mod openapi;
 mod orthanc;
 mod pynetdicom;
@@ -18,6 +19,7 @@ mod query;
 mod results;
 mod tap;
 mod tls;
+mod volume;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

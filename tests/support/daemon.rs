@@ -157,7 +157,7 @@ fn ports(lines: &[String]) -> Result<[u16; 2], String> {
         let (_, rest) = line.split_once(before)?;
         rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
     };
-    let ports = (port("DICOM", "port "), port("Web", "http://127.0.0.1:"));
+    let ports = (port("DICOM", "port "), port("Web", "://127.0.0.1:"));
     let (Some(dicom), Some(web)) = ports else {
         return Err(format!("no ports in {lines:?}"));
     };

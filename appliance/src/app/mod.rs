@@ -18,6 +18,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,8 +39,9 @@ use crate::store::events::Level;
 use crate::store::models::Mode;
 use crate::store::retention::EvictError;
 use crate::store::{Store, StoreError};
+use crate::tls::{self, Identity, TlsError};
 use crate::triage::RulesError;
-use crate::web::{self, Gate, Live, Web};
+use crate::web::{self, Gate, Live, Niivue, NiivueError, Web};
 use crate::{assembly, fault, retention};
 
 pub use lock::{Lock, drain, lock};
@@ -130,6 +132,12 @@ pub enum AppError {
         #[source]
         source: std::io::Error,
     },
+    /// The pages have no certificate.
+    #[error("the web pages cannot be encrypted; see web.tls in the settings")]
+    WebTls(#[from] TlsError),
+    /// Volumes cannot be drawn.
+    #[error("the pages cannot draw volumes")]
+    Niivue(#[from] NiivueError),
     /// The rules are wrong.
     #[error("the referral rules cannot be used")]
     Rules(#[from] RulesError),
@@ -160,6 +168,8 @@ impl AppError {
                 | Self::NoDatabase { .. }
                 | Self::Scp(_)
                 | Self::Web { .. }
+                | Self::WebTls(_)
+                | Self::Niivue(_)
                 | Self::Rules(_)
                 | Self::Fingerprint { .. }
         )
@@ -174,6 +184,8 @@ pub struct App {
     decoder: Arc<Decoder>,
     scp: Arc<Scp>,
     web: TcpListener,
+    web_tls: Option<TlsAcceptor>,
+    niivue: Option<Arc<Niivue>>,
     /// Printed for the first visitor of a box without users.
     setup_code: Option<String>,
     analysis: Analysis,
@@ -198,6 +210,8 @@ impl App {
             std::fs::create_dir_all(&path).map_err(|source| AppError::Folder { path, source })?;
         }
         let rules = Arc::new(rules(&config)?);
+        let niivue = Niivue::read(&config.settings.web.niivue_file)?;
+        let web_tls = web_tls(&config)?;
         let clock = Arc::new(SystemClock::new());
         let database = data.join(maintenance::DATABASE);
         backup::finish_restore(&database)?;
@@ -239,6 +253,8 @@ impl App {
             decoder: Arc::new(decoder),
             scp: Arc::new(scp),
             web,
+            web_tls,
+            niivue,
             setup_code,
             analysis,
             analysis_status,
@@ -269,7 +285,8 @@ impl App {
             ip if ip.is_unspecified() => addresses.first().copied().unwrap_or(ip),
             ip => ip,
         };
-        text += &format!("Web    http://{}/\n", SocketAddr::new(host, web.port()));
+        let scheme = if self.web_tls.is_some() { "https" } else { "http" };
+        text += &format!("Web    {scheme}://{}/\n", SocketAddr::new(host, web.port()));
         if let Some(code) = &self.setup_code {
             text += &format!("Login  no user yet: open the web page and give the code {code}\n");
         }
@@ -330,11 +347,13 @@ impl App {
             settings: self.config.render().into(),
             gate: Gate::new(self.setup_code),
             live: Live::start(Arc::clone(&self.store), &tasks, &shutdown),
+            niivue: self.niivue,
+            encrypted: self.web_tls.is_some(),
         });
         let until = shutdown.clone();
-        let listener = self.web;
+        let (listener, tls) = (self.web, self.web_tls);
         tasks.spawn(async move {
-            if let Err(error) = web::serve(listener, pages, until.cancelled_owned()).await {
+            if let Err(error) = web::serve(listener, tls, pages, until.cancelled_owned()).await {
                 tracing::error!(error = %fault::chain(&error), "the web pages stopped");
             }
         });
@@ -420,6 +439,15 @@ impl App {
         }
         Ok(())
     }
+}
+
+fn web_tls(config: &Config) -> Result<Option<TlsAcceptor>, AppError> {
+    let tls = &config.settings.web.tls;
+    if tls.certificate_file.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let own = Identity { certificate: &tls.certificate_file, key: &tls.key_file };
+    Ok(Some(tls::acceptor(own, None)?))
 }
 
 fn scp_config(config: &Config) -> Result<scp::Config, AppError> {

@@ -59,8 +59,11 @@ impl Archive {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
 pub struct Hl7 {
+    #[serde(default)]
     pub name: String,
+    #[serde(default)]
     pub host: String,
+    #[serde(default)]
     pub port: u16,
     #[serde(default)]
     pub receiving_application: String,
@@ -124,9 +127,15 @@ impl Settings {
             ] {
                 text(key, party, 0, LONGEST_PARTY)?;
             }
-            if receiver.host.is_empty() || receiver.port == 0 {
-                let found = format!("{:?}, port {}", receiver.host, receiver.port);
-                return Err(refuse("results.hl7.host", &found, "a host and its port"));
+            let Hl7 { name, host, port, .. } = receiver;
+            for (missing, key, expected) in [
+                (host.is_empty(), "host", "the name or address of the receiver"),
+                (*port == 0, "port", "the port that the receiver listens on"),
+            ] {
+                if missing {
+                    let key = format!("results.hl7.{key} of {name:?}");
+                    return Err(refuse(&key, &"missing", expected));
+                }
             }
         }
         let titles = archives.iter().map(|archive| ("archives.ae_title", &archive.ae_title));

@@ -89,6 +89,21 @@ fn what_makes_no_sense_is_refused_with_the_key() {
 }
 
 #[test]
+fn half_an_encryption_is_refused() {
+    check("[web.tls]\ncertificate_file = 'a.crt'\nkey_file = 'a.key'", "accepted");
+    check(
+        "web.tls.certificate_file = 'a.crt'",
+        "site.toml: web.tls.key_file is \"\", expected a PEM file, because \
+         web.tls.certificate_file is set",
+    );
+    check(
+        "web.tls.key_file = 'a.key'",
+        "site.toml: web.tls.certificate_file is \"\", expected a PEM file, because \
+         web.tls.key_file is set",
+    );
+}
+
+#[test]
 fn ports_and_peers_that_make_no_sense_are_refused() {
     check(
         "dicom.tls.port = 2762",
@@ -146,8 +161,14 @@ fn receivers_that_make_no_sense_are_refused() {
         "site.toml: results.hl7.name is \"\", expected 1 to 32 printable characters",
     );
     check(
-        &receiver("").replace("2575", "0"),
-        "site.toml: results.hl7.host is \"h\", port 0, expected a host and its port",
+        &receiver("").replace("port=2575\n", ""),
+        "site.toml: results.hl7.port of \"RIS\" is missing, expected the port that the receiver \
+         listens on",
+    );
+    check(
+        &receiver("").replace("host='h'\n", ""),
+        "site.toml: results.hl7.host of \"RIS\" is missing, expected the name or address of the \
+         receiver",
     );
     check(
         &receiver("[[results.archives]]\nae_title='RIS'\nhost='h'\nport=104"),

@@ -48,10 +48,11 @@ pub use access::Access;
 pub use ask::AskError;
 pub use requestor::OpenError;
 pub use send::{Outgoing, SendError, Sender};
-pub use tls::{Tls, TlsError};
+pub use tls::Tls;
 
 use crate::archive::Archive;
 use crate::store::{Store, StoreError};
+use crate::tls::TlsError;
 use listener::{Admission, Notes};
 
 /// Time for aborted associations to end.

@@ -1,5 +1,6 @@
 //! Slices as pictures: grey values through a window, pixels square in millimetres, hung as a
 //! radiologist expects them, with letters, and on demand with the places that a finding rests on.
+//! And a series as one volume, for viewers that draw in three dimensions.
 //!
 //! Nothing is made ahead and nothing lies on the disk: a slice is read, shown and forgotten. Kept
 //! for a while are the order of a series and files of many frames, which are long to read. This
@@ -7,10 +8,12 @@
 //! child processes.
 
 mod hang;
+mod nifti;
 mod picture;
 mod recent;
 #[cfg(test)]
 pub(crate) mod tests;
+mod volume;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +31,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 
 pub use hang::place;
+pub use volume::{MOST_VOX, VolumeError, explained};
 
 use crate::inference::explain::TokenInfo;
 use hang::Hang;
@@ -37,6 +41,8 @@ use recent::Recent;
 /// Pictures made at the same time, each with a decoder process at most: the analysis goes on.
 const AT_ONCE: usize = 4;
 static ROOM: Semaphore = Semaphore::const_new(AT_ONCE);
+/// For work that needs much memory.
+static LARGE: Semaphore = Semaphore::const_new(1);
 
 /// Bytes of files kept.
 const FILES_BYTES: u64 = 256 << 20;
@@ -73,6 +79,23 @@ pub async fn at_once<T: Send + 'static>(
     // Never closed, so a permit always comes; work goes on when its request is gone.
     let permit = ROOM.acquire().await;
     spawn_blocking(move || {
+        let done = work();
+        drop(permit);
+        done
+    })
+    .await
+}
+
+/// As [`at_once`], for work that needs much memory: one such work at a time.
+///
+/// # Errors
+///
+/// When the work panics.
+pub async fn alone<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    let permit = LARGE.acquire().await;
+    at_once(move || {
         let done = work();
         drop(permit);
         done

@@ -176,17 +176,10 @@ impl Sheet {
     /// Tints the places of tokens, and says in the picture what it is then.
     pub(super) fn tint(&mut self, slice: &ListedSlice, hang: &Hang, tokens: &[TokenInfo]) {
         if let Some(patient) = Patient::new(slice, hang, self.size_px) {
-            let largest = tokens.iter().map(|token| token.weight).fold(0.0, f64::max);
-            let tokens: Vec<(f64, &TokenInfo)> = tokens
-                .iter()
-                .map(|token| (token.weight / largest, token))
-                .filter(|(share, _)| *share >= LEAST_SHARE)
-                .collect();
+            let shares = Shares::of(tokens);
             for y in 0..self.size_px[1] {
                 for x in 0..self.size_px[0] {
-                    let at = patient.at(x, y);
-                    let here = tokens.iter().filter(|(_, token)| holds(token, at));
-                    let share = here.map(|(share, _)| *share).fold(0.0, f64::max);
+                    let share = shares.at(patient.at(x, y));
                     if share > 0.0 {
                         let (x, y) = (self.left + x, self.top + y);
                         self.canvas.blend(x, y, warm(share), opacity(share));
@@ -201,6 +194,24 @@ impl Sheet {
 
     pub(super) fn jpeg(&self) -> Result<Vec<u8>, EncodingError> {
         jpeg(self.canvas.rgb(), [self.side_px; 2], ColorType::Rgb)
+    }
+}
+
+/// How much places count in an explanation, as shares of the one that counts most.
+pub(super) struct Shares<'a>(Vec<(f64, &'a TokenInfo)>);
+
+impl<'a> Shares<'a> {
+    /// Shares that are too small to be shown are left out.
+    pub(super) fn of(tokens: &'a [TokenInfo]) -> Self {
+        let largest = tokens.iter().map(|token| token.weight).fold(0.0, f64::max);
+        let shares = tokens.iter().map(|token| (token.weight / largest, token));
+        Self(shares.filter(|(share, _)| *share >= LEAST_SHARE).collect())
+    }
+
+    /// From 0 to 1, at a place in LPS.
+    pub(super) fn at(&self, at: [f64; 3]) -> f64 {
+        let here = self.0.iter().filter(|(_, token)| holds(token, at));
+        here.map(|(share, _)| *share).fold(0.0, f64::max)
     }
 }
 

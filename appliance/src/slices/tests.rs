@@ -1,5 +1,7 @@
 //! Slices of phantoms: a bright dot whose place in the patient is known, looked for in the picture.
 
+use std::io::Read as _;
+
 use models::dicom::decoder::DecoderLimits;
 
 use super::*;
@@ -396,4 +398,110 @@ fn a_tinted_picture_says_what_it_is_and_no_other_does() {
     };
     assert!(tint(258, 100) && tint(500, 100), "from the middle to the left side");
     assert!(!tint(254, 100) && !tint(40, 100), "not on the right side");
+}
+
+/// Header and voxels of a compressed NIfTI-1 file of two bytes or four a voxel.
+fn unpacked(file: &[u8]) -> (Vec<u8>, Vec<f32>) {
+    let mut bytes = Vec::new();
+    flate2::read::GzDecoder::new(file).read_to_end(&mut bytes).unwrap();
+    let (header, voxels) = bytes.split_at(352);
+    let short = header[72] == 16;
+    let voxel = |bytes: &[u8]| -> f32 {
+        match bytes {
+            [a, b] => i16::from_le_bytes([*a, *b]).into(),
+            bytes => f32::from_le_bytes(bytes.try_into().unwrap()),
+        }
+    };
+    let voxels = voxels.chunks_exact(if short { 2 } else { 4 }).map(voxel).collect();
+    (header.to_vec(), voxels)
+}
+
+/// Slices at these heights; in one of them the pixel of column 2 and row 1 is bright.
+fn stack(heights_mm: &[f64], bright: usize) -> Vec<Phantom> {
+    let slice = |(place, height): (usize, &f64)| Phantom {
+        position_mm: [-10.0, -20.0, *height],
+        spacing_mm: [2.0, 3.0],
+        values: if place == bright { Phantom::new([4, 3], [2, 1]).values } else { vec![0; 12] },
+        ..Phantom::new([4, 3], [0, 0])
+    };
+    heights_mm.iter().enumerate().map(slice).collect()
+}
+
+#[test]
+fn a_volume_holds_the_values_where_the_slices_lie() {
+    let bed = Bed::new();
+    let volume = |phantoms: &[Phantom]| {
+        let series = bed.series(phantoms);
+        let slices: Vec<&ListedSlice> = series.listing.slices.iter().collect();
+        bed.slices.volume(&bed.decoder, &series, &slices)
+    };
+    let (header, voxels) = unpacked(&volume(&stack(&[8.0, 0.0, 4.0], 2)).unwrap());
+    let sizes = [42, 44, 46].map(|at| i16::from_le_bytes([header[at], header[at + 1]]));
+    assert_eq!(sizes, [4, 3, 3]);
+    let bright = voxels.iter().position(|value| *value > 0.0).unwrap();
+    assert_eq!((bright, voxels[bright].to_string()), (2 + 4 * (1 + 3), "1000".to_owned()));
+    let float = |at: usize| f32::from_le_bytes(header[at..at + 4].try_into().unwrap());
+    // Left and back of DICOM are right and front of NIfTI; the window of the files.
+    let rows = [280, 284, 288, 292, 296, 300, 304, 308, 312, 316, 320, 324].map(float).to_vec();
+    assert_eq!(rows, [-2.0, 0.0, 0.0, 10.0, 0.0, -3.0, 0.0, 20.0, 0.0, 0.0, 4.0, 0.0]);
+    assert_eq!([124, 128].map(float).to_vec(), [1000.0, 0.0]);
+
+    let padded = |phantom: Phantom| Phantom { padding: Some(0), rescale: [0.5, -3.0], ..phantom };
+    let padded: Vec<Phantom> = stack(&[0.0, 4.0], 1).into_iter().map(padded).collect();
+    let (header, voxels) = unpacked(&volume(&padded).unwrap());
+    assert_eq!((header[70], header[72]), (4, 16), "497 everywhere: padding is the least value");
+    assert!(voxels.iter().all(|value| value.to_string() == "497"), "{voxels:?}");
+}
+
+#[test]
+fn an_explanation_lies_on_the_same_grid_and_says_what_it_is() {
+    let bed = Bed::new();
+    let series = bed.series(&stack(&[0.0, 4.0, 8.0], 1));
+    let slices: Vec<&ListedSlice> = series.listing.slices.iter().collect();
+    let token = |weight, low_mm, high_mm| TokenInfo { weight, low_mm, high_mm };
+    let tokens = [
+        token(1.0, [-7.0, -18.0, 3.0], [-5.0, -16.0, 5.0]),
+        token(0.5, [-11.0, -21.0, 7.0], [-9.0, -19.0, 9.0]),
+        token(0.01, [-100.0; 3], [100.0; 3]),
+    ];
+    let (header, voxels) = unpacked(&explained(&slices, &tokens).unwrap());
+    assert!(header[148..].starts_with(b"AI preview - not for diagnosis\0"));
+    let marked: Vec<(usize, String)> = voxels
+        .iter()
+        .enumerate()
+        .filter(|(_, value)| **value > 0.0)
+        .map(|(place, value)| (place, value.to_string()))
+        .collect();
+    assert_eq!(marked, [(2 + 4 * (1 + 3), "1".to_owned()), (24, "0.5".to_owned())]);
+}
+
+#[test]
+fn what_is_no_stack_is_refused_in_words() {
+    let bed = Bed::new();
+    let refused = |phantoms: &[Phantom]| {
+        let series = bed.series(phantoms);
+        let slices: Vec<&ListedSlice> = series.listing.slices.iter().collect();
+        bed.slices.volume(&bed.decoder, &series, &slices).unwrap_err().to_string()
+    };
+    let nowhere = "this series is no volume: its slices do not say where they lie, or they differ in \
+                   size or direction";
+    let plain = Phantom { axes: None, ..Phantom::new([4, 3], [0, 0]) };
+    assert_eq!(refused(&[plain.clone(), plain]), nowhere);
+    assert_eq!(refused(&[]), nowhere);
+    assert_eq!(refused(&stack(&[4.0], 0)), "this series is no volume: it has one slice");
+    assert_eq!(
+        refused(&stack(&[0.0, 4.0, 8.0, 40.0], 1)),
+        "this series is no volume: a slice lies 18.7 mm from where an even stack has it"
+    );
+    let mut differing = stack(&[0.0, 4.0], 1);
+    differing[1].spacing_mm = [2.0, 3.5];
+    let series = bed.series(&differing);
+    let slices: Vec<&ListedSlice> = series.listing.slices.iter().collect();
+    assert!(matches!(explained(&slices, &[]), Err(VolumeError::Places)));
+    let large = ListedSlice { size_px: [4096, 4096], ..slices[0].clone() };
+    let error = explained(&[&large, &large, &large], &[]).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "this series is too large for a volume: 4096 × 4096 × 3 voxels, and 33554432 are the most"
+    );
 }

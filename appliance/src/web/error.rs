@@ -23,7 +23,7 @@ use super::worklist::percent_encoded;
 use super::{Frame, Web};
 use crate::accounts::{AccountError, Right};
 use crate::fault::chain;
-use crate::slices::SliceError;
+use crate::slices::{SliceError, VolumeError};
 use crate::store::StoreError;
 use crate::store::decisions::DecisionError;
 use crate::store::models::ModelSwitchError;
@@ -62,6 +62,14 @@ pub enum Error {
         /// Slices of the series.
         count: usize,
     },
+    /// The series has fewer volumes.
+    #[error("there is no volume {volume}; the series has {count}, counted from 1")]
+    NoVolume {
+        /// As asked for.
+        volume: usize,
+        /// Volumes of the series.
+        count: usize,
+    },
     /// Images arrived or went since the page was made, so the number may mean another slice.
     #[error("the series has changed since the page was loaded; load it again")]
     SeriesChanged,
@@ -71,6 +79,9 @@ pub enum Error {
     /// There is no picture of a slice.
     #[error(transparent)]
     Slice(#[from] SliceError),
+    /// There is no volume of a series.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     /// No result that was given up has this id.
     #[error("no delivery {0} was given up; it may have been sent again already")]
     NoDelivery(i64),
@@ -118,7 +129,7 @@ pub enum Error {
         right: Right,
     },
     /// Guesses come too fast.
-    #[error("too many wrong guesses; wait {seconds} seconds and try again")]
+    #[error("too many wrong guesses; wait {} and try again", in_words(*seconds))]
     Wait {
         /// Until the next one is looked at.
         seconds: i64,
@@ -179,6 +190,7 @@ impl Error {
             | Self::NoPicture(_)
             | Self::NoSeries { .. }
             | Self::NoSlice { .. }
+            | Self::NoVolume { .. }
             | Self::NoResult { .. }
             | Self::Decision(DecisionError::NoStudy(_) | DecisionError::NoDecision(_))
             | Self::Model(ModelSwitchError::Unknown { .. })
@@ -187,9 +199,14 @@ impl Error {
             }
             Self::SeriesChanged => (StatusCode::CONFLICT, "conflict"),
             Self::Evicted(_) => (StatusCode::GONE, "gone"),
-            Self::Slice(SliceError::Unreadable(_)) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "unreadable")
-            }
+            Self::Slice(error) | Self::Volume(VolumeError::Slice(error)) => of_slice(error),
+            Self::Volume(
+                VolumeError::Places
+                | VolumeError::OneSlice
+                | VolumeError::Uneven { .. }
+                | VolumeError::TooLarge { .. }
+                | VolumeError::Colour,
+            ) => (StatusCode::UNPROCESSABLE_ENTITY, "unreadable"),
             Self::Dicom(error) => error.status(),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Host(_) => (StatusCode::MISDIRECTED_REQUEST, "unknown_host"),
@@ -231,7 +248,7 @@ impl Error {
             | Self::Store(_)
             | Self::Stored(_)
             | Self::Template(_)
-            | Self::Slice(SliceError::Encode(_) | SliceError::Panic(_))
+            | Self::Volume(VolumeError::Compress(_))
             | Self::Panic(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
@@ -240,6 +257,19 @@ impl Error {
     pub(super) fn said(&self, words: Language) -> String {
         let said = said::said(self).map(|said| said.translated(words).to_string());
         said.unwrap_or_else(|| self.to_string())
+    }
+}
+
+fn in_words(seconds: i64) -> String {
+    format!("{seconds} second{}", if seconds == 1 { "" } else { "s" })
+}
+
+fn of_slice(error: &SliceError) -> (StatusCode, &'static str) {
+    match error {
+        SliceError::Unreadable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unreadable"),
+        SliceError::Encode(_) | SliceError::Panic(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "internal")
+        }
     }
 }
 

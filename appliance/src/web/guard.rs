@@ -18,6 +18,20 @@ use super::{Error, Web};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// What a page may load; pictures also from more sources.
+macro_rules! policy {
+    ($pictures:literal) => {
+        concat!(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:",
+            $pictures,
+            "; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        )
+    };
+}
+
+/// Of the page that NiiVue draws on, which carries its letters and a light as `data:` pictures.
+pub(super) const POLICY_WITH_DATA_IMAGES: &str = policy!(" data:");
+
 /// Headers of every answer.
 ///
 /// - Nothing but our own style sheet, script and pictures is loaded, and no page is framed. `blob:`
@@ -27,11 +41,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 ///   forms (Fetch, "append a request Origin header"), and over plain HTTP to an IP address they
 ///   send no `Sec-Fetch-Site` that could stand in.
 const HEADERS: [(&str, &str); 7] = [
-    (
-        "content-security-policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
-         connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-    ),
+    ("content-security-policy", policy!("")),
     ("cache-control", "no-store"),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),

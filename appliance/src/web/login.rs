@@ -207,9 +207,13 @@ fn open(web: &Web, user: &User, to: &str) -> Result<Response, Error> {
     let secret = accounts::secret()?;
     let actor = format!("web: {}", user.name);
     web.store.open_session(user, &accounts::digest(&secret), LASTS_S * 1000, &actor)?;
-    let cookie =
-        format!("{COOKIE_NAME}={secret}; Path=/; Max-Age={LASTS_S}; HttpOnly; SameSite=Strict");
-    Ok(([(SET_COOKIE, cookie)], Redirect::to(to)).into_response())
+    Ok(([(SET_COOKIE, session_cookie(web, &secret, LASTS_S))], Redirect::to(to)).into_response())
+}
+
+/// A session that came over TLS is sent over nothing else.
+fn session_cookie(web: &Web, secret: &str, lasts_s: i64) -> String {
+    let secure = if web.encrypted { "; Secure" } else { "" };
+    format!("{COOKIE_NAME}={secret}; Path=/; Max-Age={lasts_s}; HttpOnly; SameSite=Strict{secure}")
 }
 
 /// Ends the session.
@@ -218,12 +222,12 @@ pub(super) async fn log_out(
     who: Who,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
+    let gone = session_cookie(&web, "", 0);
     if let Some(secret) = cookie(&headers, COOKIE_NAME) {
         let digest = accounts::digest(secret);
         web.store(move |web| Ok(web.store.close_session(&digest, &who.actor())?)).await?;
     }
-    let cookie = format!("{COOKIE_NAME}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
-    Ok(([(SET_COOKIE, cookie)], Redirect::to("/login")).into_response())
+    Ok(([(SET_COOKIE, gone)], Redirect::to("/login")).into_response())
 }
 
 #[derive(Template)]

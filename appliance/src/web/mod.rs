@@ -1,9 +1,9 @@
 //! The pages people look at, and the same as JSON.
 //!
 //! Everything is rendered here and works without JavaScript, which only makes scrolling through
-//! slices faster and shows what is new in place; nothing is loaded from elsewhere. Pages read from
-//! [`Store`] and from [`Status`], which the daemon publishes; they compute nothing. Every page but
-//! those of logging in belongs to a right ([`Right`]), which the router asks for.
+//! slices faster, shows what is new in place and draws volumes; nothing is loaded from elsewhere.
+//! Pages read from [`Store`] and from [`Status`], which the daemon publishes; they compute nothing.
+//! Every page but those of logging in belongs to a right ([`Right`]), which the router asks for.
 
 mod api;
 mod assets;
@@ -22,6 +22,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod users;
+mod volume;
 mod who;
 mod words;
 mod worklist;
@@ -40,9 +41,11 @@ use axum::routing::{get, post};
 use models::dicom::decoder::Decoder;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use tokio_rustls::TlsAcceptor;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+pub use assets::{Niivue, NiivueError};
 pub use dicomweb::DicomError;
 pub use error::Error;
 use language::Language;
@@ -88,6 +91,10 @@ pub struct Web {
     pub gate: Arc<Gate>,
     /// Tells pages that are open of changes.
     pub live: Live,
+    /// Draws volumes, where the site has it.
+    pub niivue: Option<Arc<Niivue>>,
+    /// Pages come over TLS, and sessions over nothing else.
+    pub encrypted: bool,
 }
 
 impl Web {
@@ -165,6 +172,9 @@ fn patients() -> Router<Web> {
         .route("/study/{id}/series/{series}", get(slices::page))
         .route("/study/{id}/series/{series}/slice/{name}", get(slices::picture))
         .route("/study/{id}/series/{series}/thumbnail.jpg", get(slices::thumbnail))
+        .route("/study/{id}/series/{series}/volume", get(volume::page))
+        .route("/study/{id}/series/{series}/volume.nii.gz", get(volume::voxels))
+        .route("/study/{id}/series/{series}/explanation.nii.gz", get(volume::explanation))
         .route("/study/{id}/context", post(study::context))
 }
 
@@ -183,18 +193,22 @@ fn operation() -> Router<Web> {
         .route("/metrics", get(metrics::page))
 }
 
-/// Answers until `shutdown` is ready, then finishes the requests under way.
+/// Answers until `shutdown` is ready, over TLS where that is given, then finishes the requests under
+/// way.
 ///
 /// # Errors
 ///
 /// When the listener fails for good.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let service = router.into_make_service_with_connect_info::<listen::Peer>();
-    axum::serve(listen::Listener::new(listener), service).with_graceful_shutdown(shutdown).await
+    axum::serve(listen::Listener::new(listener, tls), service)
+        .with_graceful_shutdown(shutdown)
+        .await
 }
 
 /// What the frame around every page needs.

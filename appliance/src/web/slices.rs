@@ -25,7 +25,7 @@ use crate::store::files::SeriesFiles;
 /// "no cache", because over a slow network each slice would be fetched again at every turn. Shared
 /// caches keep none, and ten minutes later, or when the browser ends, it is over. Whoever has
 /// another session, or none after a logout, asks anew ([`VARY`]).
-const KEEP: &str = "private, max-age=600";
+pub(super) const KEEP: &str = "private, max-age=600";
 /// Centre and width of a picture's window, for the script.
 const WINDOW: HeaderName = HeaderName::from_static("slice-window");
 /// What [`step`] does, as messages: shares of the width that are added to the centre, and what the
@@ -61,6 +61,8 @@ struct Page {
     nothing: String,
     /// Files that hold no slice, empty for none.
     unreadable: String,
+    /// Address of the series in three dimensions, empty where that is not drawn.
+    volume: String,
     view: Option<View>,
 }
 
@@ -175,7 +177,7 @@ pub(super) async fn thumbnail(
     Ok(jpeg(picture.await?))
 }
 
-async fn work<T: Send + 'static>(
+pub(super) async fn work<T: Send + 'static>(
     web: Web,
     work: impl FnOnce(&Web) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
@@ -187,7 +189,7 @@ fn jpeg(bytes: Vec<u8>) -> Response {
     (headers, bytes).into_response()
 }
 
-fn known(web: &Web, (study_id, series_id): (i64, i64)) -> Result<SeriesFiles, Error> {
+pub(super) fn known(web: &Web, (study_id, series_id): (i64, i64)) -> Result<SeriesFiles, Error> {
     if let Some(files) = web.store.series_files(study_id, series_id)? {
         return Ok(files);
     }
@@ -198,12 +200,12 @@ fn known(web: &Web, (study_id, series_id): (i64, i64)) -> Result<SeriesFiles, Er
 }
 
 /// A series whose images are there.
-fn images(web: &Web, ids: (i64, i64)) -> Result<SeriesFiles, Error> {
+pub(super) fn images(web: &Web, ids: (i64, i64)) -> Result<SeriesFiles, Error> {
     let files = known(web, ids)?;
     if files.evicted { Err(Error::Evicted(ids.0)) } else { Ok(files) }
 }
 
-fn open(web: &Web, files: &SeriesFiles) -> Arc<Series> {
+pub(super) fn open(web: &Web, files: &SeriesFiles) -> Arc<Series> {
     let paths: Vec<PathBuf> = files.paths.iter().map(|p| web.archive.root().join(p)).collect();
     web.slices.series(&paths)
 }
@@ -223,7 +225,12 @@ fn find(series: &Series, number: usize) -> Result<&ListedSlice, Error> {
 
 /// Whether a slice belongs to the volume that was explained. Where no volume of the series has its
 /// name, because images arrived or the model was shown fewer, all do.
-fn lie_in(places: &Places, files: &SeriesFiles, series: &Series, slice: &ListedSlice) -> bool {
+pub(super) fn lie_in(
+    places: &Places,
+    files: &SeriesFiles,
+    series: &Series,
+    slice: &ListedSlice,
+) -> bool {
     let named = series.listing.slices.iter().any(|slice| slice.volume == places.volume);
     places.series_uid == files.uid && (slice.volume == places.volume || !named)
 }
@@ -239,6 +246,7 @@ fn read(web: &Web, frame: Frame, ids: (i64, i64), asked: &Asked) -> Result<Page,
         title: title(&files, words),
         nothing: String::new(),
         unreadable: String::new(),
+        volume: String::new(),
         view: None,
     };
     if files.evicted {
@@ -258,6 +266,9 @@ fn read(web: &Web, frame: Frame, ids: (i64, i64), asked: &Asked) -> Result<Page,
     let number = asked.slice.unwrap_or_else(|| middle(&series));
     let places = places(web, study_id)?;
     let places = places.filter(|places| places.series_uid == files.uid);
+    if web.niivue.is_some() {
+        page.volume = format!("/study/{study_id}/series/{series_id}/volume");
+    }
     let base = format!("/study/{study_id}/series/{series_id}/slice/");
     page.view = Some(view(web, &series, number, places.as_ref(), base, asked, words)?);
     Ok(page)
@@ -359,7 +370,7 @@ fn numbers((centre, width): (f64, f64)) -> String {
     format!("{},{}", short(centre), short(width))
 }
 
-fn title(files: &SeriesFiles, words: Language) -> String {
+pub(super) fn title(files: &SeriesFiles, words: Language) -> String {
     let description = match files.description.as_str() {
         "" => words.say("study-no-description").to_string(),
         description => description.to_owned(),

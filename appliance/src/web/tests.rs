@@ -80,6 +80,8 @@ impl Site {
             settings: Arc::from("[site]\nname = \"<Clinic>\"\n"),
             gate: Gate::new(Some("1234-5678".to_owned())),
             live: Live::new(watch::channel(Changes::default()).1),
+            niivue: None,
+            encrypted: false,
         };
         let appliance = Self { web, clock, status, _folder: folder };
         appliance.web.store.add_first_user("Dr Ó", "no hash").unwrap();

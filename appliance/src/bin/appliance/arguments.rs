@@ -58,6 +58,15 @@ pub(crate) enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Make a certificate with which the pages are encrypted, for a network without an authority.
+    MakeCertificate {
+        /// A name or address that browsers open the box by; may be given several times.
+        #[arg(long = "host", value_name = "NAME", required = true)]
+        hosts: Vec<String>,
+        /// The folder; must not hold such files yet.
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+    },
     /// What an order of reading does to waiting times at a clinic of your numbers.
     SimulateQueue(Simulate),
     /// Copy the database now.

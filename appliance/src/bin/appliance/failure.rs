@@ -17,6 +17,7 @@ use appliance::store::StoreError;
 use appliance::store::backup::BackupError;
 use appliance::store::models::ModelSwitchError;
 use appliance::store::users::UserError;
+use appliance::tls::MakeError;
 use appliance::triage::RulesError;
 use appliance::worklist::simulate::SimulationError;
 use models::dicom::decoder;
@@ -40,7 +41,9 @@ pub(crate) enum Failure {
     Install(#[from] InstallError),
     #[error("the model was not changed")]
     Switch(#[from] ModelSwitchError),
-    #[error("the users were not changed")]
+    #[error("no certificate was made")]
+    Certificate(#[from] MakeError),
+    #[error("the users were not changed; `appliance user list` shows them")]
     Users(#[from] UserError),
     #[error("no password could be made")]
     Account(#[from] AccountError),
@@ -105,6 +108,7 @@ impl Failure {
                 | UserError::TokenExists { .. }
                 | UserError::NoToken { .. },
             )
+            | Self::Certificate(MakeError::Host { .. } | MakeError::Exists { .. })
             | Self::Simulation(_) => 64,
             Self::Model { .. }
             | Self::Engine(_)
@@ -112,13 +116,16 @@ impl Failure {
             | Self::Install(_)
             | Self::Rules(_)
             | Self::Worker(_) => 78,
-            Self::Write { .. } | Self::Explain(ExplainError::Write { .. }) => 73,
+            Self::Write { .. }
+            | Self::Certificate(MakeError::Write { .. })
+            | Self::Explain(ExplainError::Write { .. }) => 73,
             Self::App(AppError::Running { .. } | AppError::StillRunning { .. }) => 75,
             Self::App(error) if error.is_configuration() => 78,
             Self::App(_)
             | Self::Store(_)
             | Self::Users(UserError::Store(_))
             | Self::Account(_)
+            | Self::Certificate(MakeError::Sign(_))
             | Self::Archive(_)
             | Self::Export(_)
             | Self::Feedback(_)

@@ -24,8 +24,8 @@ use models::engine::{DeviceChoice, DeviceReport, probe};
 use arguments::{Arguments, Command};
 use failure::Failure;
 use operate::{
-    audit_export, backup, doctor, export_feedback, import, model, rebuild_index, restore, serve,
-    simulate_queue, verify,
+    audit_export, backup, doctor, export_feedback, import, make_certificate, model, rebuild_index,
+    restore, serve, simulate_queue, verify,
 };
 use triage::triage;
 
@@ -65,6 +65,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Import { path, place } => import(&path, &place),
         Command::Model { command, place } => model(&command, &place).map(done),
         Command::User { command, place } => users::user(&command, &place).map(done),
+        Command::MakeCertificate { hosts, out } => make_certificate(&hosts, &out).map(done),
         Command::SimulateQueue(arguments) => simulate_queue(&arguments).map(done),
         Command::Backup(place) => backup(&place).map(done),
         Command::Restore { backup, place } => restore(&backup, &place).map(done),

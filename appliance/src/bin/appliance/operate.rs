@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 use appliance::app::{App, open_archive, open_existing_store, open_store, origin, rules};
 use appliance::audit::{Framing, export};
+use appliance::clock::{Clock as _, SystemClock};
 use appliance::feedback;
+use appliance::hex;
 use appliance::import::{self as take_in, Report};
 use appliance::model_install;
 use appliance::store::Store;
 use appliance::store::audit::Entry;
 use appliance::store::models::{Mode, Model};
+use appliance::tls;
 use appliance::worklist::simulate::{SimulationConfig, simulate};
 use models::engine::{DeviceChoice, Engine, Precision};
 use models::weights::bundle::Bundle;
@@ -132,6 +135,27 @@ fn line(model: &Model) -> String {
     let digest = model.digest.get(..12).unwrap_or(&model.digest);
     let killed = if model.killed_at.is_some() { ", kill switch on" } else { "" };
     format!("{:<8} {digest}  {}{killed}: {}\n", model.mode.word(), model.name, model.provenance)
+}
+
+/// A certificate for the pages, and how PCs come to trust it.
+pub(crate) fn make_certificate(hosts: &[String], folder: &Path) -> Result<(), Failure> {
+    let made = tls::make(hosts, folder, SystemClock::new().wall())?;
+    let [authority, certificate, key] =
+        [&made.authority, &made.certificate, &made.key].map(|path| path.display().to_string());
+    let fingerprint = hex::lower(&made.fingerprint).to_uppercase();
+    let pairs: Vec<&str> =
+        (0..fingerprint.len()).step_by(2).filter_map(|i| fingerprint.get(i..i + 2)).collect();
+    print(&format!(
+        "authority    {authority}\n             SHA-256 {}\ncertificate  {certificate}, for {}, until \
+         {}\nkey          {key}\n\nCopy the authority to each PC and add it to the trusted root \
+         certification authorities (Windows: open the file, Install Certificate, Local Machine; macOS: \
+         Keychain Access, System; Firefox: Settings, Certificates, Authorities). Before you agree, \
+         compare the SHA-256 that the PC shows with the one above.\n\nThen, in the settings:\n\n\
+         [web.tls]\ncertificate_file = {certificate:?}\nkey_file = {key:?}\n",
+        pairs.join(":"),
+        hosts.join(", "),
+        made.until,
+    ))
 }
 
 /// Waiting times under three orders of reading.

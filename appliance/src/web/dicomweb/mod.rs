@@ -11,7 +11,7 @@ mod stow;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod trail;
+pub(super) mod trail;
 mod wado;
 
 use std::fmt;
@@ -226,7 +226,8 @@ impl FromRequestParts<Web> for Ask {
         let Query(query) = query.map_err(|why: QueryRejection| Error::from(why))?;
         // It was let in by this name, so there is one and it is fit for an address.
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let root = format!("http://{host}{ROOT}");
+        let scheme = if web.encrypted { "https" } else { "http" };
+        let root = format!("{scheme}://{host}{ROOT}");
         Ok(Self { place, query, accept: Accept::of(&parts.headers), root })
     }
 }

@@ -154,6 +154,8 @@ impl Clinic {
             settings: Arc::from(""),
             gate: Gate::new(None),
             live: Live::new(watch::channel(Changes::default()).1),
+            niivue: None,
+            encrypted: false,
         };
         Self { web, _folder: folder }
     }

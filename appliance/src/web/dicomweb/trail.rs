@@ -24,9 +24,9 @@ pub(super) fn query(
     store.audit(&Entry { actor, action: "query", object: "archive", detail: &detail })
 }
 
-/// What goes out: instances, their metadata or their frames, of how many instances of each study,
-/// by its row.
-pub(super) async fn sent(
+/// What goes out: instances, their metadata, their frames or a volume of them, of how many instances
+/// of each study, by its row.
+pub(in crate::web) async fn sent(
     web: &Web,
     who: &Who,
     what: &'static str,

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 
 use super::Error;
 use crate::accounts::{AccountError, MAX_PASSWORD, MIN_PASSWORD, Right};
-use crate::slices::SliceError;
+use crate::slices::{MOST_VOX, SliceError, VolumeError};
 use crate::store::decisions::{DecisionError, MAX_REASON};
 use crate::store::models::ModelSwitchError;
 use crate::store::users::{MAX_NAME, UserError};
@@ -25,9 +25,13 @@ pub(super) fn said(error: &Error) -> Option<Sentence> {
         Error::NoSlice { slice, count } => {
             say("error-no-slice").with("slice", slice).with("count", count)
         }
+        Error::NoVolume { volume, count } => {
+            say("error-no-volume").with("volume", volume).with("count", count)
+        }
         Error::SeriesChanged => say("error-series-changed"),
         Error::Evicted(study) => say("error-evicted").with("study", study),
         Error::Slice(error) => return slice(error),
+        Error::Volume(error) => return volume(error),
         Error::NoDelivery(delivery) => say("error-no-delivery").with("delivery", delivery),
         Error::NoResult { study_id, inference_id } => {
             say("error-no-result").with("study", study_id).with("result", inference_id)
@@ -73,6 +77,21 @@ fn slice(error: &SliceError) -> Option<Sentence> {
         SliceError::Unreadable(why) => Some(Language::En.say("error-slice").with("why", why)),
         SliceError::Encode(_) | SliceError::Panic(_) => None,
     }
+}
+
+fn volume(error: &VolumeError) -> Option<Sentence> {
+    let say = |key: &'static str| Language::En.say(key);
+    Some(match error {
+        VolumeError::Places => say("error-volume-places"),
+        VolumeError::OneSlice => say("error-volume-one"),
+        VolumeError::Uneven { off_mm } => say("error-volume-uneven").with("off", off_mm),
+        VolumeError::TooLarge { size } => {
+            say("error-volume-large").with("size", size).with("most", MOST_VOX)
+        }
+        VolumeError::Colour => say("error-volume-colour"),
+        VolumeError::Slice(error) => return slice(error),
+        VolumeError::Compress(_) => return None,
+    })
 }
 
 fn account(error: &AccountError) -> Option<Sentence> {
@@ -169,6 +188,12 @@ mod tests {
             Error::NoPicture(1),
             Error::NoSeries { study_id: 1, series_id: 2 },
             Error::NoSlice { slice: 3, count: 2 },
+            Error::NoVolume { volume: 3, count: 2 },
+            Error::Volume(VolumeError::Places),
+            Error::Volume(VolumeError::OneSlice),
+            Error::Volume(VolumeError::Uneven { off_mm: "18.7".to_owned() }),
+            Error::Volume(VolumeError::TooLarge { size: text() }),
+            Error::Volume(VolumeError::Colour),
             Error::SeriesChanged,
             Error::Evicted(1),
             Error::NoDelivery(1),
@@ -180,6 +205,7 @@ mod tests {
             Error::NewPassword,
             Error::Role { role: "tech", right: Right::Models },
             Error::Wait { seconds: 1 },
+            Error::Wait { seconds: 2 },
             Error::SetupCode,
             Error::Slice(SliceError::Unreadable(models::study::LeftOutReason::Encrypted)),
             Error::Account(AccountError::Short(1)),

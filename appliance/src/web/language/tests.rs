@@ -19,7 +19,7 @@ use crate::slices::tests::no_decoder;
 use crate::store::Store;
 use crate::store::changes::Changes;
 use crate::store::instances::{Arrival, SeriesFacts, StudyFacts};
-use crate::web::{Gate, Live, Receive, Status, Web, router};
+use crate::web::{Gate, Live, Niivue, Receive, Status, Web, router};
 use crate::worklist::AgeCaps;
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web");
@@ -268,6 +268,8 @@ impl Clinic {
             settings: Arc::from(""),
             gate: Gate::new(None),
             live: Live::new(watch::channel(Changes::default()).1),
+            niivue: Some(Arc::new(Niivue::new(Vec::new()))),
+            encrypted: false,
         };
         Self { web, session, _folder: folder }
     }
@@ -282,12 +284,13 @@ impl Clinic {
     }
 }
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "/",
     "/?queue=done",
     "/?search=nobody",
     "/study/1",
     "/study/1/series/1",
+    "/study/1/series/1/volume",
     "/system",
     "/users",
     "/account",

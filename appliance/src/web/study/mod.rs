@@ -74,6 +74,8 @@ struct Page {
     left_out: Vec<LeftOutView>,
     arrived: Vec<SeriesView>,
     evicted: bool,
+    /// Series are also drawn in three dimensions.
+    volumes: bool,
     priors: Vec<PriorView>,
     /// Those that an archive has, in words.
     priors_elsewhere: Vec<String>,
@@ -202,6 +204,7 @@ fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
         shown: stored.as_ref().map(|s| s.view.id),
         decisions: decisions.iter().rev().map(|d| decision_view(d, now, words)).collect(),
         evicted: view.evicted_at.is_some(),
+        volumes: web.niivue.is_some(),
         arrived: view.series,
         priors: web.store.priors(id, PRIORS)?.iter().map(|p| prior_view(p, words)).collect(),
         priors_elsewhere: web

@@ -37,7 +37,7 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = router(self.web.clone());
-        (address, tokio::spawn(serve(listener, router, until.cancelled_owned())))
+        (address, tokio::spawn(serve(listener, None, router, until.cancelled_owned())))
     }
 
     async fn events(&self, cookie: &str, path: &str) -> Response {

@@ -47,13 +47,16 @@ fn session(answer: &Answer) -> String {
 }
 
 /// Method, path, and whom it lets in: technologist, reader, administrator, service.
-const ROUTES: [(&str, &str, [bool; 4]); 33] = [
+const ROUTES: [(&str, &str, [bool; 4]); 36] = [
     ("GET", "/", [true, true, true, false]),
     ("GET", "/study/1", [true, true, true, false]),
     ("GET", "/study/1/picture/0", [true, true, true, false]),
     ("GET", "/study/1/series/1", [true, true, true, false]),
     ("GET", "/study/1/series/1/slice/1.jpg", [true, true, true, false]),
     ("GET", "/study/1/series/1/thumbnail.jpg", [true, true, true, false]),
+    ("GET", "/study/1/series/1/volume", [true, true, true, false]),
+    ("GET", "/study/1/series/1/volume.nii.gz", [true, true, true, false]),
+    ("GET", "/study/1/series/1/explanation.nii.gz", [true, true, true, false]),
     ("POST", "/study/1/context", [true, true, true, false]),
     ("POST", "/study/1/decide", [false, true, true, false]),
     ("POST", "/study/1/undo", [false, true, true, false]),
@@ -154,6 +157,21 @@ async fn a_session_cannot_be_fixed_by_somebody_else() {
     assert_eq!(appliance.status("GET", "/", planted).await, 303);
     // And a second login does not give the first one's secret.
     assert_ne!(session(&appliance.log_in("ada", PASSWORD).await), session(&entered));
+}
+
+#[tokio::test]
+async fn a_session_over_tls_goes_over_nothing_else() {
+    let mut appliance = Site::new();
+    appliance.web.encrypted = true;
+    appliance.user("ada", Role::Reader);
+    let entered = appliance.log_in("ada", PASSWORD).await;
+    let left = appliance.ask("POST", "/logout", &[], "").await;
+    for answer in [&entered, &left] {
+        let cookie = answer.headers["set-cookie"].to_str().unwrap();
+        assert!(cookie.ends_with("; HttpOnly; SameSite=Strict; Secure"), "{cookie}");
+        // A clinic may go back to plain HTTP when its certificate has run out.
+        assert!(!answer.headers.contains_key("strict-transport-security"));
+    }
 }
 
 #[tokio::test]

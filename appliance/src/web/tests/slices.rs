@@ -1,6 +1,7 @@
 //! Slices of one series, uncompressed, and what their pages and pictures say.
 
 use std::fs;
+use std::io::Read as _;
 
 use super::*;
 use crate::inference::explain::{ExplanationInfo, TokenInfo};
@@ -252,4 +253,78 @@ async fn the_overlay_is_there_when_asked_for_and_explained() {
         page.text
             .contains(r#"data-go="previous" href="?slice=1&#38;window=stored&#38;overlay=on""#)
     );
+}
+
+#[tokio::test]
+async fn a_series_is_drawn_where_the_site_has_niivue() {
+    let mut appliance = Site::new();
+    appliance.series(5);
+    let path = "/study/1/series/1/volume";
+    refused(&appliance.get(path).await, 404, "There is no page /study/1/series/1/volume.");
+    assert!(!appliance.get("/study/1").await.text.contains(path));
+    appliance.web.niivue = Some(Arc::new(Niivue::new(b"x".to_vec())));
+    for page in ["/study/1", "/study/1/series/1"] {
+        let page = appliance.get(page).await.text;
+        assert!(page.contains(r#"<a href="/study/1/series/1/volume">In three dimensions</a>"#));
+    }
+    let page = appliance.get(path).await;
+    check(&page, 200, "3. AX &#60;T2&#62; Back to the slices This view is drawn by JavaScript");
+    for expected in [
+        r#"data-series="/study/1/series/1/volume.nii.gz?volume=1" data-explanation="" "#,
+        r#"<script src="/assets/niivue-2d711642b726b044.js" defer></script>"#,
+    ] {
+        assert!(page.text.contains(expected), "{expected}:\n{}", page.text);
+    }
+    // Pictures may come from one more source, and nothing else differs.
+    let policy =
+        |page: &Answer| page.headers["content-security-policy"].to_str().unwrap().to_owned();
+    let usual = policy(&appliance.get("/study/1").await);
+    assert_eq!(policy(&page).replace(" data:", ""), usual);
+    assert!(policy(&page).contains("img-src 'self' blob: data:; ") && !usual.contains("data:"));
+    let script = appliance.get("/assets/niivue-2d711642b726b044.js").await;
+    assert_eq!((script.status.as_u16(), script.text.as_str()), (200, "x"));
+    assert_eq!(script.headers["cache-control"], "public, max-age=31536000, immutable");
+    assert_eq!(script.headers["content-type"], "text/javascript; charset=utf-8");
+    assert_eq!(appliance.get("/assets/niivue-0.js").await.status.as_u16(), 404);
+}
+
+#[tokio::test]
+async fn volumes_go_out_on_record() {
+    let appliance = Site::new();
+    appliance.series(5);
+    let (status, headers, file) = appliance.bytes("/study/1/series/1/volume.nii.gz").await;
+    assert_eq!((status, &file[..2]), (200, &[0x1f, 0x8b][..]));
+    assert_eq!(headers["content-type"], "application/gzip");
+    assert_eq!(headers["cache-control"], "private, max-age=600");
+    assert_eq!(headers["vary"], "Cookie", "another session does not see them");
+    let explanation = "/study/1/series/1/explanation.nii.gz";
+    refused(&appliance.get(explanation).await, 404, "Study 1 has no such picture.");
+    refused(
+        &appliance.get("/study/1/series/1/volume.nii.gz?volume=2").await,
+        404,
+        "There is no volume 2; the series has 1, counted from 1.",
+    );
+    appliance.analyse(None);
+    appliance.explain(0);
+    let (status, _, file) = appliance.bytes(explanation).await;
+    assert_eq!(status, 200);
+    let mut said = [0; 178];
+    flate2::read::GzDecoder::new(&file[..]).read_exact(&mut said).unwrap();
+    assert_eq!(&said[148..], b"AI preview - not for diagnosis");
+    let rows = appliance.web.store.audit_rows(0, 100).unwrap();
+    let sent = rows.iter().filter(|row| row.action == "retrieve.sent");
+    let sent: Vec<_> = sent.map(|row| (row.object.as_str(), row.detail.as_str())).collect();
+    let expected =
+        ["volume", "explanation"].map(|what| format!("{{\"instances\":5,\"what\":\"{what}\"}}"));
+    assert_eq!(sent, expected.each_ref().map(|detail| ("study 1", detail.as_str())));
+}
+
+#[tokio::test]
+async fn a_series_that_is_no_volume_is_told() {
+    let appliance = Site::new();
+    appliance.series(1);
+    let one = appliance.get("/study/1/series/1/volume.nii.gz").await;
+    refused(&one, 422, "This series is no volume: it has one slice.");
+    let rows = appliance.web.store.audit_rows(0, 100).unwrap();
+    assert!(rows.iter().all(|row| row.action != "retrieve.sent"));
 }
