@@ -1,0 +1,6 @@
+//! The referral hospital's hub: what is sent there, what comes back, and the link between.
+//!
+//! [`identity`] is who this box is there, [`link`] the connection.
+
+pub mod identity;
+pub mod link;
