@@ -11,7 +11,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use exchange::courier::{Fault, Link};
 use exchange::wire::{self, Reply};
-use serde::{Deserialize, Serialize};
 use ureq::http::{HeaderMap, Response, Uri};
 use ureq::tls::TlsConfig;
 use ureq::typestate::WithBody;
@@ -19,6 +18,7 @@ use ureq::{Agent, Body, RequestBuilder};
 
 use super::identity::Identity;
 use crate::clock::Clock;
+use crate::store::contact::Contact;
 
 pub(super) use words::{day, utc};
 
@@ -82,15 +82,6 @@ impl Address {
     fn url_of_place(&self, place: &str) -> String {
         if place.starts_with('/') { format!("{}{place}", self.origin) } else { place.to_owned() }
     }
-}
-
-/// What a hub's answer says of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Contact {
-    /// When it came, box time in milliseconds.
-    pub at: i64,
-    /// The hub's clock minus this box's wall clock, milliseconds.
-    pub clock_offset_ms: i64,
 }
 
 /// Ends what a [`HubLink`] is doing, from another thread.

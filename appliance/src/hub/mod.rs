@@ -1,6 +1,8 @@
 //! The referral hospital's hub: what is sent there, what comes back, and the link between.
 //!
-//! [`identity`] is who this box is there, [`link`] the connection.
+//! [`identity`] is who this box is there, [`link`] the connection, [`windows`] when images may go
+//! over it.
 
 pub mod identity;
 pub mod link;
+pub mod windows;

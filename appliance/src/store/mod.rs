@@ -10,6 +10,7 @@ pub mod backup;
 pub mod catalogue;
 pub mod changes;
 pub mod commitments;
+pub mod contact;
 pub mod decisions;
 pub mod deliveries;
 pub mod events;
