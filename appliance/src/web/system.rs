@@ -17,6 +17,7 @@ use super::words;
 use super::worklist::{self, Moment};
 use super::{Check, Error, Frame, Status, Verdict, Web, html};
 use crate::accounts::Right;
+use crate::hub::task::{Doing, HubNow};
 use crate::store::deliveries::{DeliveryView, Queue as Deliveries};
 use crate::store::models::{Mode, Model};
 use crate::store::views::BoxView;
@@ -29,6 +30,8 @@ const DEAD: i64 = 100;
 /// A snapshot older than this means that the daemon's tasks hang. It is published every few
 /// seconds.
 const STALE_MS: i64 = 60_000;
+/// A clock that differs from the hub's by a minute shows in the times of answers, milliseconds.
+const CLOCKS_DIFFER: i64 = 60_000;
 
 #[derive(Template)]
 #[template(path = "system.html")]
@@ -45,6 +48,7 @@ struct Page {
     quarantine: Vec<Line>,
     commitments: Vec<Line>,
     archives: Vec<Archive>,
+    hub: Option<Hub>,
     undelivered: Vec<Undelivered>,
     events: Vec<Line>,
     now: String,
@@ -60,6 +64,29 @@ struct Receive {
 struct Archive {
     queue: Deliveries,
     oldest: Option<Moment>,
+}
+
+/// The way to the referral hospital.
+struct Hub {
+    /// `None` where sticks are the only one.
+    link: Option<Link>,
+    counts: Sentence,
+    oldest: Option<Moment>,
+    dead: u64,
+}
+
+/// The link to the hub.
+struct Link {
+    host: String,
+    site: String,
+    state: Sentence,
+    class: &'static str,
+    why: String,
+    since: Moment,
+    contact: Option<Moment>,
+    clock: Option<Sentence>,
+    speed: Sentence,
+    images: bool,
 }
 
 /// A result that was given up.
@@ -172,6 +199,7 @@ fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
             })
             .collect(),
         archives: archives(web, now, words)?,
+        hub: hub(web, status.hub.as_ref(), now, words)?,
         undelivered: undelivered(web, now, words)?,
         events: web
             .store
@@ -193,6 +221,44 @@ fn archives(web: &Web, now: i64, words: Language) -> Result<Vec<Archive>, Error>
         queue,
     };
     Ok(web.store.delivery_queues()?.into_iter().map(archive).collect())
+}
+
+fn hub(web: &Web, link: Option<&HubNow>, now: i64, words: Language) -> Result<Option<Hub>, Error> {
+    let counts = web.store.outbox_counts()?;
+    let [flags, results, series, other] = counts.waiting;
+    let said = words.say("hub-counts").with("flags", flags).with("results", results);
+    Ok(counts.active.then(|| Hub {
+        link: link.map(|link| hub_link(link, now, words)),
+        counts: said.with("series", series).with("other", other),
+        oldest: counts.oldest_flag_at.map(|at| Moment::new(at, now, words)),
+        dead: counts.dead,
+    }))
+}
+
+fn hub_link(link: &HubNow, now: i64, words: Language) -> Link {
+    let (state, class) = match link.doing {
+        Doing::Starting => ("hub-starting", "good"),
+        Doing::Working => ("hub-working", "good"),
+        Doing::Idle => ("hub-idle", "good"),
+        Doing::Waiting => ("hub-waiting", "notice"),
+        Doing::Barred => ("hub-barred", "problem"),
+    };
+    let offset = link.contact.map_or(0, |contact| contact.clock_offset_ms);
+    let key = if offset > 0 { "hub-clock-behind" } else { "hub-clock-ahead" };
+    let span = words::span(offset.saturating_abs(), words);
+    Link {
+        host: link.host.clone(),
+        site: link.site.clone(),
+        state: words.say(state),
+        class,
+        why: link.why.clone(),
+        since: Moment::new(link.since, now, words),
+        contact: link.contact.map(|contact| Moment::new(contact.at, now, words)),
+        clock: (offset.saturating_abs() >= CLOCKS_DIFFER)
+            .then(|| words.say(key).with("span", span)),
+        speed: words.say("hub-speed").with("kbit", format!("{:.0}", link.goodput / 125.0)),
+        images: link.images,
+    }
 }
 
 fn undelivered(web: &Web, now: i64, words: Language) -> Result<Vec<Undelivered>, Error> {
