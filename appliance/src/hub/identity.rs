@@ -19,6 +19,13 @@ pub(super) const CERTIFICATE: &str = "certificate.pem";
 /// Its key, PEM.
 pub(super) const KEY: &str = "key.pem";
 
+/// Secret key of outbox files for sticks (minisign).
+pub(super) const SIGNING_KEY: &str = "sign.key";
+/// Public key of the hub's receipts (minisign).
+pub(super) const HUB_KEY: &str = "hub.pub";
+/// Whom outbox files are encrypted to (age).
+pub(super) const RECIPIENT: &str = "recipient.txt";
+
 /// Why the files cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {

@@ -20,7 +20,8 @@ use super::identity::Identity;
 use crate::clock::Clock;
 use crate::store::contact::Contact;
 
-pub(super) use words::{day, utc};
+pub(super) use words::fault;
+pub use words::{day, utc};
 
 /// Where blobs are made (tus 1.0, creation).
 const BLOBS: &str = "/v1/blobs";

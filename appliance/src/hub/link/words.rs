@@ -10,7 +10,7 @@ use rustls::{AlertDescription, CertificateError};
 use ureq::{Error, Timeout};
 
 /// What a failed request means. `wall` is this box's wall clock in milliseconds.
-pub(super) fn fault(error: &Error, host: &str, patience: Duration, wall: i64) -> Fault {
+pub(in crate::hub) fn fault(error: &Error, host: &str, patience: Duration, wall: i64) -> Fault {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     Fault::Silent(match error {
         Error::HostNotFound => format!(
@@ -168,12 +168,14 @@ fn alerted(alert: AlertDescription, host: &str, wall: i64) -> Fault {
 }
 
 /// Seconds since 1970 as `2026-11-24 00:31 UTC`.
-pub(in crate::hub) fn utc(seconds: i64) -> String {
+#[must_use]
+pub fn utc(seconds: i64) -> String {
     written(seconds, "%Y-%m-%d %H:%M UTC")
 }
 
 /// Seconds since 1970 as `2026-11-24`.
-pub(in crate::hub) fn day(seconds: i64) -> String {
+#[must_use]
+pub fn day(seconds: i64) -> String {
     written(seconds, "%Y-%m-%d")
 }
 
