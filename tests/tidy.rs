@@ -16,8 +16,10 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("models", &[]),
     ("trainer", &["models"]),
-    ("appliance", &["models"]),
-    ("tests", &["models", "trainer", "appliance"]),
+    ("exchange", &[]),
+    ("hub", &["exchange"]),
+    ("appliance", &["models", "exchange"]),
+    ("tests", &["models", "trainer", "exchange", "hub", "appliance"]),
 ];
 
 /// A library, or with a final `*` a family of them, and the only places that may name it.
@@ -86,6 +88,7 @@ const MODULE_ORDER: &[(&str, &[&str])] = &[
             "assembly",
             "inference",
             "results",
+            "hub",
             "console",
             "model_install",
             "feedback",
