@@ -19,6 +19,7 @@ use super::{Check, Error, Frame, Status, Verdict, Web, html};
 use crate::accounts::Right;
 use crate::store::deliveries::{DeliveryView, Queue as Deliveries};
 use crate::store::models::{Mode, Model};
+use crate::store::outbox::OutboxView;
 use crate::store::views::BoxView;
 use crate::worklist::Queue;
 
@@ -46,6 +47,7 @@ struct Page {
     commitments: Vec<Line>,
     archives: Vec<Archive>,
     undelivered: Vec<Undelivered>,
+    unsent: Vec<Unsent>,
     events: Vec<Line>,
     now: String,
     running: String,
@@ -65,6 +67,13 @@ struct Archive {
 /// A result that was given up.
 struct Undelivered {
     view: DeliveryView,
+    at: Moment,
+}
+
+/// A message for the referral hospital that was given up.
+struct Unsent {
+    view: OutboxView,
+    what: Sentence,
     at: Moment,
 }
 
@@ -173,6 +182,7 @@ fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
             .collect(),
         archives: archives(web, now, words)?,
         undelivered: undelivered(web, now, words)?,
+        unsent: unsent(web, now, words)?,
         events: web
             .store
             .events(ROWS)?
@@ -198,6 +208,21 @@ fn archives(web: &Web, now: i64, words: Language) -> Result<Vec<Archive>, Error>
 fn undelivered(web: &Web, now: i64, words: Language) -> Result<Vec<Undelivered>, Error> {
     let dead = web.store.dead_deliveries(DEAD)?.into_iter();
     Ok(dead.map(|view| Undelivered { at: Moment::new(view.at, now, words), view }).collect())
+}
+
+fn unsent(web: &Web, now: i64, words: Language) -> Result<Vec<Unsent>, Error> {
+    let row = |view: OutboxView| {
+        let kind = match view.kind.as_str() {
+            "flag" => "hospital-flag",
+            "objects" => "hospital-objects",
+            "series" => "hospital-series",
+            _ => "hospital-other",
+        };
+        let of = |study| words.say("hospital-row-study").message("kind", kind).with("study", study);
+        let what = view.study_id.map_or_else(|| words.say(kind), of);
+        Unsent { what, at: Moment::new(view.at, now, words), view }
+    };
+    Ok(web.store.dead_rows(DEAD)?.into_iter().map(row).collect())
 }
 
 /// Worst first, and before all of them that the list itself is old.
@@ -290,6 +315,17 @@ pub(super) fn retry_delivery(web: &Web, id: i64, who: &Who) -> Result<(), Error>
     found.then_some(()).ok_or(Error::NoDelivery(id))
 }
 
+/// Has a message for the referral hospital sent again that was given up.
+pub(super) async fn retry_row(
+    State(web): State<Web>,
+    who: Who,
+    seq: Result<Path<i64>, PathRejection>,
+) -> Result<Redirect, Error> {
+    let Path(seq) = seq?;
+    let found = web.store(move |web| Ok(web.store.retry_row(seq, &who.actor())?)).await?;
+    found.then(|| Redirect::to("/system#unsent")).ok_or(Error::NoDelivery(seq))
+}
+
 /// For supervision. 503 says what a restart may repair: the database does not answer, or the tasks
 /// hang. A full disk or a hot card is no such thing; it is listed and answered with 200.
 pub(super) async fn healthz(State(web): State<Web>) -> Response {
@@ -322,6 +358,8 @@ pub(super) fn data(web: &Web) -> Result<Value, Error> {
         "quarantine": web.store.quarantined(ROWS)?,
         "archives": web.store.delivery_queues()?,
         "undelivered": web.store.dead_deliveries(DEAD)?,
+        "outbox": web.store.outbox_counts()?,
+        "unsent": web.store.dead_rows(DEAD)?,
         "models": web.store.models()?,
         "events": web.store.events(ROWS)?,
     }))
