@@ -20,6 +20,7 @@ use crate::accounts::Right;
 use crate::hub::task::{Doing, HubNow};
 use crate::store::deliveries::{DeliveryView, Queue as Deliveries};
 use crate::store::models::{Mode, Model};
+use crate::store::outbox::OutboxView;
 use crate::store::views::BoxView;
 use crate::worklist::Queue;
 
@@ -50,6 +51,7 @@ struct Page {
     archives: Vec<Archive>,
     hub: Option<Hub>,
     undelivered: Vec<Undelivered>,
+    unsent: Vec<Unsent>,
     events: Vec<Line>,
     now: String,
     running: String,
@@ -72,7 +74,6 @@ struct Hub {
     link: Option<Link>,
     counts: Sentence,
     oldest: Option<Moment>,
-    dead: u64,
 }
 
 /// The link to the hub.
@@ -92,6 +93,13 @@ struct Link {
 /// A result that was given up.
 struct Undelivered {
     view: DeliveryView,
+    at: Moment,
+}
+
+/// A message for the referral hospital that was given up.
+struct Unsent {
+    view: OutboxView,
+    what: Sentence,
     at: Moment,
 }
 
@@ -176,7 +184,7 @@ fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
             now: status.receive,
         },
         queues: Queue::ALL.map(|q| (words.say(worklist::name(q)), counts.of(q))).to_vec(),
-        models: web.store.models()?.into_iter().map(|m| model_view(m, now, words)).collect(),
+        models: models(web, now, words)?,
         quarantine: web
             .store
             .quarantined(ROWS)?
@@ -200,6 +208,7 @@ fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
         archives: archives(web, now, words)?,
         hub: hub(web, status.hub.as_ref(), now, words)?,
         undelivered: undelivered(web, now, words)?,
+        unsent: unsent(web, now, words)?,
         events: web
             .store
             .events(ROWS)?
@@ -230,7 +239,6 @@ fn hub(web: &Web, link: Option<&HubNow>, now: i64, words: Language) -> Result<Op
         link: link.map(|link| hub_link(link, now, words)),
         counts: said.with("series", series).with("other", other),
         oldest: counts.oldest_flag_at.map(|at| Moment::new(at, now, words)),
-        dead: counts.dead,
     }))
 }
 
@@ -265,6 +273,21 @@ fn undelivered(web: &Web, now: i64, words: Language) -> Result<Vec<Undelivered>,
     Ok(dead.map(|view| Undelivered { at: Moment::new(view.at, now, words), view }).collect())
 }
 
+fn unsent(web: &Web, now: i64, words: Language) -> Result<Vec<Unsent>, Error> {
+    let row = |view: OutboxView| {
+        let kind = match view.kind.as_str() {
+            "flag" => "hospital-flag",
+            "objects" => "hospital-objects",
+            "series" => "hospital-series",
+            _ => "hospital-other",
+        };
+        let of = |study| words.say("hospital-row-study").message("kind", kind).with("study", study);
+        let what = view.study_id.map_or_else(|| words.say(kind), of);
+        Unsent { what, at: Moment::new(view.at, now, words), view }
+    };
+    Ok(web.store.dead_rows(DEAD)?.into_iter().map(row).collect())
+}
+
 /// Worst first, and before all of them that the list itself is old.
 fn checks(status: &Status, now: i64, words: Language) -> Vec<Check> {
     let mut checks = status.checks.clone();
@@ -285,6 +308,10 @@ fn headline(checks: &[Check], words: Language) -> Sentence {
         (0, notices) => words.say("system-notices").n(notices),
         (problems, _) => words.say("system-problems").n(problems),
     }
+}
+
+fn models(web: &Web, now: i64, words: Language) -> Result<Vec<ModelView>, Error> {
+    Ok(web.store.models()?.into_iter().map(|model| model_view(model, now, words)).collect())
 }
 
 fn model_view(model: Model, now: i64, words: Language) -> ModelView {
@@ -355,6 +382,17 @@ pub(super) fn retry_delivery(web: &Web, id: i64, who: &Who) -> Result<(), Error>
     found.then_some(()).ok_or(Error::NoDelivery(id))
 }
 
+/// Has a message for the referral hospital sent again that was given up.
+pub(super) async fn retry_row(
+    State(web): State<Web>,
+    who: Who,
+    seq: Result<Path<i64>, PathRejection>,
+) -> Result<Redirect, Error> {
+    let Path(seq) = seq?;
+    let found = web.store(move |web| Ok(web.store.retry_row(seq, &who.actor())?)).await?;
+    found.then(|| Redirect::to("/system#unsent")).ok_or(Error::NoDelivery(seq))
+}
+
 /// For supervision. 503 says what a restart may repair: the database does not answer, or the tasks
 /// hang. A full disk or a hot card is no such thing; it is listed and answered with 200.
 pub(super) async fn healthz(State(web): State<Web>) -> Response {
@@ -387,6 +425,8 @@ pub(super) fn data(web: &Web) -> Result<Value, Error> {
         "quarantine": web.store.quarantined(ROWS)?,
         "archives": web.store.delivery_queues()?,
         "undelivered": web.store.dead_deliveries(DEAD)?,
+        "outbox": web.store.outbox_counts()?,
+        "unsent": web.store.dead_rows(DEAD)?,
         "models": web.store.models()?,
         "events": web.store.events(ROWS)?,
     }))

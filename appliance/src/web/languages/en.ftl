@@ -96,6 +96,14 @@ mark-late = LATE IMAGES
 mark-late-why = images came after the study was complete
 mark-set = SET BY READER
 mark-set-why = a reader set { $acuity }
+mark-hospital-dead = NOT AT HOSPITAL
+mark-hospital-dead-why = the referral did not get to the hospital: { $why }
+mark-hospital-waits = NOT SENT YET
+mark-hospital-waits-why = the referral has waited { $span } to get to the hospital
+mark-accepted = ACCEPTED
+mark-declined = DECLINED
+mark-completed = ANSWERED
+mark-answer-why = by { $name }, { $ago }
 
 ## Worklist
 
@@ -204,6 +212,22 @@ referrals-title = Suggested referrals
 referrals-rules = Rules { $version } ({ $digest }), { $approved }.
 referrals-approved = approved by { $name }
 referrals-not-approved = approved by nobody at this site
+hospital-title = Referral hospital
+hospital-waiting = The referral waits to be sent
+hospital-there = The hospital has the referral
+hospital-dead = The referral did not get there: { $why }
+hospital-withdrawn-waiting = The referral was taken back, which the hospital does not know yet
+hospital-withdrawn-there = The referral was taken back, which the hospital knows
+hospital-lost = { $n ->
+    [one] { $n } message of this study was given up; see the page System.
+   *[other] { $n } messages of this study were given up; see the page System.
+}
+hospital-received = Nobody there has looked at it yet
+hospital-accepted = Accepted
+hospital-declined = Declined
+hospital-completed = Completed
+hospital-note = Note
+hospital-actions = Please do
 decisions-title = Decisions
 decisions-undo = Take back
 decision-agree = agreed with { $finding }
@@ -359,6 +383,13 @@ system-quarantine = Set aside
 system-no-quarantine = No image was set aside.
 system-commitments = Storage commitments
 system-no-commitments = No scanner has asked for one.
+hospital-unsent = Not at the referral hospital
+hospital-row-study = { $kind } of study { $study }
+hospital-flag = referral
+hospital-objects = result
+hospital-series = images
+hospital-other = report without a patient
+hospital-again-which = message { $row }
 archives-title = Results to others
 archives-none = No archive or HL7 receiver is configured; results stay on this box.
 archives-counts = { $sent } sent, { $waiting } waiting
@@ -388,7 +419,6 @@ hub-sticks = none: what waits is carried by stick
 hub-outbox = Waiting to be sent
 hub-counts = referrals { $flags }, results { $results }, series { $series }, other { $other }
 hub-oldest = (oldest referral { $ago })
-hub-dead = Given up
 system-events = Latest events
 system-no-events = Nothing has happened.
 settings-title = Settings in force

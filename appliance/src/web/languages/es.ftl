@@ -96,6 +96,14 @@ mark-late = IMÁGENES TARDÍAS
 mark-late-why = llegaron imágenes con el estudio ya completo
 mark-set = FIJADA POR LECTOR
 mark-set-why = un lector fijó { $acuity }
+mark-hospital-dead = NO ESTÁ EN EL HOSPITAL
+mark-hospital-dead-why = la derivación no llegó al hospital: { $why }
+mark-hospital-waits = AÚN SIN ENVIAR
+mark-hospital-waits-why = la derivación espera desde hace { $span } llegar al hospital
+mark-accepted = ACEPTADA
+mark-declined = RECHAZADA
+mark-completed = RESPONDIDA
+mark-answer-why = por { $name }, { $ago }
 
 ## Lista de trabajo
 
@@ -204,6 +212,22 @@ referrals-title = Derivaciones sugeridas
 referrals-rules = Reglas { $version } ({ $digest }), { $approved }.
 referrals-approved = aprobadas por { $name }
 referrals-not-approved = no aprobadas por nadie de este centro
+hospital-title = Hospital de referencia
+hospital-waiting = La derivación espera ser enviada
+hospital-there = El hospital tiene la derivación
+hospital-dead = La derivación no llegó: { $why }
+hospital-withdrawn-waiting = La derivación fue retirada, y el hospital aún no lo sabe
+hospital-withdrawn-there = La derivación fue retirada, y el hospital lo sabe
+hospital-lost = { $n ->
+    [one] { $n } mensaje de este estudio fue abandonado; véase la página Sistema.
+   *[other] { $n } mensajes de este estudio fueron abandonados; véase la página Sistema.
+}
+hospital-received = Nadie la ha visto allí todavía
+hospital-accepted = Aceptada
+hospital-declined = Rechazada
+hospital-completed = Terminada
+hospital-note = Nota
+hospital-actions = Por hacer
 decisions-title = Decisiones
 decisions-undo = Deshacer
 decision-agree = de acuerdo con { $finding }
@@ -365,6 +389,13 @@ system-quarantine = Apartadas
 system-no-quarantine = No se apartó ninguna imagen.
 system-commitments = Compromisos de almacenamiento
 system-no-commitments = Ningún equipo ha pedido uno.
+hospital-unsent = No llegados al hospital de referencia
+hospital-row-study = { $kind } del estudio { $study }
+hospital-flag = derivación
+hospital-objects = resultado
+hospital-series = imágenes
+hospital-other = informe sin paciente
+hospital-again-which = mensaje { $row }
 archives-title = Resultados a otros sistemas
 archives-none = No hay archivo ni receptor HL7 configurado; los resultados se quedan en este equipo.
 archives-counts = { $sent } enviados, { $waiting } en espera
@@ -394,7 +425,6 @@ hub-sticks = ninguno: lo que espera se lleva en memoria USB
 hub-outbox = En espera de envío
 hub-counts = derivaciones { $flags }, resultados { $results }, series { $series }, otros { $other }
 hub-oldest = (derivación más antigua { $ago })
-hub-dead = Abandonados
 system-events = Últimos sucesos
 system-no-events = No ha ocurrido nada.
 settings-title = Ajustes en vigor

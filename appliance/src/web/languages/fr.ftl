@@ -93,6 +93,14 @@ mark-late = IMAGES TARDIVES
 mark-late-why = des images sont arrivées une fois l'examen complet
 mark-set = FIXÉE PAR LECTEUR
 mark-set-why = un lecteur a fixé { $acuity }
+mark-hospital-dead = PAS À L'HÔPITAL
+mark-hospital-dead-why = la demande d'avis n'est pas arrivée à l'hôpital : { $why }
+mark-hospital-waits = PAS ENCORE ENVOYÉ
+mark-hospital-waits-why = la demande d'avis attend depuis { $span } d'arriver à l'hôpital
+mark-accepted = ACCEPTÉ
+mark-declined = REFUSÉ
+mark-completed = RÉPONDU
+mark-answer-why = par { $name }, { $ago }
 
 ## Liste de travail
 
@@ -201,6 +209,22 @@ referrals-title = Avis spécialisés proposés
 referrals-rules = Règles { $version } ({ $digest }), { $approved }.
 referrals-approved = approuvées par { $name }
 referrals-not-approved = approuvées par personne sur ce site
+hospital-title = Hôpital de référence
+hospital-waiting = La demande d'avis attend d'être envoyée
+hospital-there = L'hôpital a la demande d'avis
+hospital-dead = La demande d'avis n'y est pas arrivée : { $why }
+hospital-withdrawn-waiting = La demande d'avis a été retirée, ce que l'hôpital ne sait pas encore
+hospital-withdrawn-there = La demande d'avis a été retirée, ce que l'hôpital sait
+hospital-lost = { $n ->
+    [one] { $n } message de cet examen a été abandonné ; voir la page Système.
+   *[other] { $n } messages de cet examen ont été abandonnés ; voir la page Système.
+}
+hospital-received = Personne ne l'y a encore regardée
+hospital-accepted = Acceptée
+hospital-declined = Refusée
+hospital-completed = Terminée
+hospital-note = Note
+hospital-actions = À faire
 decisions-title = Décisions
 decisions-undo = Annuler
 decision-agree = d'accord avec : { $finding }
@@ -362,6 +386,13 @@ system-quarantine = Mises de côté
 system-no-quarantine = Aucune image n'a été mise de côté.
 system-commitments = Engagements de stockage
 system-no-commitments = Aucun appareil n'en a demandé.
+hospital-unsent = Pas arrivés à l'hôpital de référence
+hospital-row-study = { $kind } de l'examen { $study }
+hospital-flag = demande d'avis
+hospital-objects = résultat
+hospital-series = images
+hospital-other = rapport sans patient
+hospital-again-which = message { $row }
 archives-title = Résultats vers d’autres systèmes
 archives-none = Aucune archive ni destinataire HL7 configuré ; les résultats restent sur cet appareil.
 archives-counts = { $sent } envoyés, { $waiting } en attente
@@ -391,7 +422,6 @@ hub-sticks = aucune : ce qui attend est transporté par clé USB
 hub-outbox = En attente d’envoi
 hub-counts = demandes d’avis { $flags }, résultats { $results }, séries { $series }, autres { $other }
 hub-oldest = (demande la plus ancienne { $ago })
-hub-dead = Abandonnés
 system-events = Derniers événements
 system-no-events = Il ne s'est rien passé.
 settings-title = Réglages en vigueur

@@ -96,6 +96,14 @@ mark-late = देर से इमेज
 mark-late-why = जाँच पूरी होने के बाद इमेज आईं
 mark-set = रीडर ने तय की
 mark-set-why = रीडर ने { $acuity } तय की
+mark-hospital-dead = अस्पताल नहीं पहुँचा
+mark-hospital-dead-why = रेफ़रल अस्पताल तक नहीं पहुँचा: { $why }
+mark-hospital-waits = अभी नहीं भेजा गया
+mark-hospital-waits-why = रेफ़रल { $span } से अस्पताल पहुँचने की प्रतीक्षा में है
+mark-accepted = स्वीकृत
+mark-declined = अस्वीकृत
+mark-completed = उत्तर मिला
+mark-answer-why = { $name } द्वारा, { $ago }
 
 ## कार्य सूची
 
@@ -204,6 +212,22 @@ referrals-title = सुझाए गए रेफ़रल
 referrals-rules = नियम { $version } ({ $digest }), { $approved }।
 referrals-approved = { $name } द्वारा स्वीकृत
 referrals-not-approved = यहाँ किसी ने स्वीकृत नहीं किए
+hospital-title = रेफ़रल अस्पताल
+hospital-waiting = रेफ़रल भेजे जाने की प्रतीक्षा में है
+hospital-there = रेफ़रल अस्पताल के पास है
+hospital-dead = रेफ़रल वहाँ नहीं पहुँचा: { $why }
+hospital-withdrawn-waiting = रेफ़रल वापस लिया गया, अस्पताल को अभी पता नहीं
+hospital-withdrawn-there = रेफ़रल वापस लिया गया, अस्पताल को पता है
+hospital-lost = { $n ->
+    [one] इस जाँच का { $n } संदेश छोड़ दिया गया; सिस्टम पृष्ठ देखें।
+   *[other] इस जाँच के { $n } संदेश छोड़ दिए गए; सिस्टम पृष्ठ देखें।
+}
+hospital-received = वहाँ किसी ने अभी इसे नहीं देखा
+hospital-accepted = स्वीकार किया गया
+hospital-declined = अस्वीकार किया गया
+hospital-completed = पूरा हुआ
+hospital-note = टिप्पणी
+hospital-actions = कृपया करें
 decisions-title = निर्णय
 decisions-undo = वापस लें
 decision-agree = सहमत: { $finding }
@@ -359,6 +383,13 @@ system-quarantine = अलग रखी गईं
 system-no-quarantine = कोई इमेज अलग नहीं रखी गई।
 system-commitments = स्टोरेज कमिटमेंट
 system-no-commitments = किसी स्कैनर ने नहीं माँगा।
+hospital-unsent = रेफ़रल अस्पताल नहीं पहुँचे
+hospital-row-study = जाँच { $study } का { $kind }
+hospital-flag = रेफ़रल
+hospital-objects = परिणाम
+hospital-series = चित्र
+hospital-other = बिना मरीज़ की रिपोर्ट
+hospital-again-which = संदेश { $row }
 archives-title = दूसरी प्रणालियों को परिणाम
 archives-none = कोई आर्काइव या HL7 प्राप्तकर्ता सेट नहीं है; परिणाम इसी बॉक्स पर रहते हैं।
 archives-counts = { $sent } भेजे, { $waiting } प्रतीक्षा में
@@ -388,7 +419,6 @@ hub-sticks = कोई नहीं: जो प्रतीक्षा मे�
 hub-outbox = भेजे जाने की प्रतीक्षा में
 hub-counts = रेफ़रल { $flags }, परिणाम { $results }, सीरीज़ { $series }, अन्य { $other }
 hub-oldest = (सबसे पुराना रेफ़रल { $ago })
-hub-dead = छोड़ दिए गए
 system-events = हाल की घटनाएँ
 system-no-events = कुछ नहीं हुआ।
 settings-title = लागू सेटिंग

@@ -96,6 +96,14 @@ mark-late = PICHA ZA BAADAYE
 mark-late-why = picha zilikuja baada ya kipimo kukamilika
 mark-set = IMEPANGWA NA MSOMAJI
 mark-set-why = msomaji aliweka { $acuity }
+mark-hospital-dead = HAIJAFIKA HOSPITALINI
+mark-hospital-dead-why = rufaa haikufika hospitalini: { $why }
+mark-hospital-waits = BADO HAIJATUMWA
+mark-hospital-waits-why = rufaa imesubiri { $span } kufika hospitalini
+mark-accepted = IMEKUBALIWA
+mark-declined = IMEKATALIWA
+mark-completed = IMEJIBIWA
+mark-answer-why = na { $name }, { $ago }
 
 ## Orodha ya kazi
 
@@ -204,6 +212,22 @@ referrals-title = Rufaa zinazopendekezwa
 referrals-rules = Kanuni { $version } ({ $digest }), { $approved }.
 referrals-approved = zimeidhinishwa na { $name }
 referrals-not-approved = hazijaidhinishwa na yeyote hapa
+hospital-title = Hospitali ya rufaa
+hospital-waiting = Rufaa inasubiri kutumwa
+hospital-there = Hospitali ina rufaa
+hospital-dead = Rufaa haikufika: { $why }
+hospital-withdrawn-waiting = Rufaa imeondolewa, na hospitali bado haijui
+hospital-withdrawn-there = Rufaa imeondolewa, na hospitali inajua
+hospital-lost = { $n ->
+    [one] Ujumbe { $n } wa kipimo hiki umeachwa; tazama ukurasa wa Mfumo.
+   *[other] Jumbe { $n } za kipimo hiki zimeachwa; tazama ukurasa wa Mfumo.
+}
+hospital-received = Hakuna aliyeitazama huko bado
+hospital-accepted = Imekubaliwa
+hospital-declined = Imekataliwa
+hospital-completed = Imekamilika
+hospital-note = Maelezo
+hospital-actions = Tafadhali fanya
 decisions-title = Maamuzi
 decisions-undo = Tengua
 decision-agree = alikubali { $finding }
@@ -359,6 +383,13 @@ system-quarantine = Zilizotengwa
 system-no-quarantine = Hakuna picha iliyotengwa.
 system-commitments = Ahadi za kuhifadhi (storage commitment)
 system-no-commitments = Hakuna mashine iliyoomba.
+hospital-unsent = Hayajafika hospitali ya rufaa
+hospital-row-study = { $kind } ya kipimo { $study }
+hospital-flag = rufaa
+hospital-objects = matokeo
+hospital-series = picha
+hospital-other = ripoti isiyo na mgonjwa
+hospital-again-which = ujumbe { $row }
 archives-title = Matokeo kwa mifumo mingine
 archives-none = Hakuna hifadhi wala mpokeaji wa HL7 aliyewekwa; matokeo yanabaki kwenye kifaa hiki.
 archives-counts = { $sent } yametumwa, { $waiting } yanasubiri
@@ -388,7 +419,6 @@ hub-sticks = hakuna: yanayosubiri yanabebwa kwa USB
 hub-outbox = Yanayosubiri kutumwa
 hub-counts = rufaa { $flags }, matokeo { $results }, mifululizo ya picha { $series }, mengine { $other }
 hub-oldest = (rufaa ya zamani zaidi { $ago })
-hub-dead = Yaliyoachwa
 system-events = Matukio ya karibuni
 system-no-events = Hakuna kilichotokea.
 settings-title = Mipangilio inayotumika
