@@ -22,8 +22,8 @@ use super::outbox::StoreOutbox;
 use super::windows::Windows;
 use crate::clock::Clock;
 use crate::fault::chain;
-use crate::store::contact::Contact;
 use crate::store::Store;
+use crate::store::contact::Contact;
 use crate::store::events::Level;
 
 /// Time between two looks for flags, and for the files of another enrolment.

@@ -150,8 +150,7 @@ pub(super) async fn settings(
 }
 
 fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
-    let (now, words) = (web.now(), frame.words);
-    let status = web.status.borrow().clone();
+    let (now, words, status) = (web.now(), frame.words, web.status.borrow().clone());
     let (view, counts) = (web.store.box_view(ROWS)?, web.store.queue_counts("")?);
     let line = |at, class: &str, head: String, text: String| Line {
         at: Moment::new(at, now, words),

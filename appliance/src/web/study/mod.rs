@@ -18,8 +18,8 @@ use serde_json::json;
 use explanation::Explanation;
 pub(super) use explanation::{Places, picture, places};
 pub(super) use forms::{context, decide, set_context, undo};
-pub(super) use result::stored_json;
 use hospital::Hospital;
+pub(super) use result::stored_json;
 use result::{LeftOutView, Scores, SeriesUsed};
 
 use super::language::{Language, Sentence};
