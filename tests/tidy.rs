@@ -16,8 +16,10 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("models", &[]),
     ("trainer", &["models"]),
-    ("appliance", &["models"]),
-    ("tests", &["models", "trainer", "appliance"]),
+    ("exchange", &[]),
+    ("hub", &["exchange"]),
+    ("appliance", &["models", "exchange"]),
+    ("tests", &["models", "trainer", "appliance", "exchange", "hub"]),
 ];
 
 /// A library, or with a final `*` a family of them, and the only places that may name it.
@@ -44,9 +46,13 @@ const DOORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("zip", &["appliance/src/import/"]),
-    ("rustls", &["appliance/src/tls/", "appliance/src/scp/", "tests/"]),
-    ("rcgen", &["appliance/src/tls/", "tests/"]),
-    ("askama", &["appliance/src/web/"]),
+    (
+        "rustls",
+        &["appliance/src/tls/", "appliance/src/scp/", "appliance/src/hub/", "ops/hub/", "tests/"],
+    ),
+    ("rcgen", &["appliance/src/tls/", "appliance/src/hub/", "ops/hub/", "tests/"]),
+    ("ureq", &["appliance/src/hub/", "ops/hub/", "trainer/src/reports/llm/", "tests/"]),
+    ("askama", &["appliance/src/web/", "ops/hub/"]),
     ("fluent_bundle", &["appliance/src/web/"]),
     ("unic_langid", &["appliance/src/web/"]),
     ("sysinfo", &["appliance/src/health/"]),
@@ -91,6 +97,7 @@ const MODULE_ORDER: &[(&str, &[&str])] = &[
             "assembly",
             "inference",
             "results",
+            "hub",
             "console",
             "model_install",
             "feedback",

@@ -4,6 +4,7 @@
 //! of a key and its default cannot differ. A site's file may leave out anything; a key that is
 //! not in the built-in file is refused, because a misspelt limit is no limit.
 
+mod hub;
 mod results;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::inference::task::Device;
 use crate::worklist::{AgeCaps, AgeCapsError};
 use crate::{assembly, fault};
 
+pub use hub::Hub;
 pub use results::{Archive, Hl7, Results};
 
 /// The built-in settings.
@@ -91,6 +93,7 @@ pub struct Settings {
     pub analysis: Analysis,
     pub worklist: Worklist,
     pub results: Results,
+    pub hub: Hub,
     pub priors: Priors,
     pub web: Web,
     pub disk: Disk,
@@ -404,6 +407,7 @@ impl Settings {
         };
         self.check_dicom(&refuse, &within)?;
         self.check_results(&refuse)?;
+        self.check_hub(&refuse, &within)?;
         self.check_priors(&refuse)?;
         self.check_web_tls(&refuse)?;
         within("assembly.quiet_s", self.assembly.quiet_s, 1, 3600)?;

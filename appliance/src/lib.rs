@@ -6,7 +6,7 @@
 //! 4. [`inference`] analyses it: a folder of DICOM files to scores, in a process of its own;
 //! 5. [`triage`] turns scores into acuity, findings and referrals by the site's rules;
 //! 6. [`worklist`] orders studies for reading;
-//! 7. [`results`] sends what was found to the PACS;
+//! 7. [`results`] sends what was found to the PACS, [`hub`] to the referral hospital;
 //! 8. [`web`] shows them.
 //!
 //! Under them lies [`store`], which holds all state. Around them: [`slices`] makes pictures of
@@ -32,6 +32,7 @@ pub mod fault;
 pub mod feedback;
 pub mod health;
 pub mod hex;
+pub mod hub;
 pub mod import;
 pub mod inference;
 pub mod model_install;

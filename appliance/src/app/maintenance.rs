@@ -16,6 +16,7 @@ use crate::doctor::gather::Known;
 use crate::doctor::{self, Sample, SelfTest};
 use crate::fault::chain;
 use crate::health::words;
+use crate::hub::identity::Identity;
 use crate::store::audit::Entry;
 use crate::store::models::Mode;
 use crate::store::{Store, StoreError, backup};
@@ -195,6 +196,11 @@ pub fn doctor(config: &Config) -> (bool, String) {
             .collect(),
         ae_title: settings.dicom.ae_title.clone(),
         model: store.ok().and_then(assistant),
+        hub: config.hub_profile().map(|_| {
+            let host = config.hub_address().map_or_else(String::new, |address| address.host);
+            let identity = Identity::load(&config.hub_folder());
+            (host, identity.map(|own| own.valid_s.1).map_err(|error| chain(&error)))
+        }),
     };
     let clock = SystemClock::new();
     let own: &dyn Clock = store.map_or(&clock, Store::clock);

@@ -3,6 +3,7 @@
 //! Start in three acts: read the settings (nothing is touched), build (folders, database, ports),
 //! run. State is in the database, so stopping is only good manners: a power cut does no harm.
 
+mod hub;
 mod lock;
 mod maintenance;
 mod rounds;
@@ -226,6 +227,7 @@ impl App {
         retention::recover(&store, archive.root())?;
         retention::forget_derived(&store, &data)?;
         store.set_destinations(&config.recipients())?;
+        store.set_hub(config.hub_profile().as_ref())?;
         let scp = scp_config(&config)?;
         let scp = Scp::bind(scp, Arc::clone(&archive), Arc::clone(&store))?;
         let address = config.web_listen;
@@ -323,6 +325,7 @@ impl App {
         let (wake, until) = (Arc::clone(&poke), shutdown.clone());
         tasks.spawn(async move { assembly::run(&config, store, wake, until).await });
         self.start_deliveries(&tasks, &shutdown);
+        let hub = self.start_hub(&tasks, &shutdown);
         tasks.spawn(self.analysis.run(Arc::clone(&poke), shutdown.clone()));
         let rounds = rounds::Rounds {
             config: self.config.clone(),
@@ -332,6 +335,7 @@ impl App {
             analysis: self.analysis_status,
             hot: self.hot,
             outages: self.outages,
+            hub,
             unclean: self.unclean,
         };
         let status = rounds.start(&tasks, &shutdown);
@@ -413,12 +417,17 @@ impl App {
             way,
             refusals: settings.results.refusals,
             pace: delivery::Pace::default(),
-            objects: Objects {
-                folder: settings.data.folder.join("results"),
-                archive: self.archive.root().to_owned(),
-            },
+            objects: self.objects(),
             store: Arc::clone(&self.store),
             outages: self.outages.clone(),
+        }
+    }
+
+    /// Where results become objects.
+    fn objects(&self) -> Objects {
+        Objects {
+            folder: self.config.settings.data.folder.join("results"),
+            archive: self.archive.root().to_owned(),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::fault::chain;
 use crate::health::devices::{self, Sensors, Thermal};
 use crate::health::disk::{self, DiskLevel};
 use crate::health::{self, Decision, Health, words};
+use crate::hub::task::Shown;
 use crate::import::watch::{WatchConfig, WatchState, scan_once};
 use crate::inference::task;
 use crate::results::delivery::Outages;
@@ -39,6 +40,8 @@ const HELD: i64 = 600_000;
 const DELIVER: Duration = Duration::from_secs(2);
 /// Time between two looks for studies whose prior studies are not known.
 const ASK: Duration = Duration::from_secs(2);
+/// Time between two rows of telemetry for the hub.
+const TELEMETRY: Duration = Duration::from_secs(3600);
 /// Pause when the archive does not answer.
 const SILENT: Duration = Duration::from_secs(60);
 
@@ -52,6 +55,7 @@ pub(super) struct Rounds {
     pub(super) analysis: watch::Receiver<task::Status>,
     pub(super) hot: Arc<AtomicBool>,
     pub(super) outages: Outages,
+    pub(super) hub: Shown,
     pub(super) unclean: bool,
 }
 
@@ -96,6 +100,7 @@ impl Rounds {
         });
 
         self.ask_for_priors(tasks, shutdown);
+        self.write_telemetry(tasks, shutdown);
 
         let import = &self.config.settings.import;
         let watch = WatchConfig {
@@ -116,6 +121,21 @@ impl Rounds {
         let first = self.clone();
         tasks.spawn_blocking(move || first.after_start());
         receiver
+    }
+
+    /// Says every hour how the box is, where a hub wants to know.
+    fn write_telemetry(&self, tasks: &TaskTracker, shutdown: &CancellationToken) {
+        if self.config.hub_profile().is_none() {
+            return;
+        }
+        let (rounds, mut sensors) = (self.clone(), Sensors::default());
+        every(tasks, shutdown, TELEMETRY, move || {
+            let data = &rounds.config.settings.data.folder;
+            let telemetry = super::hub::telemetry(rounds.store.clock(), data, &mut sensors);
+            if let Err(error) = rounds.store.write_telemetry(&telemetry) {
+                tracing::error!(error = %chain(&error), "no telemetry is written");
+            }
+        });
     }
 
     /// Asks the archive of the settings, if there is one, for prior studies.
@@ -284,6 +304,8 @@ impl Rounds {
             ),
         });
         checks.extend(self.archive_checks());
+        let hub = self.hub.now();
+        checks.extend(hub.as_ref().map(|hub| super::hub::check(hub, health.readings.own)));
         let devices = &health.readings.devices;
         let hottest = devices.sensors.iter().map(|s| s.celsius).fold(f64::NAN, f64::max);
         if hottest.is_finite() || !devices.nvidia.gpus.is_empty() {
@@ -308,6 +330,7 @@ impl Rounds {
                 associations: snapshot.associations.values().map(association).collect(),
             },
             model: self.model_now(),
+            hub,
             checks,
         }
     }

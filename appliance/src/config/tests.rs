@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::deliveries::{Kind, Recipient};
+use crate::store::outbox::{HubProfile, Identity, SeriesSent};
 
 fn check(text: &str, expected: &str) {
     match Config::parse(text, "site.toml") {
@@ -175,4 +176,44 @@ fn receivers_that_make_no_sense_are_refused() {
         "site.toml: results.hl7.name is \"RIS\", expected a name for each archive and receiver, \
          none twice",
     );
+}
+
+#[test]
+fn a_hub_that_makes_no_sense_is_refused() {
+    check("[hub]\nurl = 'https://hub.hospital.org:8443'\nimages_hours = '22-6'", "accepted");
+    check(
+        "hub.url = 'hub.hospital.org'",
+        "site.toml: hub.url is \"hub.hospital.org\", expected an address such as \
+         https://hub.hospital.org:8443, or \"\" for no hub",
+    );
+    check(
+        "[hub]\nurl = 'https://hub'\noutbox_only = true",
+        "site.toml: hub.outbox_only is true, expected false, because hub.url is set; sticks can be \
+         written all the same",
+    );
+    check(
+        "hub.identity = 'none'",
+        "site.toml: hub.identity is \"none\", expected full or pseudonym",
+    );
+    check("hub.series = 'all'", "site.toml: hub.series is \"all\", expected none or referred");
+    check(
+        "hub.images_hours = '22:00'",
+        "site.toml: hub.images_hours is \"22:00\", expected hours of the day such as 22-6, or \"\" \
+         for any time",
+    );
+    check("hub.poll_s = 0", "site.toml: hub.poll_s is 0, expected a number from 1 to 3600");
+}
+
+#[test]
+fn what_a_hub_is_sent() {
+    let config = |text: &str| Config::parse(text, "site.toml").unwrap();
+    assert_eq!(config("").hub_profile(), None);
+    assert_eq!(config("").hub_address(), None);
+    assert_eq!(config("data.folder = 'd'").hub_folder(), Path::new("d/hub"));
+    let profile = config("[hub]\noutbox_only = true\nidentity = 'pseudonym'").hub_profile();
+    let expected = HubProfile { identity: Identity::Pseudonym, series: SeriesSent::None };
+    assert_eq!(profile, Some(expected));
+    let windows = config("hub.images_mib_per_day = 3").hub_windows();
+    assert_eq!(windows.bytes_per_day, Some(3 << 20));
+    assert!(windows.are_open(12, 0) && !windows.are_open(12, 3 << 20));
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::Access;
 
-use super::{Facts, Node, PortState, Sample, SelfTest};
+use super::{Facts, Hub, Node, PortState, Sample, SelfTest};
 use crate::clock::Clock;
 use crate::fault;
 use crate::health::devices::Sensors;
@@ -53,6 +53,9 @@ pub struct Known<'a> {
     pub ae_title: String,
     /// The model that assists, and how it did.
     pub model: Option<(String, SelfTest)>,
+    /// Host of the hub, empty where sticks are the only way, and the last second of this box's
+    /// certificate there, or why it has none; `None` without a hub.
+    pub hub: Option<(String, Result<i64, String>)>,
 }
 
 /// Collects everything. Takes as long as the check of the database and the archive's sample.
@@ -82,6 +85,10 @@ pub fn gather(known: Known<'_>, clock: &dyn Clock) -> Facts {
         nodes: nodes(),
         devices: Sensors::default().read(),
         clock: clock_quality::quality(clock.wall(), clock.now()),
+        hub: known.hub.map(|(host, valid_until_s)| {
+            let wall_s = clock.wall().div_euclid(1000);
+            Hub { host, wall_s, valid_until_s, ..Hub::default() }
+        }),
         ..Facts::default()
     };
     match known.store {
@@ -101,6 +108,14 @@ fn ask_store(facts: &mut Facts, store: &Store) -> Result<(), StoreError> {
     facts.sqlite = store.sqlite_version()?;
     facts.backup = since(store.last_backup_at()?);
     facts.received = since(store.last_received_at()?);
+    if let Some(hub) = &mut facts.hub {
+        let (contact, counts) = (store.hub_contact()?, store.outbox_counts()?);
+        hub.answered = since(contact.map(|contact| contact.at));
+        hub.clock_offset_ms = contact.map_or(0, |contact| contact.clock_offset_ms);
+        hub.oldest_flag = since(counts.oldest_flag_at);
+        hub.waiting = counts.waiting.iter().sum();
+        hub.dead = counts.dead;
+    }
     let errors = store.events(5000)?.into_iter();
     facts.errors = errors
         .take_while(|event| now - event.at < DAY_MS)

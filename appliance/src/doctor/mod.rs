@@ -4,6 +4,7 @@
 //! here changes the appliance, and it may run beside it.
 
 pub mod gather;
+mod hub;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::health::clock_quality::ClockQuality;
 use crate::health::devices::Devices;
 use crate::health::disk::{self, DiskLevel, Space};
 use crate::health::words;
+pub use hub::Hub;
 
 /// Widest line of the page, in characters.
 const WIDTH: usize = 80;
@@ -136,6 +138,8 @@ pub struct Facts {
     pub backup: Option<Duration>,
     /// Time since the latest image came over the network.
     pub received: Option<Duration>,
+    /// The link to a hub, where there is one.
+    pub hub: Option<Hub>,
     /// Errors of the last 24 hours, newest first.
     pub errors: Vec<String>,
 }
@@ -163,6 +167,7 @@ pub fn examine(facts: &Facts) -> Vec<Check> {
     checks.push(clock(facts.clock));
     checks.push(backup(facts.backup));
     checks.push(received(facts));
+    checks.extend(facts.hub.iter().flat_map(hub::checks));
     checks.push(errors(&facts.errors));
     checks
 }

@@ -340,6 +340,62 @@ fn memory_heat_and_clock() {
 }
 
 #[test]
+fn the_link_to_the_hub() {
+    let hub = |change: fn(&mut Hub), name: &str, verdict, said: &str, advice: &str| {
+        let mut hub = Hub { host: "hub".to_owned(), answered: Some(DAY), ..Hub::default() };
+        hub.valid_until_s = Ok(400 * 86_400);
+        change(&mut hub);
+        check(name, |f| f.hub = Some(hub.clone()), verdict, said, advice);
+    };
+    hub(|_| {}, "hub certificate", Good, "valid for 400 days", "");
+    hub(
+        |h| h.valid_until_s = Ok(3 * 86_400),
+        "hub certificate",
+        Notice,
+        "it expires in 3 days",
+        "ask the hospital for a code, then run `appliance enrol`",
+    );
+    hub(
+        |h| h.valid_until_s = Err("none".to_owned()),
+        "hub certificate",
+        Problem,
+        "none",
+        "ask the hospital for a code, then run `appliance enrol`",
+    );
+    hub(|_| {}, "hub", Good, "hub answered 24 hours ago", "");
+    hub(
+        |h| h.answered = None,
+        "hub",
+        Notice,
+        "hub has never answered",
+        "run `appliance hub`, which tries it and says what is wrong",
+    );
+    hub(
+        |h| h.clock_offset_ms = -7_200_000,
+        "hub clock",
+        Notice,
+        "this box's clock was 2 hours ahead of that of the hub",
+        "set the clock of the one that is wrong",
+    );
+    hub(|h| h.waiting = 2, "outbox", Good, "2 messages wait", "");
+    hub(
+        |h| h.dead = 1,
+        "outbox",
+        Problem,
+        "1 message was given up; 0 messages wait",
+        "the system page says why, and sends them again",
+    );
+    hub(
+        |h| h.oldest_flag = Some(DAY),
+        "outbox",
+        Notice,
+        "a referral has waited for 24 hours; 0 messages wait",
+        "telephone the hospital; run `appliance hub`, or carry a stick with `appliance \
+         export-outbox`",
+    );
+}
+
+#[test]
 fn the_whole_page() {
     let mut facts = healthy();
     facts.ports = vec![("DICOM".to_owned(), 11112, busy("Orthanc"))];
@@ -402,12 +458,14 @@ fn a_real_box_is_examined() {
         ports: Vec::new(),
         ae_title: "PRIMA".to_owned(),
         model: None,
+        hub: Some(("hub".to_owned(), Ok(0))),
     };
     let facts = gather::gather(known.clone(), &*clock);
     assert_eq!((facts.not_writable.as_deref(), facts.fsync.len()), (None, 20));
     assert!(facts.file_system.is_some());
     assert_eq!((facts.database.as_slice(), facts.backup), (&[][..], Some(Duration::ZERO)));
     assert_eq!(facts.errors, ["just now"]);
+    assert_eq!(facts.hub.map(|hub| (hub.host, hub.answered)), Some(("hub".to_owned(), None)));
     // Nothing is there.
     let missing = folder.path().join("none");
     let opened = Store::open(&missing.join("a.sqlite"), clock.clone());

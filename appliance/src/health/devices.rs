@@ -100,7 +100,7 @@ pub struct Devices {
 
 impl Devices {
     /// The hottest graphics device. AMD's report among the machine's sensors.
-    fn hottest_gpu(&self) -> Option<f64> {
+    pub(crate) fn hottest_gpu(&self) -> Option<f64> {
         let amd = self.sensors.iter().filter(|s| s.name.starts_with("amdgpu")).map(|s| s.celsius);
         self.nvidia.gpus.iter().filter_map(|gpu| gpu.celsius).chain(amd).reduce(f64::max)
     }

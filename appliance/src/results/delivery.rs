@@ -247,7 +247,7 @@ impl<W: Way> Task<W> {
     fn taken(&self, delivery: &Delivery) -> Result<(), StoreError> {
         self.answered();
         if self.store.delivery_sent(delivery, &self.name)? {
-            self.objects.forget(&self.store, delivery)?;
+            self.objects.forget(&self.store, delivery.inference_id, delivery.kind)?;
         }
         Ok(())
     }

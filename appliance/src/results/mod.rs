@@ -35,7 +35,7 @@ use crate::archive::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, fold
 use crate::inference::TriageResult;
 use crate::inference::explain::ExplanationInfo;
 use crate::scp::{Outgoing, Sender};
-use crate::store::deliveries::{Delivery, Kind, ResultToSend};
+use crate::store::deliveries::{Kind, ResultToSend};
 use crate::store::{Store, StoreError};
 use content::put;
 use oru::{Message, Parties};
@@ -108,6 +108,19 @@ pub enum ObjectError {
     },
 }
 
+/// An object as it lies on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectFile {
+    /// SOP Class UID.
+    pub sop_class: &'static str,
+    /// SOP Instance UID.
+    pub sop_instance: String,
+    /// File in [`Objects::folder`].
+    pub name: String,
+    /// All of it, the meta group too.
+    pub bytes: Vec<u8>,
+}
+
 /// Where objects are made and kept.
 #[derive(Clone, Debug)]
 pub struct Objects {
@@ -129,8 +142,29 @@ impl Objects {
         inference_id: i64,
         kind: Kind,
     ) -> Result<Outgoing, ObjectError> {
+        let ObjectFile { sop_class, sop_instance, bytes, .. } =
+            self.file(store, inference_id, kind)?;
+        let data_at = meta::read(&bytes).map_or(0, |meta| meta.data_at);
+        Ok(Outgoing {
+            sop_class: sop_class.to_owned(),
+            sop_instance,
+            transfer_syntax: class_of(kind).1.to_owned(),
+            data_set: bytes.get(data_at..).unwrap_or_default().to_vec(),
+        })
+    }
+
+    /// The file of this object, made now if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// When it can be neither read nor made.
+    pub fn file(
+        &self,
+        store: &Store,
+        inference_id: i64,
+        kind: Kind,
+    ) -> Result<ObjectFile, ObjectError> {
         let epoch = store.epoch()?;
-        let (sop_class, transfer_syntax) = class_of(kind);
         let sop_instance = sop_instance(&epoch, kind, inference_id);
         let path = self.path(&sop_instance);
         let bytes = match fs::read(&path) {
@@ -144,22 +178,22 @@ impl Objects {
                 bytes
             }
         };
-        let data_at = meta::read(&bytes).map_or(0, |meta| meta.data_at);
-        Ok(Outgoing {
-            sop_class: sop_class.to_owned(),
-            sop_instance,
-            transfer_syntax: transfer_syntax.to_owned(),
-            data_set: bytes.get(data_at..).unwrap_or_default().to_vec(),
-        })
+        let name = file_name(&sop_instance);
+        Ok(ObjectFile { sop_class: class_of(kind).0, sop_instance, name, bytes })
     }
 
     fn path(&self, sop_instance: &str) -> PathBuf {
-        self.folder.join(format!("{}.dcm", folder_name(sop_instance)))
+        self.folder.join(file_name(sop_instance))
     }
 
-    /// Forgets the file of an object that every archive has.
-    fn forget(&self, store: &Store, delivery: &Delivery) -> Result<(), StoreError> {
-        let object = sop_instance(&store.epoch()?, delivery.kind, delivery.inference_id);
+    /// Forgets the file of an object that nobody waits for any more.
+    pub(crate) fn forget(
+        &self,
+        store: &Store,
+        inference_id: i64,
+        kind: Kind,
+    ) -> Result<(), StoreError> {
+        let object = sop_instance(&store.epoch()?, kind, inference_id);
         // A file that stays takes a few kilobytes and is used when it is asked for again.
         drop(fs::remove_file(self.path(&object)));
         Ok(())
@@ -245,6 +279,10 @@ impl Objects {
         };
         Ok(report.write()?)
     }
+}
+
+fn file_name(sop_instance: &str) -> String {
+    format!("{}.dcm", folder_name(sop_instance))
 }
 
 /// SOP class and transfer syntax.

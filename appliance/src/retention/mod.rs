@@ -26,8 +26,6 @@ use crate::store::retention::{EvictError, Evicted, Standing};
 use crate::store::{Store, StoreError};
 pub use derived::forget_derived;
 
-/// There is no hub to send studies to yet, so none waits for one.
-const SYNCED: bool = true;
 /// Pause after a study was deleted, at most.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
@@ -65,14 +63,14 @@ pub enum Keep {
 
 /// Whether the images of a study must stay, and why; `None` when they may be deleted.
 #[must_use]
-pub fn keep(standing: &Standing, synced: bool, now: i64, config: &Config) -> Option<Keep> {
+pub fn keep(standing: &Standing, now: i64, config: &Config) -> Option<Keep> {
     let grace = i64::try_from(config.grace.as_millis()).unwrap_or(i64::MAX);
     match standing.done_at {
         _ if !standing.settled => Some(Keep::Unsettled),
         None => Some(Keep::Unread),
         _ if standing.committing => Some(Keep::Uncommitted),
         _ if standing.sending => Some(Keep::Unsent),
-        _ if !synced => Some(Keep::Unsynced),
+        _ if standing.syncing => Some(Keep::Unsynced),
         Some(done_at) if now.saturating_sub(done_at) < grace => Some(Keep::Recent),
         Some(_) => None,
     }
@@ -119,7 +117,7 @@ pub fn make_room(
     go_on: &dyn Fn() -> bool,
 ) -> Result<Pass, StoreError> {
     let mut pass = Pass::default();
-    let may = |standing: &Standing| keep(standing, SYNCED, store.clock().now(), config).is_none();
+    let may = |standing: &Standing| keep(standing, store.clock().now(), config).is_none();
     for study in store.half_evicted()? {
         finish(store, archive, study, &mut pass)?;
     }
@@ -226,7 +224,7 @@ pub fn held(config: &Config, store: &Store) -> Result<Held, StoreError> {
     let now = store.clock().now();
     let mut kept: BTreeMap<Keep, Vec<i64>> = BTreeMap::new();
     for standing in store.standings()? {
-        if let Some(why) = keep(&standing, SYNCED, now, config) {
+        if let Some(why) = keep(&standing, now, config) {
             kept.entry(why).or_default().push(standing.study_id);
         }
     }

@@ -85,17 +85,17 @@ impl Box {
 fn why_a_study_is_kept() {
     let config = Config { grace: HOUR };
     let read = Standing { study_id: 1, settled: true, done_at: Some(0), ..Standing::default() };
-    let check = |standing: Standing, synced, now, expected| {
-        assert_eq!(keep(&standing, synced, now, &config), expected, "{standing:?} {now}");
+    let check = |standing: Standing, now, expected| {
+        assert_eq!(keep(&standing, now, &config), expected, "{standing:?} {now}");
     };
-    check(read.clone(), true, 3_600_000, None);
-    check(read.clone(), true, 3_599_999, Some(Keep::Recent));
-    check(read.clone(), false, 3_600_000, Some(Keep::Unsynced));
-    check(Standing { committing: true, ..read.clone() }, true, 3_600_000, Some(Keep::Uncommitted));
-    check(Standing { sending: true, ..read.clone() }, true, 3_600_000, Some(Keep::Unsent));
-    check(Standing { done_at: None, ..read.clone() }, true, 3_600_000, Some(Keep::Unread));
-    check(Standing { settled: false, ..read.clone() }, true, 3_600_000, Some(Keep::Unsettled));
-    check(Standing::default(), false, i64::MAX, Some(Keep::Unsettled));
+    check(read.clone(), 3_600_000, None);
+    check(read.clone(), 3_599_999, Some(Keep::Recent));
+    check(Standing { syncing: true, ..read.clone() }, 3_600_000, Some(Keep::Unsynced));
+    check(Standing { committing: true, ..read.clone() }, 3_600_000, Some(Keep::Uncommitted));
+    check(Standing { sending: true, ..read.clone() }, 3_600_000, Some(Keep::Unsent));
+    check(Standing { done_at: None, ..read.clone() }, 3_600_000, Some(Keep::Unread));
+    check(Standing { settled: false, ..read.clone() }, 3_600_000, Some(Keep::Unsettled));
+    check(Standing::default(), i64::MAX, Some(Keep::Unsettled));
 }
 
 #[test]

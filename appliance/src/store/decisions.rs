@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::audit::{self, Entry};
 use super::worklist::acuity_of;
-use super::{Store, StoreError, deliveries};
+use super::{Store, StoreError, deliveries, outbox};
 use crate::triage::Acuity;
 use crate::worklist::Queue;
 
@@ -167,7 +167,7 @@ impl Store {
                 self.clock().now(),
             ))?;
             let id = tx.last_insert_rowid();
-            recompute(tx, study_id)?;
+            recompute(tx, study_id, self.clock().now())?;
             let action = match decision {
                 Decision::Done => "study.done".to_owned(),
                 Decision::Reopen { .. } => "study.reopen".to_owned(),
@@ -198,7 +198,7 @@ impl Store {
             }
             tx.prepare_cached("UPDATE decision SET undone_at = ?, undone_by = ? WHERE id = ?")?
                 .execute((self.clock().now(), actor, decision_id))?;
-            recompute(tx, study_id)?;
+            recompute(tx, study_id, self.clock().now())?;
             let detail = json!({ "decision": decision_id });
             self.append(tx, actor, "decision.undo", study_id, &detail)?;
             Ok(study_id)
@@ -317,8 +317,12 @@ fn shows(db: &Connection, inference: Option<i64>, finding: &str) -> Result<bool,
 ///   a higher one that the model found since.
 /// - An analysis that failed takes no study out of URGENT that an earlier one put there.
 ///
-/// What is shown is also queued for the archives.
-pub(in crate::store) fn recompute(tx: &Transaction<'_>, study_id: i64) -> Result<(), StoreError> {
+/// What is shown is also queued for the archives and for the hub.
+pub(in crate::store) fn recompute(
+    tx: &Transaction<'_>,
+    study_id: i64,
+    now: i64,
+) -> Result<(), StoreError> {
     let last_at: i64 = tx
         .prepare_cached("SELECT last_at FROM study WHERE id = ?")?
         .query_row([study_id], |row| row.get(0))?;
@@ -345,16 +349,17 @@ pub(in crate::store) fn recompute(tx: &Transaction<'_>, study_id: i64) -> Result
         "UPDATE study SET queue = ?, acuity = ?, shown_inference = ?, done_at = ? WHERE id = ?",
     )?
     .execute((queue.word(), acuity.map(Acuity::word), shown, done_at, study_id))?;
-    deliveries::queue(tx, study_id)
+    deliveries::queue(tx, study_id)?;
+    outbox::queue(tx, study_id, now)
 }
 
 /// [`recompute`] for every study that is not done: after a switch of models.
-pub(in crate::store) fn recompute_open(tx: &Transaction<'_>) -> Result<(), StoreError> {
+pub(in crate::store) fn recompute_open(tx: &Transaction<'_>, now: i64) -> Result<(), StoreError> {
     let open: Vec<i64> = tx
         .prepare_cached("SELECT id FROM study WHERE queue <> 'done'")?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    open.into_iter().try_for_each(|study_id| recompute(tx, study_id))
+    open.into_iter().try_for_each(|study_id| recompute(tx, study_id, now))
 }
 
 /// Results that may be shown, the best first. A result of a model that was a shadow then and

@@ -254,7 +254,7 @@ impl Store {
         })
     }
 
-    /// The archive has it; `true` when no archive waits for this object any more.
+    /// The archive has it; `true` when neither an archive nor the hub waits for this object any more.
     ///
     /// # Errors
     ///
@@ -278,12 +278,7 @@ impl Store {
                 detail: &json!({"result": delivery.inference_id}),
             };
             audit::append(tx, self.clock(), &entry)?;
-            let mut query = tx.prepare_cached(
-                "SELECT NOT EXISTS (SELECT 1 FROM delivery d JOIN delivery this ON this.id = ?
-                    WHERE d.study_id = this.study_id AND d.inference_id = this.inference_id
-                      AND d.kind = this.kind AND d.state NOT IN ('sent', 'withdrawn'))",
-            )?;
-            Ok(query.query_row([delivery.id], |row| row.get(0))?)
+            Ok(!is_wanted(tx, delivery.inference_id, delivery.kind)?)
         })
     }
 
@@ -564,6 +559,23 @@ const DUE: &str = "
       AND s.state = 'settled'
     ORDER BY d.inference_id,
              CASE d.kind WHEN 'report' THEN 0 WHEN 'picture' THEN 1 ELSE 2 END LIMIT 1";
+
+/// An archive or the hub still waits for the object of a result, which is sent to both as the same
+/// bytes.
+pub(in crate::store) fn is_wanted(
+    tx: &Transaction<'_>,
+    inference_id: i64,
+    kind: Kind,
+) -> Result<bool, StoreError> {
+    let mut query = tx.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM delivery WHERE inference_id = ?1 AND kind = ?2
+                          AND state NOT IN ('sent', 'withdrawn')
+                          AND study_id = (SELECT study_id FROM inference WHERE id = ?1))
+             OR EXISTS (SELECT 1 FROM outbox WHERE inference_id = ?1 AND part = ?2
+                          AND kind = 'objects' AND state <> 'acknowledged')",
+    )?;
+    Ok(query.query_row((inference_id, kind.word()), |row| row.get(0))?)
+}
 
 /// Queues the result that a study shows now, if it says anything, and the picture and the places of
 /// its explanation, if there are any, for every destination that wants them.

@@ -2,7 +2,7 @@
 
 use rusqlite::OptionalExtension as _;
 
-use super::{Store, StoreError, deliveries};
+use super::{Store, StoreError, deliveries, outbox};
 
 /// A finding that is to be explained: the first one of a result that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,7 @@ impl Store {
         job: &ExplanationJob,
         outcome: Result<String, String>,
     ) -> Result<(), StoreError> {
+        let now = self.clock.now();
         let (info, failed) = match outcome {
             Ok(info) => (Some(info), String::new()),
             Err(reason) => (None, reason),
@@ -84,7 +85,8 @@ impl Store {
                  ON CONFLICT DO NOTHING",
             )?
             .execute((job.inference_id, &job.finding, &info, &failed))?;
-            deliveries::queue(tx, job.study_id)
+            deliveries::queue(tx, job.study_id)?;
+            outbox::queue(tx, job.study_id, now)
         })
     }
 

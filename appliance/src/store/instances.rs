@@ -323,7 +323,7 @@ fn upsert_study(tx: &Transaction<'_>, study: &StudyFacts, now: i64) -> Result<i6
         tx.prepare_cached(sql)?.query_row(&values[..], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if done {
         // Done holds for the images that the reader saw.
-        decisions::recompute(tx, id)?;
+        decisions::recompute(tx, id, now)?;
     }
     Ok(id)
 }

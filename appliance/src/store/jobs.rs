@@ -178,7 +178,7 @@ impl Store {
             ))?;
             if mode != Mode::Shadow {
                 settle(tx, job)?;
-                decisions::recompute(tx, job.study_id)?;
+                decisions::recompute(tx, job.study_id, now)?;
             }
             Ok(())
         })

@@ -10,6 +10,7 @@ pub mod backup;
 pub mod catalogue;
 pub mod changes;
 pub mod commitments;
+pub mod contact;
 pub mod decisions;
 pub mod deliveries;
 pub mod events;
@@ -19,6 +20,7 @@ pub mod files;
 pub mod instances;
 pub mod jobs;
 pub mod models;
+pub mod outbox;
 pub mod priors;
 pub mod properties;
 pub mod quarantine;
@@ -51,6 +53,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0006_pages.sql")),
     M::up(include_str!("migrations/0007_priors.sql")),
     M::up(include_str!("migrations/0008_said.sql")),
+    M::up(include_str!("migrations/0009_outbox.sql")),
 ];
 
 /// Why the store failed.

@@ -213,7 +213,7 @@ impl Store {
                 )?;
             }
             tx.execute("UPDATE model SET mode = ? WHERE digest = ?", (mode.word(), &model.digest))?;
-            decisions::recompute_open(tx)?;
+            decisions::recompute_open(tx, now)?;
             let detail = json!({"from": model.mode.word(), "to": mode.word()});
             self.model_audit(tx, actor, "model.mode", &model, &detail)
         })?;
@@ -246,14 +246,46 @@ impl Store {
         actor: &str,
     ) -> Result<Model, ModelSwitchError> {
         let model = self.find_model(name)?;
-        let at = killed.then(|| self.clock.now());
-        self.write(|tx| {
-            tx.execute("UPDATE model SET killed_at = ? WHERE digest = ?", (at, &model.digest))?;
-            decisions::recompute_open(tx)?;
-            let action = if killed { "model.kill" } else { "model.revive" };
-            self.model_audit(tx, actor, action, &model, &json!({}))
-        })?;
+        self.write(|tx| self.kill(tx, &model, killed, actor, &json!({})))?;
         self.find_model(&model.digest)
+    }
+
+    /// The hub's kill switch: off are all models that assist, on again only those that it switched
+    /// off itself.
+    pub(in crate::store) fn kill_by_hub(
+        &self,
+        tx: &Transaction<'_>,
+        on: bool,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let which = if on {
+            "mode = 'assist' AND killed_at IS NULL"
+        } else {
+            "killed_at IS NOT NULL AND killed_by = 'hub'"
+        };
+        let mut query = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM model WHERE {which}"))?;
+        let models: Vec<Model> = query.query_map([], model)?.collect::<Result<_, _>>()?;
+        let detail = json!({ "reason": reason });
+        models.iter().try_for_each(|model| self.kill(tx, model, on, "hub", &detail))
+    }
+
+    fn kill(
+        &self,
+        tx: &Transaction<'_>,
+        model: &Model,
+        killed: bool,
+        actor: &str,
+        detail: &serde_json::Value,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (at, by) = if killed { (Some(now), actor) } else { (None, "") };
+        tx.execute(
+            "UPDATE model SET killed_at = ?, killed_by = ? WHERE digest = ?",
+            (at, by, &model.digest),
+        )?;
+        decisions::recompute_open(tx, now)?;
+        let action = if killed { "model.kill" } else { "model.revive" };
+        self.model_audit(tx, actor, action, model, detail)
     }
 
     /// Keeps the outcome of a self-test.

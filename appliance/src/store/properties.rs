@@ -81,7 +81,7 @@ impl Store {
     ///
     /// When the database fails.
     pub fn epoch(&self) -> Result<String, StoreError> {
-        self.read(|db| Ok(property(db, EPOCH)?.unwrap_or_default()))
+        self.read(epoch)
     }
 
     /// Everything SQLite can find wrong with the file; empty when it is in order.
@@ -98,6 +98,11 @@ impl Store {
             Ok(findings)
         })
     }
+}
+
+/// As [`Store::epoch`], inside another transaction.
+pub(in crate::store) fn epoch(db: &Connection) -> Result<String, StoreError> {
+    Ok(property(db, EPOCH)?.unwrap_or_default())
 }
 
 /// A row of the table `property`.

@@ -34,6 +34,8 @@ pub struct Standing {
     pub committing: bool,
     /// Its result is not with every archive yet, which needs the header of an image.
     pub sending: bool,
+    /// Its objects or series are not at the hub yet, and were not given up.
+    pub syncing: bool,
 }
 
 /// What an eviction took from the disk.
@@ -79,7 +81,10 @@ const STANDINGS: &str = "
            CASE queue WHEN 'done' THEN coalesce(done_at, last_at) END AS read_at,
            id IN (SELECT study_id FROM committing),
            EXISTS (SELECT 1 FROM delivery d WHERE d.study_id = study.id
-                   AND d.state IN ('waiting', 'sending'))
+                   AND d.state IN ('waiting', 'sending')),
+           EXISTS (SELECT 1 FROM outbox o WHERE o.study_id = study.id
+                   AND o.state <> 'acknowledged' AND o.priority IN (1, 2) AND o.state <> 'dead'
+                   AND EXISTS (SELECT 1 FROM hub_profile WHERE active))
     FROM study WHERE evicted_at IS NULL AND (?1 IS NULL OR id = ?1)
     ORDER BY read_at IS NULL, read_at, id";
 
@@ -284,6 +289,7 @@ fn standings(db: &Connection, study_id: Option<i64>) -> Result<Vec<Standing>, St
             done_at: row.get(2)?,
             committing: row.get(3)?,
             sending: row.get(4)?,
+            syncing: row.get(5)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -7,6 +7,7 @@ mod tests;
 use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, named_params, types::Type};
 use serde::Serialize;
 
+use super::outbox::{AtHub, at_hub};
 use super::{Store, StoreError};
 use crate::triage::{Acuity, Assessment, Finding, Referral};
 use crate::worklist::{AgeCaps, Facts, Queue, due_at};
@@ -93,6 +94,8 @@ pub struct Row {
     pub due_at: i64,
     /// It has gone there and is not done.
     pub overdue: bool,
+    /// What of it is at the hub; `None` when it was never referred to one.
+    pub hub: Option<AtHub>,
 }
 
 /// Studies in each queue.
@@ -133,7 +136,7 @@ impl Store {
             let ids = ordered_ids(db, query, caps, now)?;
             let mut select = db.prepare_cached(ROW)?;
             ids.into_iter()
-                .map(|id| Ok(select.query_row([id], |row| read_row(row, caps, now))?))
+                .map(|id| Ok(select.query_row([id], |row| read_row(db, row, caps, now))?))
                 .collect()
         })
     }
@@ -147,7 +150,7 @@ impl Store {
         let now = self.clock().now();
         self.read(|db| {
             let mut select = db.prepare_cached(ROW)?;
-            Ok(select.query_row([study_id], |row| read_row(row, caps, now)).optional()?)
+            Ok(select.query_row([study_id], |row| read_row(db, row, caps, now)).optional()?)
         })
     }
 
@@ -262,7 +265,12 @@ const ROW: &str = "
     FROM study LEFT JOIN inference ON inference.id = study.shown_inference
     WHERE study.id = ?";
 
-fn read_row(row: &SqlRow<'_>, caps: &AgeCaps, now: i64) -> Result<Row, rusqlite::Error> {
+fn read_row(
+    db: &Connection,
+    row: &SqlRow<'_>,
+    caps: &AgeCaps,
+    now: i64,
+) -> Result<Row, rusqlite::Error> {
     let (id, first_at, done_at) = (row.get("id")?, row.get("first_at")?, row.get("done_at")?);
     let acuity = acuity_of(row.get("acuity")?)?;
     let due_at = due_at(&Facts { id, acuity, first_at, done_at }, caps);
@@ -311,6 +319,7 @@ fn read_row(row: &SqlRow<'_>, caps: &AgeCaps, now: i64) -> Result<Row, rusqlite:
         done_at,
         due_at,
         overdue: done_at.is_none() && due_at <= now,
+        hub: at_hub(db, id)?,
     })
 }
 

@@ -8,6 +8,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 
 use super::{Error, Verdict, Web};
+use crate::hub::task::{Doing, HubNow};
+use crate::store::StoreError;
 use crate::worklist::Queue;
 
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -52,7 +54,7 @@ fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-fn render(web: &Web) -> Result<String, crate::store::StoreError> {
+fn render(web: &Web) -> Result<String, StoreError> {
     let now = web.now();
     let status = web.status.borrow().clone();
     let (counts, view) = (web.store.queue_counts("")?, web.store.box_view(0)?);
@@ -112,7 +114,44 @@ fn render(web: &Web) -> Result<String, crate::store::StoreError> {
         let labels = [("archive", queue.destination.as_str())];
         text.value("prima_oldest_delivery_seconds", &labels, seconds(age));
     }
+    hub(&mut text, web, status.hub.as_ref())?;
     Ok(text.0)
+}
+
+/// The link to the hub. Rows wait also where sticks are the only link.
+fn hub(text: &mut Text, web: &Web, now: Option<&HubNow>) -> Result<(), StoreError> {
+    let counts = web.store.outbox_counts()?;
+    if !counts.active {
+        return Ok(());
+    }
+    text.gauge("prima_hub_rows", "Rows of the outbox that the hub does not have.");
+    for (priority, rows) in
+        ["flag", "result", "images", "telemetry"].into_iter().zip(counts.waiting)
+    {
+        text.value("prima_hub_rows", &[("priority", priority)], rows);
+    }
+    text.gauge("prima_hub_dead_rows", "Rows that were given up.");
+    text.value("prima_hub_dead_rows", &[], counts.dead);
+    text.gauge("prima_hub_oldest_flag_seconds", "Age of the oldest referral that waits, else 0.");
+    let age = counts.oldest_flag_at.map_or(0, |at| web.now() - at);
+    text.value("prima_hub_oldest_flag_seconds", &[], seconds(age));
+    let Some(now) = now else { return Ok(()) };
+    text.gauge("prima_hub_up", "The hub takes what is sent.");
+    let up = matches!(now.doing, Doing::Working | Doing::Idle);
+    text.value("prima_hub_up", &[], u8::from(up));
+    text.gauge("prima_hub_goodput_bytes_per_second", "What the link carries, estimated.");
+    text.value("prima_hub_goodput_bytes_per_second", &[], now.goodput);
+    if let Some(contact) = now.contact {
+        text.gauge("prima_hub_contact_seconds", "Time since the hub last answered.");
+        text.value("prima_hub_contact_seconds", &[], seconds(web.now() - contact.at));
+        text.gauge("prima_hub_clock_offset_seconds", "The hub's clock minus this box's.");
+        text.value("prima_hub_clock_offset_seconds", &[], seconds(contact.clock_offset_ms));
+    }
+    if let Some(until) = now.valid_until_s {
+        text.gauge("prima_hub_certificate_expiry_seconds", "End of the certificate, since 1970.");
+        text.value("prima_hub_certificate_expiry_seconds", &[], until);
+    }
+    Ok(())
 }
 
 fn seconds(ms: i64) -> f64 {

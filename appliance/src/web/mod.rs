@@ -190,6 +190,7 @@ fn operation() -> Router<Web> {
         .route("/settings", get(system::settings))
         .route("/system/models/{digest}", post(system::model))
         .route("/system/deliveries/{id}", post(system::retry))
+        .route("/system/outbox/{seq}", post(system::retry_row))
         .route("/metrics", get(metrics::page))
 }
 

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::hub::task::HubNow;
+
 /// A snapshot; a new one is published every few seconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Status {
@@ -13,6 +15,8 @@ pub struct Status {
     pub receive: Receive,
     /// The assisting model; `None` when there is none.
     pub model: Option<ModelNow>,
+    /// The link to the referral hospital's hub; `None` when there is none.
+    pub hub: Option<HubNow>,
     /// One line each for disk, memory, temperatures, analysis, database, backup, clock and what
     /// else there is to check.
     pub checks: Vec<Check>,

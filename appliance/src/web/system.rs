@@ -17,8 +17,10 @@ use super::words;
 use super::worklist::{self, Moment};
 use super::{Check, Error, Frame, Status, Verdict, Web, html};
 use crate::accounts::Right;
+use crate::hub::task::{Doing, HubNow};
 use crate::store::deliveries::{DeliveryView, Queue as Deliveries};
 use crate::store::models::{Mode, Model};
+use crate::store::outbox::OutboxView;
 use crate::store::views::BoxView;
 use crate::worklist::Queue;
 
@@ -29,6 +31,8 @@ const DEAD: i64 = 100;
 /// A snapshot older than this means that the daemon's tasks hang. It is published every few
 /// seconds.
 const STALE_MS: i64 = 60_000;
+/// A clock that differs from the hub's by a minute shows in the times of answers, milliseconds.
+const CLOCKS_DIFFER: i64 = 60_000;
 
 #[derive(Template)]
 #[template(path = "system.html")]
@@ -45,7 +49,9 @@ struct Page {
     quarantine: Vec<Line>,
     commitments: Vec<Line>,
     archives: Vec<Archive>,
+    hub: Option<Hub>,
     undelivered: Vec<Undelivered>,
+    unsent: Vec<Unsent>,
     events: Vec<Line>,
     now: String,
     running: String,
@@ -62,9 +68,38 @@ struct Archive {
     oldest: Option<Moment>,
 }
 
+/// The way to the referral hospital.
+struct Hub {
+    /// `None` where sticks are the only one.
+    link: Option<Link>,
+    counts: Sentence,
+    oldest: Option<Moment>,
+}
+
+/// The link to the hub.
+struct Link {
+    host: String,
+    site: String,
+    state: Sentence,
+    class: &'static str,
+    why: String,
+    since: Moment,
+    contact: Option<Moment>,
+    clock: Option<Sentence>,
+    speed: Sentence,
+    images: bool,
+}
+
 /// A result that was given up.
 struct Undelivered {
     view: DeliveryView,
+    at: Moment,
+}
+
+/// A message for the referral hospital that was given up.
+struct Unsent {
+    view: OutboxView,
+    what: Sentence,
     at: Moment,
 }
 
@@ -115,10 +150,8 @@ pub(super) async fn settings(
 }
 
 fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
-    let (now, words) = (web.now(), frame.words);
-    let status = web.status.borrow().clone();
-    let view = web.store.box_view(ROWS)?;
-    let counts = web.store.queue_counts("")?;
+    let (now, words, status) = (web.now(), frame.words, web.status.borrow().clone());
+    let (view, counts) = (web.store.box_view(ROWS)?, web.store.queue_counts("")?);
     let line = |at, class: &str, head: String, text: String| Line {
         at: Moment::new(at, now, words),
         class: class.to_owned(),
@@ -150,7 +183,7 @@ fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
             now: status.receive,
         },
         queues: Queue::ALL.map(|q| (words.say(worklist::name(q)), counts.of(q))).to_vec(),
-        models: web.store.models()?.into_iter().map(|m| model_view(m, now, words)).collect(),
+        models: models(web, now, words)?,
         quarantine: web
             .store
             .quarantined(ROWS)?
@@ -172,7 +205,9 @@ fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
             })
             .collect(),
         archives: archives(web, now, words)?,
+        hub: hub(web, status.hub.as_ref(), now, words)?,
         undelivered: undelivered(web, now, words)?,
+        unsent: unsent(web, now, words)?,
         events: web
             .store
             .events(ROWS)?
@@ -195,9 +230,61 @@ fn archives(web: &Web, now: i64, words: Language) -> Result<Vec<Archive>, Error>
     Ok(web.store.delivery_queues()?.into_iter().map(archive).collect())
 }
 
+fn hub(web: &Web, link: Option<&HubNow>, now: i64, words: Language) -> Result<Option<Hub>, Error> {
+    let counts = web.store.outbox_counts()?;
+    let [flags, results, series, other] = counts.waiting;
+    let said = words.say("hub-counts").with("flags", flags).with("results", results);
+    Ok(counts.active.then(|| Hub {
+        link: link.map(|link| hub_link(link, now, words)),
+        counts: said.with("series", series).with("other", other),
+        oldest: counts.oldest_flag_at.map(|at| Moment::new(at, now, words)),
+    }))
+}
+
+fn hub_link(link: &HubNow, now: i64, words: Language) -> Link {
+    let (state, class) = match link.doing {
+        Doing::Starting => ("hub-starting", "good"),
+        Doing::Working => ("hub-working", "good"),
+        Doing::Idle => ("hub-idle", "good"),
+        Doing::Waiting => ("hub-waiting", "notice"),
+        Doing::Barred => ("hub-barred", "problem"),
+    };
+    let offset = link.contact.map_or(0, |contact| contact.clock_offset_ms);
+    let key = if offset > 0 { "hub-clock-behind" } else { "hub-clock-ahead" };
+    let span = words::span(offset.saturating_abs(), words);
+    Link {
+        host: link.host.clone(),
+        site: link.site.clone(),
+        state: words.say(state),
+        class,
+        why: link.why.clone(),
+        since: Moment::new(link.since, now, words),
+        contact: link.contact.map(|contact| Moment::new(contact.at, now, words)),
+        clock: (offset.saturating_abs() >= CLOCKS_DIFFER)
+            .then(|| words.say(key).with("span", span)),
+        speed: words.say("hub-speed").with("kbit", format!("{:.0}", link.goodput / 125.0)),
+        images: link.images,
+    }
+}
+
 fn undelivered(web: &Web, now: i64, words: Language) -> Result<Vec<Undelivered>, Error> {
     let dead = web.store.dead_deliveries(DEAD)?.into_iter();
     Ok(dead.map(|view| Undelivered { at: Moment::new(view.at, now, words), view }).collect())
+}
+
+fn unsent(web: &Web, now: i64, words: Language) -> Result<Vec<Unsent>, Error> {
+    let row = |view: OutboxView| {
+        let kind = match view.kind.as_str() {
+            "flag" => "hospital-flag",
+            "objects" => "hospital-objects",
+            "series" => "hospital-series",
+            _ => "hospital-other",
+        };
+        let of = |study| words.say("hospital-row-study").message("kind", kind).with("study", study);
+        let what = view.study_id.map_or_else(|| words.say(kind), of);
+        Unsent { what, at: Moment::new(view.at, now, words), view }
+    };
+    Ok(web.store.dead_rows(DEAD)?.into_iter().map(row).collect())
 }
 
 /// Worst first, and before all of them that the list itself is old.
@@ -220,6 +307,10 @@ fn headline(checks: &[Check], words: Language) -> Sentence {
         (0, notices) => words.say("system-notices").n(notices),
         (problems, _) => words.say("system-problems").n(problems),
     }
+}
+
+fn models(web: &Web, now: i64, words: Language) -> Result<Vec<ModelView>, Error> {
+    Ok(web.store.models()?.into_iter().map(|model| model_view(model, now, words)).collect())
 }
 
 fn model_view(model: Model, now: i64, words: Language) -> ModelView {
@@ -290,6 +381,17 @@ pub(super) fn retry_delivery(web: &Web, id: i64, who: &Who) -> Result<(), Error>
     found.then_some(()).ok_or(Error::NoDelivery(id))
 }
 
+/// Has a message for the referral hospital sent again that was given up.
+pub(super) async fn retry_row(
+    State(web): State<Web>,
+    who: Who,
+    seq: Result<Path<i64>, PathRejection>,
+) -> Result<Redirect, Error> {
+    let Path(seq) = seq?;
+    let found = web.store(move |web| Ok(web.store.retry_row(seq, &who.actor())?)).await?;
+    found.then(|| Redirect::to("/system#unsent")).ok_or(Error::NoDelivery(seq))
+}
+
 /// For supervision. 503 says what a restart may repair: the database does not answer, or the tasks
 /// hang. A full disk or a hot card is no such thing; it is listed and answered with 200.
 pub(super) async fn healthz(State(web): State<Web>) -> Response {
@@ -322,6 +424,8 @@ pub(super) fn data(web: &Web) -> Result<Value, Error> {
         "quarantine": web.store.quarantined(ROWS)?,
         "archives": web.store.delivery_queues()?,
         "undelivered": web.store.dead_deliveries(DEAD)?,
+        "outbox": web.store.outbox_counts()?,
+        "unsent": web.store.dead_rows(DEAD)?,
         "models": web.store.models()?,
         "events": web.store.events(ROWS)?,
     }))

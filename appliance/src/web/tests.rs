@@ -1,3 +1,4 @@
+mod hospital;
 mod live;
 mod login;
 mod openapi;

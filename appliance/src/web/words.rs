@@ -2,9 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::language::Language;
+use super::language::{Language, Sentence};
+use crate::store::outbox::{AtHub, FlagState};
 use crate::store::worklist::Row;
 use crate::triage::{Acuity, Urgency};
+
+/// A referral that has waited so long to get to the hospital is marked.
+const LATE_MS: i64 = 15 * 60_000;
 
 /// An acuity as a badge: never by colour alone, so a word and a shape each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -229,7 +233,35 @@ pub(super) fn marks(row: &Row, now: i64, words: Language) -> Vec<(String, String
         let acuity = badge(Some(acuity), words).word;
         marks.push(("mark-set", words.say("mark-set-why").with("acuity", acuity)));
     }
+    marks.extend(row.hub.iter().flat_map(|hub| hospital_marks(hub, now, words)));
     marks.into_iter().map(|(mark, why)| (words.say(mark).to_string(), why.to_string())).collect()
+}
+
+/// What the hospital says of a study, and that it cannot yet.
+fn hospital_marks(hub: &AtHub, now: i64, words: Language) -> Vec<(&'static str, Sentence)> {
+    let mut marks = Vec::new();
+    let waited = now.saturating_sub(hub.since);
+    match hub.flag {
+        FlagState::Dead => {
+            let why = words.say("mark-hospital-dead-why").with("why", &hub.why);
+            marks.push(("mark-hospital-dead", why));
+        }
+        FlagState::Waiting if hub.asked && waited >= LATE_MS => {
+            let why = words.say("mark-hospital-waits-why").with("span", span(waited, words));
+            marks.push(("mark-hospital-waits", why));
+        }
+        FlagState::Waiting | FlagState::There => {}
+    }
+    let Some(answer) = &hub.answer else { return marks };
+    let mark = match answer.status.as_str() {
+        "accepted" => "mark-accepted",
+        "declined" => "mark-declined",
+        "completed" => "mark-completed",
+        _ => return marks,
+    };
+    let why = words.say("mark-answer-why").with("name", &answer.by);
+    marks.push((mark, why.with("ago", ago(answer.at, now, words))));
+    marks
 }
 
 /// Cut to so many characters, with a mark where it was.

@@ -14,12 +14,14 @@
 //! | [`telemetry`] | P3: how the box is, and what became of its studies, without patients |
 //! | [`command`] | the way back: answers, kill switch, models |
 //! | [`wire`] | batches as bytes, within limits |
+//! | [`enrolment`] | a one-time code for a certificate |
 //! | [`courier`] | what is sent next, in which pieces, and when again |
 //! | [`stick`] | outbox files, encrypted and signed |
 //! | [`fhir`] | a referral as a FHIR R4 transaction |
 
 pub mod command;
 pub mod courier;
+pub mod enrolment;
 pub mod fhir;
 pub mod flag;
 pub mod manifest;

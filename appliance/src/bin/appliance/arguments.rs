@@ -67,6 +67,24 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FOLDER")]
         out: PathBuf,
     },
+    /// Make this box one of a referral hospital's: keys and certificates for its hub.
+    Enrol(Enrol),
+    /// Who this box is at its hub, and whether the hub answers now.
+    Hub(Place),
+    /// Write what waits for the hub to a folder, such as a stick: encrypted and signed.
+    ExportOutbox {
+        /// The folder.
+        folder: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Take in what the hub wrote to a stick: which messages it has, and its answers.
+    ImportReceipt {
+        /// The file; its signature lies beside it.
+        file: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
     /// What an order of reading does to waiting times at a clinic of your numbers.
     SimulateQueue(Simulate),
     /// Copy the database now.
@@ -201,6 +219,22 @@ pub(crate) enum UserCommand {
     },
     /// Make the token of a program void.
     Revoke { name: String, program: String },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Enrol {
+    /// Address of the hub, such as `https://hub.hospital.org:8443`; without it that of the settings.
+    #[arg(long)]
+    pub(crate) hub: Option<String>,
+    /// The code that the hospital gave; it is good once.
+    #[arg(long)]
+    pub(crate) code: String,
+    /// SHA-256 of the certificate of the hub's authority, as the hospital says it; without it the
+    /// fingerprint is shown and has to be confirmed.
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) ca_fingerprint: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 fn role(word: &str) -> Result<Role, String> {

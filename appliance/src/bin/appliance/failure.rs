@@ -8,6 +8,9 @@ use appliance::archive::ArchiveError;
 use appliance::audit::ExportError;
 use appliance::config::ConfigError;
 use appliance::feedback::FeedbackError;
+use appliance::hub::enrol::EnrolError;
+use appliance::hub::identity::IdentityError;
+use appliance::hub::stick::CarryError;
 use appliance::import::ImportError;
 use appliance::inference::InferenceError;
 use appliance::inference::explain::ExplainError;
@@ -55,6 +58,14 @@ pub(crate) enum Failure {
     Export(#[from] ExportError),
     #[error("readers' corrections were not exported")]
     Feedback(#[from] FeedbackError),
+    #[error("this box was not enrolled")]
+    Enrol(#[from] EnrolError),
+    #[error("this box is nobody at a hub")]
+    Identity(#[from] IdentityError),
+    #[error("hub.url is not set; give the address of a hub with --hub, or set it")]
+    NoHub,
+    #[error("nothing was carried")]
+    Carry(#[from] CarryError),
     #[error("no model is in use; see `appliance model --help`")]
     NoModel,
     #[error("the queue was not simulated")]
@@ -94,11 +105,16 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Study(InferenceError::Study(_)) | Self::Import(_) | Self::Restore(_) => 65,
+            Self::Carry(CarryError::Stick(_) | CarryError::Receipt { .. }) => 65,
             Self::Study(InferenceError::Engine(error)) => engine_exit_code(error),
             Self::Explain(ExplainError::Engine(error)) => engine_exit_code(error),
             Self::Explain(ExplainError::Series { .. })
             | Self::Switch(_)
             | Self::NoModel
+            | Self::NoHub
+            | Self::Enrol(
+                EnrolError::Address(_) | EnrolError::Fingerprint { .. } | EnrolError::Declined,
+            )
             | Self::Users(
                 UserError::Name { .. }
                 | UserError::Exists { .. }
@@ -115,10 +131,14 @@ impl Failure {
             | Self::Config(_)
             | Self::Install(_)
             | Self::Rules(_)
-            | Self::Worker(_) => 78,
+            | Self::Worker(_)
+            | Self::Identity(_)
+            | Self::Carry(CarryError::Identity(_)) => 78,
             Self::Write { .. }
             | Self::Certificate(MakeError::Write { .. })
-            | Self::Explain(ExplainError::Write { .. }) => 73,
+            | Self::Explain(ExplainError::Write { .. })
+            | Self::Enrol(EnrolError::Write { .. })
+            | Self::Carry(CarryError::Write { .. } | CarryError::Space { .. }) => 73,
             Self::App(AppError::Running { .. } | AppError::StillRunning { .. }) => 75,
             Self::App(error) if error.is_configuration() => 78,
             Self::App(_)
@@ -129,6 +149,8 @@ impl Failure {
             | Self::Archive(_)
             | Self::Export(_)
             | Self::Feedback(_)
+            | Self::Enrol(_)
+            | Self::Carry(_)
             | Self::Explain(_)
             | Self::Decoder(_)
             | Self::OwnFile(_)

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod failure;
+mod hub;
 mod operate;
 mod triage;
 mod users;
@@ -23,6 +24,7 @@ use models::engine::{DeviceChoice, DeviceReport, probe};
 
 use arguments::{Arguments, Command};
 use failure::Failure;
+use hub::{enrol, export_outbox, hub, import_receipt};
 use operate::{
     audit_export, backup, doctor, export_feedback, import, make_certificate, model, rebuild_index,
     restore, serve, simulate_queue, verify,
@@ -66,6 +68,10 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Model { command, place } => model(&command, &place).map(done),
         Command::User { command, place } => users::user(&command, &place).map(done),
         Command::MakeCertificate { hosts, out } => make_certificate(&hosts, &out).map(done),
+        Command::Enrol(arguments) => enrol(&arguments).map(done),
+        Command::Hub(place) => hub(&place),
+        Command::ExportOutbox { folder, place } => export_outbox(&folder, &place).map(done),
+        Command::ImportReceipt { file, place } => import_receipt(&file, &place).map(done),
         Command::SimulateQueue(arguments) => simulate_queue(&arguments).map(done),
         Command::Backup(place) => backup(&place).map(done),
         Command::Restore { backup, place } => restore(&backup, &place).map(done),

@@ -254,7 +254,7 @@ pub(crate) fn export_feedback(out: &Path, place: &Place) -> Result<(), Failure> 
     print(&said)
 }
 
-fn counted(number: usize, one: &str, many: &str) -> String {
+pub(crate) fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

@@ -54,7 +54,7 @@ impl Fixture {
     }
 
     fn recompute(&self, study: i64) {
-        self.store.write(|tx| recompute(tx, study)).unwrap();
+        self.store.write(|tx| recompute(tx, study, 0)).unwrap();
     }
 
     /// A second later a result is there: `-` for not analysed.
@@ -92,7 +92,7 @@ impl Fixture {
                         assessment,
                     ),
                 )?;
-                recompute(tx, study)
+                recompute(tx, study, 0)
             })
             .unwrap();
     }
@@ -186,7 +186,7 @@ fn the_assisting_model_is_shown() {
     b.check("review low model low reader -");
     let switch = |sql: &str, expected: &str| {
         b.sql(sql);
-        b.store.write(recompute_open).unwrap();
+        b.store.write(|tx| recompute_open(tx, 0)).unwrap();
         b.check(expected);
     };
     switch(

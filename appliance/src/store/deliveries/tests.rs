@@ -61,7 +61,7 @@ impl Fixture {
                '{{}}')",
             self.store.clock().now()
         ));
-        self.store.write(|tx| crate::store::decisions::recompute(tx, study)).unwrap();
+        self.store.write(|tx| crate::store::decisions::recompute(tx, study, 0)).unwrap();
     }
 
     fn next(&self, archive: &str) -> Option<Delivery> {
@@ -186,7 +186,7 @@ fn what_is_held_back() {
     f.states(1, &[("A", "withdrawn"), ("B", "waiting")]);
     // Revived, its results are shown and sent again.
     f.sql("UPDATE model SET killed_at = NULL");
-    f.store.write(|tx| crate::store::decisions::recompute(tx, 1)).unwrap();
+    f.store.write(|tx| crate::store::decisions::recompute(tx, 1, 0)).unwrap();
     assert!(f.next("A").is_some());
 }
 
@@ -260,7 +260,7 @@ fn each_gets_the_kinds_it_wants_in_their_order() {
     f.store.set_destinations(&[recipient("A", &[seg])]).unwrap();
     assert_eq!((ids("waiting"), ids("withdrawn").len()), (vec!["segmentation".to_owned()], 2));
     f.store.set_destinations(&wishes).unwrap();
-    f.store.write(|tx| crate::store::decisions::recompute(tx, 1)).unwrap();
+    f.store.write(|tx| crate::store::decisions::recompute(tx, 1, 0)).unwrap();
     assert_eq!(ids("waiting").len(), 3);
 }
 
@@ -360,7 +360,7 @@ fn a_database_of_the_first_version_is_brought_along() {
     drop(old);
     let store = Store::open(&path, Arc::new(ManualClock::new(2))).unwrap();
     store.set_destinations(&[recipient("A", &Kind::ALL)]).unwrap();
-    store.write(|tx| crate::store::decisions::recompute(tx, 1)).unwrap();
+    store.write(|tx| crate::store::decisions::recompute(tx, 1, 0)).unwrap();
     // The result was there before the archive.
     assert_eq!(store.begin_delivery("A").unwrap(), None);
     assert_eq!(store.delivery_queues().unwrap()[0].waiting, 0);

@@ -214,6 +214,7 @@ fn a_row_says_what_there_is() {
         done_at: None,
         due_at: NOW + 4 * HOUR,
         overdue: false,
+        hub: None,
     };
     assert_eq!(new, expected);
     clock.advance(Duration::from_secs(4 * 3600));

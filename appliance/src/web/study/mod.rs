@@ -3,6 +3,7 @@
 
 mod explanation;
 mod forms;
+mod hospital;
 mod result;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use serde_json::json;
 use explanation::Explanation;
 pub(super) use explanation::{Places, picture, places};
 pub(super) use forms::{context, decide, set_context, undo};
+use hospital::Hospital;
 pub(super) use result::stored_json;
 use result::{LeftOutView, Scores, SeriesUsed};
 
@@ -61,6 +63,7 @@ struct Page {
     explanation: Option<Explanation>,
     referrals: Vec<(String, String, String)>,
     rules: String,
+    hospital: Option<Hospital>,
     decisions: Vec<DecisionView>,
     acuities: [(&'static str, Badge); 4],
     /// As stored and as shown.
@@ -185,6 +188,7 @@ fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
             .map(|r| (r.service.clone(), words::urgency(r.urgency, words), r.reason.clone()))
             .collect(),
         rules: assessment.as_ref().map(|a| rules(a, words)).unwrap_or_default(),
+        hospital: row.hub.as_ref().map(|hub| Hospital::of(hub, now, words)),
         acuities: [Acuity::High, Acuity::Medium, Acuity::Low, Acuity::None]
             .map(|acuity| (acuity.word(), words::badge(Some(acuity), words))),
         reasons: REASONS.map(|(reason, key)| (reason, words.say(key))),

@@ -47,7 +47,7 @@ fn session(answer: &Answer) -> String {
 }
 
 /// Method, path, and whom it lets in: technologist, reader, administrator, service.
-const ROUTES: [(&str, &str, [bool; 4]); 36] = [
+const ROUTES: [(&str, &str, [bool; 4]); 37] = [
     ("GET", "/", [true, true, true, false]),
     ("GET", "/study/1", [true, true, true, false]),
     ("GET", "/study/1/picture/0", [true, true, true, false]),
@@ -64,6 +64,7 @@ const ROUTES: [(&str, &str, [bool; 4]); 36] = [
     ("GET", "/settings", [true, true, true, true]),
     ("POST", "/system/models/ab", [true, true, true, true]),
     ("POST", "/system/deliveries/1", [true, true, true, true]),
+    ("POST", "/system/outbox/1", [true, true, true, true]),
     ("GET", "/metrics", [true, true, true, true]),
     ("GET", "/users", [false, false, true, false]),
     ("POST", "/users", [false, false, true, false]),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use exchange::command::Status;
+
 use super::*;
 use crate::store::audit::Entry;
 use crate::store::events::Level;
@@ -127,11 +129,14 @@ impl Program {
         let appliance = &self.appliance;
         let store = Arc::clone(&appliance.web.store);
         appliance.send_to_pacs();
+        appliance.refer_to_hub();
         appliance.study("A", false);
         appliance.study("B", false);
         appliance.analyse(None);
         let delivery = store.begin_delivery("PACS").unwrap().unwrap();
         store.delivery_refused(delivery.id, "it said no", "no patient Ó", None).unwrap();
+        appliance.hub_answers(1, Status::Accepted);
+        store.row_failed(1, "no", None).unwrap();
         store.note(Level::Warning, "receive", "something happened").unwrap();
         let modalities = vec!["MR".to_owned()];
         let prior =

@@ -1,0 +1,146 @@
+//! The link to the hub: its start, and its line on the system page.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use exchange::telemetry::Telemetry;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::App;
+use crate::clock::{Clock, SystemClock};
+use crate::health::devices::Sensors;
+use crate::health::{clock_quality, disk, words};
+use crate::hub::outbox::StoreOutbox;
+use crate::hub::task::{Doing, HubNow, Shown, Task};
+use crate::web::{Check, Verdict};
+
+/// A clock that differs from the hub's by more, in milliseconds, confuses people on both sides.
+const CLOCKS_DIFFER: u64 = 5 * 60 * 1000;
+
+impl App {
+    /// Starts the link when there is a hub; says where it shows how it stands.
+    pub(super) fn start_hub(&self, tasks: &TaskTracker, shutdown: &CancellationToken) -> Shown {
+        let shown = Shown::default();
+        let Some(address) = self.config.hub_address() else { return shown };
+        let task = Task {
+            store: Arc::clone(&self.store),
+            clock: Arc::new(SystemClock::new()),
+            outbox: StoreOutbox { store: Arc::clone(&self.store), objects: self.objects() },
+            address,
+            folder: self.config.hub_folder(),
+            windows: self.config.hub_windows(),
+            poll: self.config.hub_poll(),
+            shown: shown.clone(),
+        };
+        tasks.spawn(task.run(shutdown.clone()));
+        shown
+    }
+}
+
+/// The link in one line.
+pub(super) fn check(hub: &HubNow, now: i64) -> Check {
+    let [flags, results, series, other] = hub.backlog;
+    let waiting = match flags + results + series + other {
+        0 => String::new(),
+        rows => format!(
+            "; {} to be sent, {} among them",
+            words::count(rows, "message waits", "messages wait"),
+            words::count(flags, "referral", "referrals")
+        ),
+    };
+    let host = &hub.host;
+    let since = words::span(words::between(hub.since, now));
+    let (mut verdict, mut said) = match hub.doing {
+        Doing::Starting => (Verdict::Good, format!("{host} was not asked yet{waiting}")),
+        Doing::Working => (Verdict::Good, format!("{host} takes what is sent{waiting}")),
+        Doing::Idle => (Verdict::Good, format!("{host} has all that may be sent now{waiting}")),
+        Doing::Waiting => {
+            (Verdict::Notice, format!("nothing reached {host} for {since}: {}{waiting}", hub.why))
+        }
+        Doing::Barred => {
+            (Verdict::Problem, format!("nothing has been sent for {since}: {}{waiting}", hub.why))
+        }
+    };
+    if let Some(contact) = hub.contact
+        && contact.clock_offset_ms.unsigned_abs() > CLOCKS_DIFFER
+    {
+        let off = words::span(words::between(0, contact.clock_offset_ms));
+        let way = if contact.clock_offset_ms > 0 { "behind" } else { "ahead of" };
+        said = format!("{said}; this box's clock is {off} {way} that of the hub");
+        verdict = verdict.max(Verdict::Notice);
+    }
+    if hub.dead > 0 {
+        said =
+            format!("{said}; {} given up", words::count(hub.dead, "message was", "messages were"));
+        verdict = Verdict::Problem;
+    }
+    Check { name: "hub".to_owned(), verdict, said }
+}
+
+/// How the box is, as far as the database does not know it.
+pub(super) fn telemetry(clock: &dyn Clock, data: &Path, sensors: &mut Sensors) -> Telemetry {
+    let percent = |space: disk::Space| {
+        let total = (space.used + space.free).max(1);
+        u32::try_from(space.used * 100 / total).unwrap_or(100)
+    };
+    Telemetry {
+        clock: clock_quality::quality(clock.wall(), clock.now()).to_string(),
+        disk_percent: disk::space(data).map_or(0, percent),
+        gpu_c: sensors.read().hottest_gpu().map(degrees),
+        ..Telemetry::default()
+    }
+}
+
+fn degrees(celsius: f64) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates, and no card is below zero"
+    )]
+    let whole = celsius.round() as u32;
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::contact::Contact;
+
+    #[test]
+    fn the_link_in_one_line() {
+        let check = |change: fn(&mut HubNow), verdict, said: &str| {
+            let mut hub = HubNow { host: "hub:8443".to_owned(), ..HubNow::default() };
+            change(&mut hub);
+            let check = super::check(&hub, 7_200_000);
+            assert_eq!((check.verdict, check.said.as_str()), (verdict, said));
+        };
+        check(|_| {}, Verdict::Good, "hub:8443 was not asked yet");
+        check(
+            |hub| {
+                hub.doing = Doing::Working;
+                hub.backlog = [1, 2, 0, 0];
+            },
+            Verdict::Good,
+            "hub:8443 takes what is sent; 3 messages wait to be sent, 1 referral among them",
+        );
+        check(
+            |hub| {
+                hub.doing = Doing::Waiting;
+                hub.why = "no answer".to_owned();
+            },
+            Verdict::Notice,
+            "nothing reached hub:8443 for 2 hours: no answer",
+        );
+        check(
+            |hub| {
+                hub.doing = Doing::Idle;
+                hub.dead = 1;
+                hub.contact = Some(Contact { at: 1, clock_offset_ms: -3_600_000 });
+            },
+            Verdict::Problem,
+            "hub:8443 has all that may be sent now; this box's clock is 60 minutes ahead of that of \
+             the hub; 1 message was given up",
+        );
+    }
+}
