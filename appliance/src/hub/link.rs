@@ -31,8 +31,9 @@ const RESOLVE: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(30);
 /// Longest wait for an answer to a request without a body.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A connection is used again when it was idle for no longer than this.
-const IDLE: Duration = Duration::from_secs(120);
+/// A connection is used again when it was idle for no longer than this; the hub closes it a little
+/// later.
+const IDLE: Duration = Duration::from_secs(100);
 /// Most that is read of an answer that only says what is wrong.
 const SAID_BYTES: u64 = 4096;
 /// Most of it that is passed on, in characters.

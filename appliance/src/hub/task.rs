@@ -123,7 +123,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// Works until told to stop, and then stops within [`GRACE`]: what is cut off goes on where it
+    /// Works until told to stop, and then stops within a second: what is cut off goes on where it
     /// was at the next start.
     pub async fn run(self, shutdown: CancellationToken) {
         let line: Line = Arc::default();
