@@ -15,9 +15,11 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// Which of our crates a crate may depend on, in any section of its manifest.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("models", &[]),
+    ("exchange", &[]),
     ("trainer", &["models"]),
     ("appliance", &["models"]),
-    ("tests", &["models", "trainer", "appliance"]),
+    ("hub", &["exchange"]),
+    ("tests", &["models", "exchange", "trainer", "appliance", "hub"]),
 ];
 
 /// A library, or with a final `*` a family of them, and the only places that may name it.

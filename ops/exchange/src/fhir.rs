@@ -28,6 +28,7 @@ use uuid::Uuid;
 use crate::command::Answer;
 use crate::flag::Flag;
 use crate::manifest::Manifest;
+use crate::push::Verdict;
 
 /// Media type of what is sent.
 pub const MEDIA_TYPE: &str = "application/fhir+json";
@@ -88,6 +89,25 @@ fn withdrawn(resource: &Value) -> Option<&'static str> {
         "ServiceRequest" if !finished => Some("revoked"),
         "Observation" => Some("entered-in-error"),
         _ => None,
+    }
+}
+
+/// What the answer to a transaction says.
+#[must_use]
+pub fn verdict(status: u16, body: &str) -> Verdict {
+    let answer: Value = serde_json::from_str(body).unwrap_or_default();
+    let issue = &answer["issue"][0];
+    let said = [&issue["diagnostics"], &issue["details"]["text"]].into_iter();
+    let said = said.filter_map(Value::as_str).next().unwrap_or(body);
+    if let Some(verdict) = Verdict::of_status(status, said) {
+        return verdict;
+    }
+    // A transaction is taken whole or not at all; a server that treats it as a batch says so here.
+    let entries = answer["entry"].as_array().into_iter().flatten();
+    let mut statuses = entries.filter_map(|entry| entry["response"]["status"].as_str());
+    match statuses.find(|status| !status.starts_with('2')) {
+        Some(status) => Verdict::refused(format!("it refused an entry with status {status}"), ""),
+        None => Verdict::Taken,
     }
 }
 

@@ -17,13 +17,17 @@
 //! | [`courier`] | what is sent next, in which pieces, and when again |
 //! | [`stick`] | outbox files, encrypted and signed |
 //! | [`fhir`] | a referral as a FHIR R4 transaction |
+//! | [`stow`] | a DICOM object as a STOW-RS request |
+//! | [`push`] | what the servers that take these answer |
 
 pub mod command;
 pub mod courier;
 pub mod fhir;
 pub mod flag;
 pub mod manifest;
+pub mod push;
 pub mod row;
 pub mod stick;
+pub mod stow;
 pub mod telemetry;
 pub mod wire;

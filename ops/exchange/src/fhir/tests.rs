@@ -1,9 +1,10 @@
 use serde_json::{Value, json};
 
-use super::{supersede, transaction};
+use super::{supersede, transaction, verdict};
 use crate::command::{Answer, Status};
 use crate::flag::{Finding, Flag, Model, Patient, Reader, Referral, Study};
 use crate::manifest::{Manifest, Object};
+use crate::push::Verdict;
 
 fn flag() -> Flag {
     let finding = |label: &str, margin, probability| Finding {
@@ -306,4 +307,19 @@ fn nothing_is_empty_whatever_a_site_sends() {
     check(&bundle);
     let code = &of(&bundle, "Observation")[0]["code"]["coding"][0];
     assert_eq!((&code["code"], code.get("display")), (&json!("a b"), None));
+}
+
+#[test]
+fn an_answer_is_a_success_when_every_entry_is() {
+    let answered = |statuses: [&str; 2]| {
+        let entries = statuses.map(|status| json!({"response": {"status": status}}));
+        json!({"resourceType": "Bundle", "entry": entries}).to_string()
+    };
+    assert_eq!(verdict(200, &answered(["201 Created", "200"])), Verdict::Taken);
+    let why = "it refused an entry with status 412";
+    assert_eq!(verdict(200, &answered(["201", "412"])), Verdict::refused(why, ""));
+    let outcome = json!({"issue": [{"details": {"text": "gender is a list"}}]}).to_string();
+    let why = "it refused with status 400";
+    assert_eq!(verdict(400, &outcome), Verdict::refused(why, "gender is a list"));
+    assert!(matches!(verdict(503, ""), Verdict::Silent(_)));
 }
