@@ -1,0 +1,271 @@
+//! What goes on to other systems of the hospital: referrals as FHIR transactions, DICOM objects by
+//! STOW-RS.
+//!
+//! Each destination has a worker of its own, so that one that is dead delays no other. One that
+//! cannot be reached is asked again and again, with growing pauses, and nothing is given up. What
+//! it refuses is offered a limited number of times, while what is behind it goes out; then a person
+//! decides. A transaction is made when it is sent, from what is known then.
+//!
+//! There is no C-STORE here. An archive that knows nothing else stands behind one that has both,
+//! such as Orthanc, which forwards what is stored on it.
+
+pub mod door;
+pub mod settings;
+
+use std::io::{Cursor, Read};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use exchange::push::Verdict;
+use exchange::stow::Envelope;
+use exchange::{fhir, stow};
+
+use crate::db::DbError;
+use crate::store::Store;
+use crate::store::outbound::{Job, Kind};
+use door::{Door, Http, Missed, Parcel};
+use settings::Settings;
+
+/// Nobody else sends a job for so long. Longer than a [`door`] is waited at.
+const LEASE: Duration = Duration::from_secs(600);
+/// Refusals after which a job is given up.
+const REFUSALS: u32 = 10;
+/// Between two looks for jobs.
+const TICK: Duration = Duration::from_secs(2);
+/// After the first failure; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(15);
+/// Longest pause between two tries to reach a destination.
+const LONGEST_SILENCE: Duration = Duration::from_secs(300);
+/// Longest pause between two tries of a job that was refused.
+const LONGEST_REFUSAL: Duration = Duration::from_secs(3600);
+
+/// Where the objects of the sites lie.
+pub trait Shelf: Send + Sync {
+    /// A whole object, and its length; `None` when it is not there.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read now.
+    fn open(
+        &self,
+        site: &str,
+        sha256: &str,
+    ) -> std::io::Result<Option<(Box<dyn Read + Send>, u64)>>;
+}
+
+/// The worker of one destination.
+pub struct Worker {
+    name: String,
+    kind: Kind,
+    door: Box<dyn Door>,
+    store: Store,
+    shelf: Arc<dyn Shelf>,
+    silence: Duration,
+}
+
+/// Why nothing can be sent at all.
+#[derive(Debug, thiserror::Error)]
+enum Halt {
+    #[error("{0}")]
+    Silent(String),
+    #[error(transparent)]
+    Store(#[from] DbError),
+}
+
+impl Worker {
+    /// Sends what its destination is owed.
+    #[must_use]
+    pub fn new(
+        name: &str,
+        kind: Kind,
+        door: Box<dyn Door>,
+        store: Store,
+        shelf: Arc<dyn Shelf>,
+    ) -> Self {
+        Self { name: name.to_owned(), kind, door, store, shelf, silence: FIRST_PAUSE }
+    }
+
+    /// Sends one job, if one is due; returns how long to wait before the next.
+    pub fn step(&mut self) -> Duration {
+        match self.send_next() {
+            Ok(true) => {
+                self.silence = FIRST_PAUSE;
+                Duration::ZERO
+            }
+            Ok(false) => TICK,
+            Err(Halt::Silent(said)) => {
+                tracing::warn!(destination = %self.name, "{said}");
+                let pause = self.silence;
+                self.silence = (2 * pause).min(LONGEST_SILENCE);
+                pause
+            }
+            Err(Halt::Store(error)) => {
+                tracing::error!(destination = %self.name, ?error, "nothing is sent on");
+                FIRST_PAUSE
+            }
+        }
+    }
+
+    /// True when something was due.
+    fn send_next(&mut self) -> Result<bool, Halt> {
+        let Some(job) = self.store.begin_outbound(&self.name, LEASE)? else { return Ok(false) };
+        let parcel = match self.kind {
+            Kind::Fhir => self.transaction(&job)?,
+            Kind::Stow => self.object(&job)?,
+        };
+        let verdict = match parcel {
+            Ok(parcel) => self.hand_over(parcel),
+            Err(why) => {
+                self.give_up(&job, &why, "")?;
+                return Ok(true);
+            }
+        };
+        match verdict {
+            Verdict::Taken => self.store.outbound_sent(&job)?,
+            Verdict::Refused { why, said } => self.refused(&job, &why, &said)?,
+            Verdict::Silent(said) => {
+                self.store.outbound_interrupted(&job)?;
+                self.store.outbound_silent(&self.name, Some(&said))?;
+                return Err(Halt::Silent(said));
+            }
+        }
+        self.store.outbound_silent(&self.name, None)?;
+        Ok(true)
+    }
+
+    fn hand_over(&mut self, parcel: Parcel) -> Verdict {
+        match self.door.post(parcel) {
+            Ok((status, text)) => match self.kind {
+                Kind::Fhir => fhir::verdict(status, &text),
+                Kind::Stow => stow::verdict(status, &text),
+            },
+            Err(Missed::Unreached(why)) => Verdict::Silent(why),
+            Err(Missed::Broken(why)) => Verdict::Refused { why, said: String::new() },
+        }
+    }
+
+    /// What is said of the study now; inside, why there is nothing to send.
+    fn transaction(&self, job: &Job) -> Result<Result<Parcel, String>, DbError> {
+        let Some(told) = self.store.told(&job.site, &job.study)? else {
+            return Ok(Err("the referral is not here any more".to_owned()));
+        };
+        let now = fhir::transaction(&job.site, &told.flag, &told.objects, told.answer.as_ref());
+        // Nothing, or what this program wrote.
+        let sent = serde_json::from_str(&job.sent).unwrap_or_default();
+        let body = fhir::supersede(&sent, now).to_string();
+        self.store.outbound_sending(job, &body)?;
+        Ok(Ok(Parcel {
+            content_type: fhir::MEDIA_TYPE.to_owned(),
+            accept: fhir::MEDIA_TYPE,
+            bytes: body.len() as u64,
+            body: Box::new(Cursor::new(body)),
+        }))
+    }
+
+    /// The object; inside, why it is not sent.
+    fn object(&self, job: &Job) -> Result<Result<Parcel, String>, Halt> {
+        let found = self.shelf.open(&job.site, &job.object);
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                self.store.outbound_interrupted(job)?;
+                return Err(Halt::Silent(format!("the object cannot be read now: {error}")));
+            }
+        };
+        let Some((object, bytes)) = found else {
+            return Ok(Err("the object is not here any more".to_owned()));
+        };
+        let Envelope { content_type, head, tail } = Envelope::around(&job.object);
+        let bytes = bytes + (head.len() + tail.len()) as u64;
+        let body = Cursor::new(head).chain(object).chain(Cursor::new(tail));
+        Ok(Ok(Parcel { content_type, accept: stow::ACCEPT, body: Box::new(body), bytes }))
+    }
+
+    fn refused(&self, job: &Job, why: &str, said: &str) -> Result<(), DbError> {
+        if job.attempts + 1 >= REFUSALS {
+            return self.give_up(job, why, said);
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << job.attempts.min(16)).min(LONGEST_REFUSAL);
+        self.store.outbound_refused(job, why, said, Some(pause))
+    }
+
+    fn give_up(&self, job: &Job, why: &str, said: &str) -> Result<(), DbError> {
+        tracing::error!(destination = %self.name, site = %job.site, "given up: {why}");
+        self.store.outbound_refused(job, why, said, None)
+    }
+
+    /// Works until `stop` is closed.
+    pub fn run(mut self, stop: &Receiver<()>) {
+        loop {
+            let pause = self.step();
+            if stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
+    }
+}
+
+/// The workers at work; dropping it ends them, each behind the job that it is sending.
+#[derive(Debug)]
+pub struct Workers {
+    stops: Vec<Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Why the workers cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting.
+    #[error("{0}")]
+    Settings(String),
+    /// The database.
+    #[error("the destinations cannot be stored")]
+    Store(#[from] DbError),
+    /// No thread.
+    #[error("no thread can be started")]
+    Thread(#[from] std::io::Error),
+}
+
+impl Workers {
+    /// Makes these the destinations, and starts a worker for each.
+    ///
+    /// # Errors
+    ///
+    /// When a destination cannot be used, or the database fails.
+    pub fn start(
+        settings: &Settings,
+        store: &Store,
+        shelf: &Arc<dyn Shelf>,
+    ) -> Result<Self, StartError> {
+        settings.check().map_err(StartError::Settings)?;
+        let all: Vec<_> =
+            settings.all().map(|(kind, server)| (server.name.as_str(), kind)).collect();
+        store.set_outbound_destinations(&all)?;
+        let mut workers = Self { stops: Vec::new(), threads: Vec::new() };
+        for (kind, server) in settings.all() {
+            let path = if kind == Kind::Stow { stow::PATH } else { "" };
+            let door = Box::new(Http::new(server, path).map_err(StartError::Settings)?);
+            let worker = Worker::new(&server.name, kind, door, store.clone(), Arc::clone(shelf));
+            let (stop, stopped) = mpsc::channel();
+            let thread = thread::Builder::new().name(format!("to {}", server.name));
+            workers.threads.push(thread.spawn(move || worker.run(&stopped))?);
+            workers.stops.push(stop);
+        }
+        Ok(workers)
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.stops.clear();
+        for thread in self.threads.drain(..) {
+            // A worker that panicked has said so.
+            drop(thread.join());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
