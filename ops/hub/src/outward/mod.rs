@@ -12,7 +12,7 @@
 pub mod door;
 pub mod settings;
 
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read as _};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -22,7 +22,9 @@ use exchange::push::Verdict;
 use exchange::stow::Envelope;
 use exchange::{fhir, stow};
 
+use crate::blobs::{BlobError, BlobStore, Name};
 use crate::db::DbError;
+use crate::fault::chain;
 use crate::store::Store;
 use crate::store::outbound::{Job, Kind};
 use door::{Door, Http, Missed, Parcel};
@@ -41,27 +43,13 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(300);
 /// Longest pause between two tries of a job that was refused.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(3600);
 
-/// Where the objects of the sites lie.
-pub trait Shelf: Send + Sync {
-    /// A whole object, and its length; `None` when it is not there.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read now.
-    fn open(
-        &self,
-        site: &str,
-        sha256: &str,
-    ) -> std::io::Result<Option<(Box<dyn Read + Send>, u64)>>;
-}
-
 /// The worker of one destination.
 pub struct Worker {
     name: String,
     kind: Kind,
     door: Box<dyn Door>,
     store: Store,
-    shelf: Arc<dyn Shelf>,
+    blobs: Arc<dyn BlobStore>,
     silence: Duration,
 }
 
@@ -82,9 +70,9 @@ impl Worker {
         kind: Kind,
         door: Box<dyn Door>,
         store: Store,
-        shelf: Arc<dyn Shelf>,
+        blobs: Arc<dyn BlobStore>,
     ) -> Self {
-        Self { name: name.to_owned(), kind, door, store, shelf, silence: FIRST_PAUSE }
+        Self { name: name.to_owned(), kind, door, store, blobs, silence: FIRST_PAUSE }
     }
 
     /// Sends one job, if one is due; returns how long to wait before the next.
@@ -102,7 +90,8 @@ impl Worker {
                 pause
             }
             Err(Halt::Store(error)) => {
-                tracing::error!(destination = %self.name, ?error, "nothing is sent on");
+                let error = chain(&error);
+                tracing::error!(destination = %self.name, %error, "nothing is sent on");
                 FIRST_PAUSE
             }
         }
@@ -166,16 +155,18 @@ impl Worker {
 
     /// The object; inside, why it is not sent.
     fn object(&self, job: &Job) -> Result<Result<Parcel, String>, Halt> {
-        let found = self.shelf.open(&job.site, &job.object);
-        let found = match found {
-            Ok(found) => found,
+        let bytes = self.store.outbound_object(job)?;
+        let name = Name::new(&job.site, &job.object);
+        let (Some(bytes), Some(name)) = (bytes, name) else {
+            return Ok(Err("no manifest names the object any more".to_owned()));
+        };
+        let object = match self.blobs.open(&name) {
+            Ok(object) => object,
+            Err(error @ BlobError::Missing(_)) => return Ok(Err(error.to_string())),
             Err(error) => {
                 self.store.outbound_interrupted(job)?;
-                return Err(Halt::Silent(format!("the object cannot be read now: {error}")));
+                return Err(Halt::Silent(chain(&error)));
             }
-        };
-        let Some((object, bytes)) = found else {
-            return Ok(Err("the object is not here any more".to_owned()));
         };
         let Envelope { content_type, head, tail } = Envelope::around(&job.object);
         let bytes = bytes + (head.len() + tail.len()) as u64;
@@ -237,7 +228,7 @@ impl Workers {
     pub fn start(
         settings: &Settings,
         store: &Store,
-        shelf: &Arc<dyn Shelf>,
+        blobs: &Arc<dyn BlobStore>,
     ) -> Result<Self, StartError> {
         settings.check().map_err(StartError::Settings)?;
         let all: Vec<_> =
@@ -247,7 +238,7 @@ impl Workers {
         for (kind, server) in settings.all() {
             let path = if kind == Kind::Stow { stow::PATH } else { "" };
             let door = Box::new(Http::new(server, path).map_err(StartError::Settings)?);
-            let worker = Worker::new(&server.name, kind, door, store.clone(), Arc::clone(shelf));
+            let worker = Worker::new(&server.name, kind, door, store.clone(), Arc::clone(blobs));
             let (stop, stopped) = mpsc::channel();
             let thread = thread::Builder::new().name(format!("to {}", server.name));
             workers.threads.push(thread.spawn(move || worker.run(&stopped))?);

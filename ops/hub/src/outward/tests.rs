@@ -1,10 +1,13 @@
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Mutex;
 
+use exchange::row::hex;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
 
 use super::*;
+use crate::blobs::Folder;
 use crate::store::outbound::Queue;
 use crate::store::outbound::testing::{flag, object, perhaps_sent, unknown};
 use crate::store::testing::{Hands, NOW_MS, store};
@@ -35,30 +38,24 @@ impl Door for Fake {
     }
 }
 
-struct Blobs;
-
-impl Shelf for Blobs {
-    fn open(&self, _: &str, sha256: &str) -> io::Result<Option<(Box<dyn Read + Send>, u64)>> {
-        let body: Box<dyn Read + Send> = Box::new(Cursor::new(b"DICM"));
-        Ok((sha256 == "abc").then_some((body, 4)))
-    }
-}
-
 struct Hospital {
     store: Store,
     hands: Arc<Hands>,
     door: Fake,
+    blobs: Arc<Folder>,
     worker: Worker,
+    _folder: TempDir,
 }
 
 impl Hospital {
     fn new(kind: Kind) -> Self {
         let (store, hands) = store();
         store.set_outbound_destinations(&[("it", kind)]).unwrap();
-        let door = Fake::default();
-        let worker =
-            Worker::new("it", kind, Box::new(door.clone()), store.clone(), Arc::new(Blobs));
-        Self { store, hands, door, worker }
+        let (door, folder) = (Fake::default(), tempfile::tempdir().unwrap());
+        let blobs = Arc::new(Folder::new(folder.path()));
+        let shared = Arc::clone(&blobs) as Arc<dyn BlobStore>;
+        let worker = Worker::new("it", kind, Box::new(door.clone()), store.clone(), shared);
+        Self { store, hands, door, blobs, worker, _folder: folder }
     }
 
     fn queue(&self) -> Queue {
@@ -146,12 +143,16 @@ fn an_earlier_transaction_is_taken_back_even_if_nobody_knows_that_it_arrived() {
 #[test]
 fn an_object_is_sent_whole() {
     let mut hospital = Hospital::new(Kind::Stow);
-    object(&hospital.store, "abc");
-    object(&hospital.store, "lost");
+    let sha256 = hex(&Sha256::digest(b"DICM"));
+    let name = Name::new("a", &sha256).unwrap();
+    hospital.blobs.append(&name, 0, b"DICM").unwrap();
+    hospital.blobs.finish(&name, 4).unwrap();
+    object(&hospital.store, &sha256);
+    object(&hospital.store, &"0".repeat(64));
     assert_eq!([hospital.seconds(), hospital.seconds(), hospital.seconds()], [0, 0, 2]);
     let bodies = hospital.door.bodies();
     assert_eq!(bodies.len(), 1);
-    assert!(bodies[0].contains("\r\n\r\nDICM\r\n--abc--"), "{bodies:?}");
+    assert!(bodies[0].contains(&format!("\r\n\r\nDICM\r\n--{sha256}--")), "{bodies:?}");
     let Queue { sent, dead, .. } = hospital.queue();
     assert_eq!((sent, dead), (1, 1));
 }

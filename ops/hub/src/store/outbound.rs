@@ -223,6 +223,25 @@ impl Store {
         })
     }
 
+    /// Length of the object of a job; `None` when no manifest names it.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn outbound_object(&self, job: &Job) -> Result<Option<u64>, DbError> {
+        let key = [&job.site, &job.study, &job.object];
+        let key: [Value; 3] = key.map(|text| text.as_str().into());
+        let rows = self.write(|tx| {
+            tx.query(
+                "SELECT bytes FROM study_object
+                 WHERE site = $1 AND study = $2 AND sha256 = $3 LIMIT 1",
+                &key,
+            )
+        })?;
+        let bytes = rows.first().map(|row| row.int(0)).transpose()?;
+        Ok(bytes.and_then(|bytes| u64::try_from(bytes).ok()))
+    }
+
     /// A transaction is about to be sent, and may be there from now on.
     ///
     /// # Errors
