@@ -15,11 +15,9 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// Which of our crates a crate may depend on, in any section of its manifest.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("models", &[]),
-    ("exchange", &[]),
     ("trainer", &["models"]),
     ("appliance", &["models"]),
-    ("hub", &["exchange"]),
-    ("tests", &["models", "exchange", "trainer", "appliance", "hub"]),
+    ("tests", &["models", "trainer", "appliance"]),
 ];
 
 /// A library, or with a final `*` a family of them, and the only places that may name it.

@@ -22,6 +22,7 @@ mod query;
 mod results;
 mod tap;
 mod tls;
+mod tus;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -1,8 +1,8 @@
 //! Peers that are programs of Node.js: where they are, and how they are started.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use super::{available, repository};
 
@@ -17,10 +17,9 @@ pub(super) fn node(packages: &[&str]) -> Option<(String, PathBuf)> {
     available(&packages.join(", "), &mut command).then(|| (node, PathBuf::from(modules)))
 }
 
-/// A script that runs until its standard input ends.
+/// A script that runs until its standard input ends, which is held here.
 pub(super) struct Script {
     child: Child,
-    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
@@ -32,9 +31,8 @@ impl Script {
         command.arg(repository().join("tests/interop").join(name)).arg(modules).args(arguments);
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = child.unwrap_or_else(|why| panic!("{name}: {why}"));
-        let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("standard output"));
-        Some(Self { child, input, output })
+        Some(Self { child, output })
     }
 
     /// The next line that it prints.
@@ -44,17 +42,10 @@ impl Script {
         assert!(line.ends_with('\n'), "the script ended: {line}");
         line.trim_end().to_owned()
     }
-
-    /// Gives it a line.
-    pub(super) fn tell(&mut self, line: &str) {
-        let input = self.input.as_mut().expect("standard input");
-        writeln!(input, "{line}").expect("a script that listens");
-    }
 }
 
 impl Drop for Script {
     fn drop(&mut self) {
-        drop(self.input.take());
         // It may have ended already, which is what is wanted.
         drop((self.child.kill(), self.child.wait()));
     }
