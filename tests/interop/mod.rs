@@ -17,6 +17,7 @@ mod fhir;
 mod node;
 mod openapi;
 mod orthanc;
+mod outward;
 mod pynetdicom;
 mod query;
 mod results;
