@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use exchange::flag::Flag;
 use exchange::manifest::{Manifest, Object};
+use exchange::push::{Http, Server};
 use exchange::row::{Kind as RowKind, hex};
 use exchange::stow;
 use hub::blobs::{BlobStore, Folder, Name};
@@ -13,8 +14,6 @@ use hub::clock::SystemClock;
 use hub::db::sqlite::Sqlite;
 use hub::db::{Database, DbError, Transaction};
 use hub::outward::Worker;
-use hub::outward::door::Http;
-use hub::outward::settings::Server;
 use hub::store::Store;
 use hub::store::outbound::{Kind, queue_flag, queue_objects};
 use hub::store::referrals::{apply_flag, apply_manifest};

@@ -18,7 +18,7 @@
 //! | [`stick`] | outbox files, encrypted and signed |
 //! | [`fhir`] | a referral as a FHIR R4 transaction |
 //! | [`stow`] | a DICOM object as a STOW-RS request |
-//! | [`push`] | what the servers that take these answer |
+//! | [`push`] | the way to the servers that take these |
 
 pub mod command;
 pub mod courier;

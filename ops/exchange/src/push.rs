@@ -1,4 +1,8 @@
-//! What servers of a hospital answer to what is put into them, over HTTP, by a box or by a hub.
+//! What boxes and hubs put into servers of a hospital over HTTP, and what these answer.
+
+mod http;
+
+pub use http::{Http, Missed, PATIENCE, Parcel, Server};
 
 /// Longest text of a server that is kept, in characters.
 const SAID: usize = 200;
@@ -20,6 +24,16 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// What became of a parcel, where `judge` knows what answers of this kind of server mean.
+    #[must_use]
+    pub fn of(posted: Result<(u16, String), Missed>, judge: fn(u16, &str) -> Self) -> Self {
+        match posted {
+            Ok((status, text)) => judge(status, &text),
+            Err(Missed::Unreached(why)) => Self::Silent(why),
+            Err(Missed::Broken(why)) => Self::Refused { why, said: String::new() },
+        }
+    }
+
     /// A refusal with the first words of what the server wrote.
     pub(crate) fn refused(why: impl Into<String>, said: &str) -> Self {
         let said = said.chars().map(|c| if c.is_control() { ' ' } else { c });

@@ -9,17 +9,14 @@
 //! There is no C-STORE here. An archive that knows nothing else stands behind one that has both,
 //! such as Orthanc, which forwards what is stored on it.
 
-pub mod door;
 pub mod settings;
 
-use std::io::{Cursor, Read as _};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use exchange::push::Verdict;
-use exchange::stow::Envelope;
+use exchange::push::{Http, Missed, PATIENCE, Parcel, Verdict};
 use exchange::{fhir, stow};
 
 use crate::blobs::{BlobError, BlobStore, Name};
@@ -27,11 +24,10 @@ use crate::db::DbError;
 use crate::fault::chain;
 use crate::store::Store;
 use crate::store::outbound::{Job, Kind};
-use door::{Door, Http, Missed, Parcel};
 use settings::Settings;
 
-/// Nobody else sends a job for so long. Longer than a [`door`] is waited at.
-const LEASE: Duration = Duration::from_secs(600);
+/// Nobody else sends a job for so long. A sending has ended by then.
+const LEASE: Duration = PATIENCE.saturating_mul(2);
 /// Refusals after which a job is given up.
 const REFUSALS: u32 = 10;
 /// Between two looks for jobs.
@@ -42,6 +38,22 @@ const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_SILENCE: Duration = Duration::from_secs(300);
 /// Longest pause between two tries of a job that was refused.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(3600);
+
+/// Where parcels are handed over.
+pub trait Door: Send {
+    /// Status and text of the answer.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    fn post(&mut self, parcel: Parcel) -> Result<(u16, String), Missed>;
+}
+
+impl Door for Http {
+    fn post(&mut self, parcel: Parcel) -> Result<(u16, String), Missed> {
+        Self::post(self, parcel)
+    }
+}
 
 /// The worker of one destination.
 pub struct Worker {
@@ -105,7 +117,13 @@ impl Worker {
             Kind::Stow => self.object(&job)?,
         };
         let verdict = match parcel {
-            Ok(parcel) => self.hand_over(parcel),
+            Ok(parcel) => {
+                let judge = match self.kind {
+                    Kind::Fhir => fhir::verdict,
+                    Kind::Stow => stow::verdict,
+                };
+                Verdict::of(self.door.post(parcel), judge)
+            }
             Err(why) => {
                 self.give_up(&job, &why, "")?;
                 return Ok(true);
@@ -124,17 +142,6 @@ impl Worker {
         Ok(true)
     }
 
-    fn hand_over(&mut self, parcel: Parcel) -> Verdict {
-        match self.door.post(parcel) {
-            Ok((status, text)) => match self.kind {
-                Kind::Fhir => fhir::verdict(status, &text),
-                Kind::Stow => stow::verdict(status, &text),
-            },
-            Err(Missed::Unreached(why)) => Verdict::Silent(why),
-            Err(Missed::Broken(why)) => Verdict::Refused { why, said: String::new() },
-        }
-    }
-
     /// What is said of the study now; inside, why there is nothing to send.
     fn transaction(&self, job: &Job) -> Result<Result<Parcel, String>, DbError> {
         let Some(told) = self.store.told(&job.site, &job.study)? else {
@@ -145,12 +152,7 @@ impl Worker {
         let sent = serde_json::from_str(&job.sent).unwrap_or_default();
         let body = fhir::supersede(&sent, now).to_string();
         self.store.outbound_sending(job, &body)?;
-        Ok(Ok(Parcel {
-            content_type: fhir::MEDIA_TYPE.to_owned(),
-            accept: fhir::MEDIA_TYPE,
-            bytes: body.len() as u64,
-            body: Box::new(Cursor::new(body)),
-        }))
+        Ok(Ok(Parcel::transaction(body)))
     }
 
     /// The object; inside, why it is not sent.
@@ -168,10 +170,7 @@ impl Worker {
                 return Err(Halt::Silent(chain(&error)));
             }
         };
-        let Envelope { content_type, head, tail } = Envelope::around(&job.object);
-        let bytes = bytes + (head.len() + tail.len()) as u64;
-        let body = Cursor::new(head).chain(object).chain(Cursor::new(tail));
-        Ok(Ok(Parcel { content_type, accept: stow::ACCEPT, body: Box::new(body), bytes }))
+        Ok(Ok(Parcel::object(&job.object, object, bytes)))
     }
 
     fn refused(&self, job: &Job, why: &str, said: &str) -> Result<(), DbError> {

@@ -1,24 +1,8 @@
 //! `[[fhir]]` and `[[stow]]`: the systems that referrals and objects go on to.
 
-use std::path::PathBuf;
-
-use serde::Deserialize;
+use exchange::push::Server;
 
 use crate::store::outbound::Kind;
-
-/// One system, of `[[fhir]]` or `[[stow]]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Server {
-    /// For people.
-    pub name: String,
-    /// Base of a FHIR service, or root of a DICOMweb service.
-    pub url: String,
-    /// File with a token that it wants to see; read anew for each request.
-    pub bearer_token_file: Option<PathBuf>,
-    /// Certificates (PEM) of the hospital's own authority; without one, those of public ones.
-    pub ca_file: Option<PathBuf>,
-}
 
 /// All systems.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,14 +27,14 @@ impl Settings {
     /// The first thing that is.
     pub fn check(&self) -> Result<(), String> {
         let mut names: Vec<&str> = Vec::new();
-        for (kind, Server { name, url, .. }) in self.all() {
-            let key = kind.word();
+        for (kind, server) in self.all() {
+            let (key, Server { name, url, .. }) = (kind.word(), server);
             if name.trim().is_empty() || names.contains(&name.as_str()) {
                 return Err(format!(
                     "{key}.name is {name:?}, expected a name for each system, none twice"
                 ));
             }
-            if !url.starts_with("https://") && !url.starts_with("http://") {
+            if !server.has_address() {
                 return Err(format!(
                     "{key}.url is {url:?}, expected the address of a service, such as \
                      https://pacs.hospital/dicom-web"

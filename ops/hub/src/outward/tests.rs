@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::io::Read as _;
 use std::sync::Mutex;
 
 use exchange::row::hex;

@@ -1,21 +1,47 @@
-//! The door of another system: one request, one answer.
+//! One request to a server of the hospital, and its answer.
 
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::{Cursor, ErrorKind, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Error, SendBody, Timeout};
 
-use super::settings::Server;
+use crate::stow::Envelope;
+use crate::{fhir, stow};
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(20);
-/// Longest wait for all of an answer. A lease lasts longer.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// Longest wait for the end of an answer.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 /// Most that is read of an answer.
 const ANSWER_BYTES: u64 = 4 << 20;
+
+/// A server, as settings have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// For people.
+    pub name: String,
+    /// Base of a FHIR service, or root of a DICOMweb service.
+    pub url: String,
+    /// File with a token that it wants to see; read anew for each request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bearer_token_file: Option<PathBuf>,
+    /// Certificates (PEM) of the hospital's own authority; without one, those of public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Server {
+    /// True when the address is one of HTTP.
+    #[must_use]
+    pub fn has_address(&self) -> bool {
+        self.url.starts_with("https://") || self.url.starts_with("http://")
+    }
+}
 
 /// What is posted.
 pub struct Parcel {
@@ -29,6 +55,28 @@ pub struct Parcel {
     pub bytes: u64,
 }
 
+impl Parcel {
+    /// A transaction ([`crate::fhir`]).
+    #[must_use]
+    pub fn transaction(body: String) -> Self {
+        Self {
+            content_type: fhir::MEDIA_TYPE.to_owned(),
+            accept: fhir::MEDIA_TYPE,
+            bytes: body.len() as u64,
+            body: Box::new(Cursor::new(body)),
+        }
+    }
+
+    /// A DICOM object of this digest and length ([`crate::stow`]).
+    #[must_use]
+    pub fn object(sha256: &str, object: Box<dyn Read + Send>, bytes: u64) -> Self {
+        let Envelope { content_type, head, tail } = Envelope::around(sha256);
+        let bytes = bytes + (head.len() + tail.len()) as u64;
+        let body = Box::new(Cursor::new(head).chain(object).chain(Cursor::new(tail)));
+        Self { content_type, accept: stow::ACCEPT, body, bytes }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missed {
@@ -38,17 +86,7 @@ pub enum Missed {
     Broken(String),
 }
 
-/// Where parcels are handed over.
-pub trait Door: Send {
-    /// Status and text of the answer.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
-    fn post(&mut self, parcel: Parcel) -> Result<(u16, String), Missed>;
-}
-
-/// By HTTP.
+/// The way to a server.
 pub struct Http {
     agent: Agent,
     url: String,
@@ -56,7 +94,7 @@ pub struct Http {
 }
 
 impl Http {
-    /// The door of a server, at a path behind its address.
+    /// To a server, at a path behind its address.
     ///
     /// # Errors
     ///
@@ -86,7 +124,7 @@ impl Http {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(None)
-            .user_agent(concat!("prima-hub/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("prima/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(CONNECT))
             .timeout_global(Some(PATIENCE))
             .build()
@@ -94,10 +132,13 @@ impl Http {
         let url = format!("{}{path}", server.url.trim_end_matches('/'));
         Ok(Self { agent, url, token: server.bearer_token_file.clone() })
     }
-}
 
-impl Door for Http {
-    fn post(&mut self, parcel: Parcel) -> Result<(u16, String), Missed> {
+    /// Posts, and returns status and text of the answer.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub fn post(&self, parcel: Parcel) -> Result<(u16, String), Missed> {
         let Parcel { content_type, accept, mut body, bytes } = parcel;
         let mut request = self
             .agent
