@@ -1,4 +1,5 @@
 //! A hub sends on what it has: a referral into medplum's router, an object into Orthanc by STOW-RS.
+//! A box without a hub does the same with its results.
 
 use std::fs;
 use std::sync::Arc;
@@ -19,11 +20,13 @@ use hub::store::outbound::{Kind, queue_flag, queue_objects};
 use hub::store::referrals::{apply_flag, apply_manifest};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
+use tests::sender::{Association, Peer, slice};
 
 use super::fhir::{PACKAGES, all, flag};
 use super::node::Script;
 use super::orthanc::Orthanc;
-use super::{get, real_studies};
+use super::results::{clinic_with, queue};
+use super::{eventually, get, real_studies};
 
 const SITE: &str = "kitgum";
 
@@ -131,4 +134,38 @@ fn orthanc_stores_an_object_once_however_often_it_comes() {
     let mut file =
         ureq::get(format!("{}/instances/{id}/file", orthanc.url)).call().expect("a file");
     assert_eq!(file.body_mut().read_to_vec().expect("bytes"), bytes, "other bytes than sent");
+}
+
+#[test]
+fn a_box_without_a_hub_sends_its_results_itself() {
+    let Some(mut peer) = Script::start("fhir_peer.mjs", &PACKAGES, &[]) else { return };
+    let Some(orthanc) = Orthanc::with_dicom_web() else { return };
+    let url = format!("http://127.0.0.1:{}", peer.line());
+    let clinic = clinic_with(&format!(
+        "results.fhir = [{{name = 'EHR', url = '{url}'}}]\n\
+         results.stow = [{{name = 'PACS', url = '{}/dicom-web', objects = ['report']}}]\n",
+        orthanc.url
+    ));
+    let mut association = Association::open(&Peer::new(clinic.daemon.dicom)).expect("a scanner");
+    for number in 1..=8 {
+        let answer = association.store(&slice(7, 1, 1, number, 64)).expect("an answer");
+        assert_eq!(answer.status, 0);
+    }
+    association.release().expect("a release");
+    let api = &clinic.api();
+    for name in ["EHR", "PACS"] {
+        eventually(name, || (queue(api, name)["sent"] == 1).then_some(()));
+    }
+    let reports = all(&url, "DiagnosticReport");
+    let [report] = &reports[..] else { panic!("one report: {reports:?}") };
+    let row = api.get("worklist?limit=500")["rows"][0].clone();
+    let result = format!("studies/{}/results/{}", row["id"], row["inference_id"]);
+    let assessment = &api.get(&result)["assessment"];
+    let count = |key: &str| assessment[key].as_array().map(Vec::len);
+    assert_eq!(Some(all(&url, "Observation").len()), count("findings"));
+    assert_eq!(Some(all(&url, "ServiceRequest").len()), count("referrals"));
+    // The report that the archive has is the one that the transaction names.
+    let instances = get(&format!("{}/instances?expand", orthanc.url));
+    let stored = instances[0]["MainDicomTags"]["SOPInstanceUID"].as_str().expect("a report");
+    assert_eq!(report["identifier"][0]["value"], format!("urn:oid:{stored}"));
 }

@@ -118,7 +118,7 @@ impl Worker {
         };
         let verdict = match parcel {
             Ok(parcel) => {
-                let judge = match self.kind {
+                let judge: fn(u16, &str) -> Verdict = match self.kind {
                     Kind::Fhir => fhir::verdict,
                     Kind::Stow => stow::verdict,
                 };
