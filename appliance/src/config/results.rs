@@ -103,7 +103,9 @@ impl Config {
     #[must_use]
     pub fn recipients(&self) -> Vec<Recipient> {
         let Results { archives, hl7, fhir, stow, .. } = &self.settings.results;
-        let kinds = |words: &[String]| words.iter().filter_map(|word| Kind::of(word)).collect();
+        let kinds = |words: &[String]| -> Vec<Kind> {
+            words.iter().filter_map(|word| Kind::of(word)).collect()
+        };
         let archives = archives.iter().map(|one| (&one.ae_title, kinds(&one.objects)));
         let services = stow.iter().map(|one| (&one.name, kinds(&one.objects)));
         let receivers = hl7.iter().map(|one| &one.name).chain(fhir.iter().map(|one| &one.name));
