@@ -1,5 +1,5 @@
-//! The way to services over HTTP, where a hospital has no hub: a FHIR service for what a result says
-//! and whom it asks for, an archive with STOW-RS for the objects.
+//! The way to services over HTTP, where a hospital has no hub: a FHIR service for what a result
+//! says and whom it asks for, an archive with STOW-RS for the objects.
 
 use std::io::Cursor;
 

@@ -49,7 +49,7 @@ impl Verdict {
             401 | 403 => Some(Self::Silent(format!(
                 "it does not let us in (status {status}); check the token of this destination"
             ))),
-            // Too slow, too much, nobody behind a proxy. 404 and 500 may well be about what was sent.
+            // Too slow, too much, nobody behind a proxy. 404 and 500 may be about what was sent.
             408 | 425 | 429 | 502..=504 => {
                 Some(Self::Silent(format!("it answers with status {status}")))
             }

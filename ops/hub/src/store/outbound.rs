@@ -310,7 +310,7 @@ impl Store {
         self.write(|tx| tx.execute(&sql, &all).map(drop))
     }
 
-    /// Notes that a destination takes nothing, with what the latest try said, or that it does again.
+    /// Notes that a destination takes nothing, with what the latest try said, or does again.
     ///
     /// # Errors
     ///
