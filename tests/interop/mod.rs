@@ -1,6 +1,8 @@
 //! The daemon beside the programs that clinics have: DCMTK, pynetdicom, Orthanc, over plain TCP
 //! and TLS, as scanners and as workstations; dicomweb-client over DICOMweb; and what reads its
-//! results: dciodvfy, pydicom, highdicom, hl7apy, nibabel; schemathesis on the API.
+//! results: dciodvfy, pydicom, highdicom, hl7apy, nibabel; schemathesis on the API. What goes
+//! between boxes, hubs and other systems: medplum and helios-hfs for FHIR, the tus project's client
+//! and server, s3rver for objects.
 //!
 //! Peers send through a [`tap`], which keeps what went over the wire. What lies in the archive
 //! afterwards must be that, bit for bit: some senders re-encode a file before they send it, so
@@ -11,14 +13,18 @@
 
 mod dcmtk;
 mod dicomweb;
+mod fhir;
 mod https;
+mod node;
 mod openapi;
 mod orthanc;
+mod outward;
 mod pynetdicom;
 mod query;
 mod results;
 mod tap;
 mod tls;
+mod tus;
 mod volume;
 
 use std::collections::BTreeMap;

@@ -10,6 +10,9 @@ use tests::sender::{Association, EXPLICIT_LE, MR_IMAGE, Peer, Slice, slice, text
 
 use super::{AE, Clinic, available, eventually, files_below, free_port, get, post, real_studies};
 
+/// Where Debian puts the plugin.
+const DICOM_WEB: &str = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so";
+
 /// A running Orthanc that knows the daemon as `prima`.
 pub(super) struct Orthanc {
     child: Child,
@@ -19,16 +22,26 @@ pub(super) struct Orthanc {
 
 impl Orthanc {
     pub(super) fn start(clinic: &Clinic, dicom: u16) -> Self {
-        let folder = TempDir::new().expect("a folder");
-        let http = free_port();
         let prima = json!({
             "AET": AE, "Host": "127.0.0.1", "Port": clinic.tap.address.port(),
             "AllowStorageCommitment": true,
         });
+        Self::launch(dicom, "DicomModalities", &json!({"prima": prima}))
+    }
+
+    /// One that speaks DICOMweb, below `/dicom-web/`, and knows nobody.
+    pub(super) fn with_dicom_web() -> Option<Self> {
+        let mut probe = Command::new("test");
+        let found = available("Orthanc's DICOMweb plugin", probe.args(["-f", DICOM_WEB]));
+        found.then(|| Self::launch(free_port(), "Plugins", &json!([DICOM_WEB])))
+    }
+
+    fn launch(dicom: u16, key: &str, value: &Value) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let http = free_port();
         let settings = json!({
             "StorageDirectory": folder.path(), "IndexDirectory": folder.path(),
-            "DicomAet": "ORTHANC", "DicomPort": dicom, "HttpPort": http,
-            "DicomModalities": {"prima": prima},
+            "DicomAet": "ORTHANC", "DicomPort": dicom, "HttpPort": http, key: value,
         });
         let config = folder.path().join("orthanc.json");
         fs::write(&config, settings.to_string()).expect("a file");

@@ -31,7 +31,7 @@ fn clinic(archives: &[String]) -> Clinic {
     clinic_with(&format!("results.archives = [{}]\n", archives.join(", ")))
 }
 
-fn clinic_with(settings: &str) -> Clinic {
+pub(super) fn clinic_with(settings: &str) -> Clinic {
     let clinic = Clinic::open(&format!("{QUICK}{settings}"));
     let bundle = clinic.folder.path().join("bundle");
     let made =
@@ -45,8 +45,8 @@ fn clinic_with(settings: &str) -> Clinic {
     clinic
 }
 
-/// How it stands with an archive.
-fn queue(api: &Api, archive: &str) -> Value {
+/// How it stands with a destination.
+pub(super) fn queue(api: &Api, archive: &str) -> Value {
     let system = api.get("system");
     let queues = system["archives"].as_array().expect("archives").clone();
     queues.into_iter().find(|queue| queue["destination"] == archive).expect("the archive")

@@ -15,10 +15,10 @@ use super::{
 const CERTIFIED: [(&str, &str); 4] =
     [("server", "ca"), ("client", "ca"), ("other", "ca"), ("stranger", "foreign_ca")];
 
-struct Keys(TempDir);
+pub(super) struct Keys(TempDir);
 
 impl Keys {
-    fn make() -> Option<Self> {
+    pub(super) fn make() -> Option<Self> {
         if !available("openssl", Command::new("openssl").arg("version")) {
             return None;
         }
@@ -45,12 +45,12 @@ impl Keys {
         succeed("openssl", &[&request[..], &files, &["-extensions"], how].concat());
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(super) fn file(&self, name: &str) -> String {
         self.0.path().join(name).to_str().expect("UTF-8").to_owned()
     }
 
     /// Certificate and key.
-    fn pair(&self, name: &str) -> [String; 2] {
+    pub(super) fn pair(&self, name: &str) -> [String; 2] {
         ["pem", "key"].map(|end| self.file(&format!("{name}.{end}")))
     }
 

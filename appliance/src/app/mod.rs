@@ -31,6 +31,7 @@ use crate::inference::task::{self, Analysis};
 use crate::results::association::ByAssociation;
 use crate::results::delivery::Outages;
 use crate::results::mllp::ByMllp;
+use crate::results::service::{ByFhir, ByStow};
 use crate::results::{Objects, delivery};
 use crate::scp::{self, Scp, ScpError};
 use crate::slices::Slices;
@@ -385,7 +386,7 @@ impl App {
         Ok(())
     }
 
-    /// One task for each archive and each HL7 receiver.
+    /// One task for each destination of results.
     fn start_deliveries(&self, tasks: &TaskTracker, shutdown: &CancellationToken) {
         let settings = &self.config.settings;
         for archive in &settings.results.archives {
@@ -407,6 +408,14 @@ impl App {
                 parties: self.config.parties(receiver),
             };
             tasks.spawn(self.delivery(&receiver.name, way).run(shutdown.clone()));
+        }
+        for server in &settings.results.fhir {
+            let way = ByFhir { site: settings.site.name.clone(), server: server.clone() };
+            tasks.spawn(self.delivery(&server.name, way).run(shutdown.clone()));
+        }
+        for archive in &settings.results.stow {
+            let way = ByStow { server: archive.server() };
+            tasks.spawn(self.delivery(&archive.name, way).run(shutdown.clone()));
         }
     }
 

@@ -1,7 +1,9 @@
 //! `[results]`: where results go, and what of them.
 
 use std::fmt::Display;
+use std::path::PathBuf;
 
+use exchange::push::Server;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, ConfigError, Peer, Settings};
@@ -23,6 +25,10 @@ pub struct Results {
     pub archives: Vec<Archive>,
     #[serde(default)]
     pub hl7: Vec<Hl7>,
+    #[serde(default)]
+    pub fhir: Vec<Server>,
+    #[serde(default)]
+    pub stow: Vec<Stow>,
 }
 
 /// `[[results.archives]]`.
@@ -71,19 +77,44 @@ pub struct Hl7 {
     pub receiving_facility: String,
 }
 
+/// `[[results.stow]]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Stow {
+    pub name: String,
+    pub url: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bearer_token_file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    #[serde(default = "every_kind")]
+    pub objects: Vec<String>,
+}
+
+impl Stow {
+    /// Where it is.
+    #[must_use]
+    pub fn server(&self) -> Server {
+        let Self { name, url, bearer_token_file, ca_file, .. } = self.clone();
+        Server { name, url, bearer_token_file, ca_file }
+    }
+}
+
 impl Config {
     /// Where results go, and what of them.
     #[must_use]
     pub fn recipients(&self) -> Vec<Recipient> {
-        let Results { archives, hl7, .. } = &self.settings.results;
-        let archives = archives.iter().map(|archive| Recipient {
-            name: archive.ae_title.clone(),
-            kinds: archive.objects.iter().filter_map(|word| Kind::of(word)).collect(),
-        });
-        let receivers = hl7
-            .iter()
-            .map(|receiver| Recipient { name: receiver.name.clone(), kinds: vec![Kind::Report] });
-        archives.chain(receivers).collect()
+        let Results { archives, hl7, fhir, stow, .. } = &self.settings.results;
+        let kinds = |words: &[String]| -> Vec<Kind> {
+            words.iter().filter_map(|word| Kind::of(word)).collect()
+        };
+        let archives = archives.iter().map(|one| (&one.ae_title, kinds(&one.objects)));
+        let services = stow.iter().map(|one| (&one.name, kinds(&one.objects)));
+        let receivers = hl7.iter().map(|one| &one.name).chain(fhir.iter().map(|one| &one.name));
+        let receivers = receivers.map(|name| (name, vec![Kind::Report]));
+        let all = archives.chain(receivers).chain(services);
+        all.map(|(name, kinds)| Recipient { name: name.clone(), kinds }).collect()
     }
 
     /// Who writes to whom in messages to a receiver.
@@ -104,11 +135,13 @@ impl Settings {
         &self,
         refuse: &impl Fn(&str, &dyn Display, &str) -> ConfigError,
     ) -> Result<(), ConfigError> {
-        let Results { archives, hl7, .. } = &self.results;
-        for Archive { objects, .. } in archives {
+        let Results { archives, hl7, fhir, stow, .. } = &self.results;
+        let of_archives = archives.iter().map(|one| ("results.archives.objects", &one.objects));
+        let of_services = stow.iter().map(|one| ("results.stow.objects", &one.objects));
+        for (key, objects) in of_archives.chain(of_services) {
             if objects.is_empty() || objects.iter().any(|word| Kind::of(word).is_none()) {
                 let expected = "some of report, picture, segmentation";
-                return Err(refuse("results.archives.objects", &format!("{objects:?}"), expected));
+                return Err(refuse(key, &format!("{objects:?}"), expected));
             }
         }
         let text = |key: &str, text: &str, shortest: usize, longest: usize| {
@@ -138,8 +171,18 @@ impl Settings {
                 }
             }
         }
+        for (key, server) in servers(fhir, stow) {
+            text(&format!("results.{key}.name"), &server.name, 1, LONGEST_NAME)?;
+            if !server.has_address() {
+                let found = format!("{:?}", server.url);
+                let expected = "the address of a service, such as https://pacs/dicom-web";
+                return Err(refuse(&format!("results.{key}.url"), &found, expected));
+            }
+        }
         let titles = archives.iter().map(|archive| ("archives.ae_title", &archive.ae_title));
         let names = hl7.iter().map(|receiver| ("hl7.name", &receiver.name));
+        let names = names.chain(fhir.iter().map(|server| ("fhir.name", &server.name)));
+        let names = names.chain(stow.iter().map(|server| ("stow.name", &server.name)));
         let mut seen: Vec<&String> = Vec::new();
         for (key, name) in titles.chain(names) {
             if seen.contains(&name) {
@@ -150,4 +193,12 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+fn servers<'a>(
+    fhir: &'a [Server],
+    stow: &'a [Stow],
+) -> impl Iterator<Item = (&'static str, Server)> + 'a {
+    let fhir = fhir.iter().map(|server| ("fhir", server.clone()));
+    fhir.chain(stow.iter().map(|server| ("stow", server.server())))
 }

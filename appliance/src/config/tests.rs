@@ -139,6 +139,15 @@ fn ports_and_peers_that_make_no_sense_are_refused() {
         "site.toml: results.archives.objects is [\"pictures\"], expected some of report, picture, \
          segmentation",
     );
+    check(
+        "[[results.fhir]]\nname='EHR'\nurl='ehr.hospital'",
+        "site.toml: results.fhir.url is \"ehr.hospital\", expected the address of a service, such \
+         as https://pacs/dicom-web",
+    );
+    check(
+        "[[results.stow]]\nname='PACS'\nurl='https://pacs'\nobjects=[]",
+        "site.toml: results.stow.objects is [], expected some of report, picture, segmentation",
+    );
     let twice = "[[results.archives]]\nae_title='PACS'\nhost='h'\nport=104\n".repeat(2);
     check(
         &twice,

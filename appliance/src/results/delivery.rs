@@ -121,6 +121,8 @@ pub enum Answer<Line> {
     Taken(Option<Line>),
     /// It refused it, broke off over it, or did not answer to it.
     Refused(Option<Line>, Refusal),
+    /// It takes nothing now, in our words.
+    Silent(String),
 }
 
 /// Why a destination did not take a parcel.
@@ -230,6 +232,10 @@ impl<W: Way> Task<W> {
                     open = line;
                     self.answered();
                     block_in_place(|| self.refused(&delivery, &refusal))?;
+                }
+                Answer::Silent(said) => {
+                    block_in_place(|| self.interrupted())?;
+                    return Err(Halt::Silent(said));
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! What a result is outside this box: DICOM objects in the patient's study, sent to the archives
 //! of the settings (IHE RAD AI Results). [`report`] says what was found, [`picture`] shows where,
-//! and [`segmentation`] marks it in the images. [`oru`] is the report for those who take no DICOM.
-//! [`delivery`] works through the queues, by [`association`] or by [`mllp`].
+//! and [`segmentation`] marks it in the images. [`oru`] is the report for those who take no DICOM,
+//! as is a FHIR transaction. [`delivery`] works through the queues, by [`association`], by [`mllp`]
+//! or to a [`service`].
 //!
 //! An object is built once, from the stored result and the header of an image of the study, and
 //! kept as a file until it is sent, so that an object that is sent twice is twice the same: its
@@ -14,8 +15,10 @@ mod identity;
 pub mod mllp;
 pub mod oru;
 pub mod picture;
+mod referral;
 pub mod report;
 pub mod segmentation;
+pub mod service;
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -24,6 +27,8 @@ use std::path::{Path, PathBuf};
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use exchange::fhir;
+use exchange::manifest::{Manifest, Object};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use jiff::Timestamp;
@@ -182,6 +187,22 @@ impl Objects {
         Ok(ObjectFile { sop_class: class_of(kind).0, sop_instance, name, bytes })
     }
 
+    /// The same as a DICOM file.
+    fn file(&self, store: &Store, inference_id: i64, kind: Kind) -> Result<Vec<u8>, ObjectError> {
+        let epoch = store.epoch()?;
+        let sop_instance = sop_instance(&epoch, kind, inference_id);
+        let path = self.path(&sop_instance);
+        if let Ok(bytes) = fs::read(&path) {
+            return Ok(bytes);
+        }
+        let found = store.result_to_send(inference_id)?;
+        let series = uid(&[&epoch, kind.word(), "series", &found.study_uid]);
+        let uids = [epoch.as_str(), &series, &sop_instance];
+        let bytes = self.build(store, &found, kind, uids, inference_id)?;
+        keep(&path, &bytes).map_err(|source| ObjectError::File { path, source })?;
+        Ok(bytes)
+    }
+
     fn path(&self, sop_instance: &str) -> PathBuf {
         self.folder.join(file_name(sop_instance))
     }
@@ -220,6 +241,32 @@ impl Objects {
             control_id,
         };
         Ok(message.write())
+    }
+
+    /// A result as a FHIR transaction, which names its report.
+    fn transaction(
+        &self,
+        store: &Store,
+        inference_id: i64,
+        site: &str,
+    ) -> Result<String, ObjectError> {
+        let found = store.result_to_send(inference_id)?;
+        let image = self.image(&found)?;
+        let result = from_json("result", &found.result)?;
+        let assessment = from_json("assessment", &found.assessment)?;
+        let flag = referral::flag(&found, &image.data, &result, &assessment);
+        let report = Object {
+            sop_class: REPORT.0.to_owned(),
+            sop_instance: sop_instance(&store.epoch()?, Kind::Report, inference_id),
+            ..Object::default()
+        };
+        let manifest = Manifest {
+            study: found.study_uid.clone(),
+            title: Kind::Report.word().to_owned(),
+            objects: vec![report],
+            ..Manifest::default()
+        };
+        Ok(fhir::transaction(site, &flag, &[manifest], None).to_string())
     }
 
     /// Header of an image of the study.

@@ -52,9 +52,9 @@ impl Kind {
 /// Where results go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
-    /// AE title of an archive, or name of an HL7 receiver.
+    /// AE title of an archive, or name of a receiver or service.
     pub name: String,
-    /// What it wants; a receiver wants the report, as a message.
+    /// What it wants; a receiver wants the report, as a message or transaction.
     pub kinds: Vec<Kind>,
 }
 

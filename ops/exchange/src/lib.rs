@@ -18,6 +18,8 @@
 //! | [`courier`] | what is sent next, in which pieces, and when again |
 //! | [`stick`] | outbox files, encrypted and signed |
 //! | [`fhir`] | a referral as a FHIR R4 transaction |
+//! | [`stow`] | a DICOM object as a STOW-RS request |
+//! | [`push`] | the way to the servers that take these |
 
 pub mod command;
 pub mod courier;
@@ -25,7 +27,9 @@ pub mod enrolment;
 pub mod fhir;
 pub mod flag;
 pub mod manifest;
+pub mod push;
 pub mod row;
 pub mod stick;
+pub mod stow;
 pub mod telemetry;
 pub mod wire;

@@ -1,12 +1,14 @@
 //! All that the hub remembers, one file a subject, and all the SQL there is.
 
+pub mod outbound;
+
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::db::{Database, DbError, Transaction};
 
 /// The schema's history, oldest first; a step that was released is never changed.
-const STEPS: &[&str] = &[];
+const STEPS: &[&str] = &[include_str!("../schema/06_outbound.sql")];
 
 /// What the hub remembers.
 #[derive(Clone, Debug)]
