@@ -2,10 +2,15 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`clock`] | what time it is |
+//! | [`clock`], [`fault`] | what time it is; errors as people read them |
 //! | [`db`] | SQLite or PostgreSQL, behind one trait |
 //! | [`store`] | all that is remembered, and all SQL |
+//! | [`blobs`] | the bytes of large objects, in a folder or an object store |
+//! | [`receive`] | what sites ask for, as plain functions |
 
 pub mod clock;
+pub mod fault;
 pub mod db;
 pub mod store;
+pub mod blobs;
+pub mod receive;
