@@ -7,6 +7,8 @@
 //! | [`store`] | all that is remembered, and all SQL |
 //! | [`blobs`] | the bytes of large objects, in a folder or an object store |
 //! | [`receive`] | what sites ask for, as plain functions |
+//! | [`authority`], [`enrolment`] | certificates, and how a box gets one |
+//! | [`http`] | the same over the network |
 
 pub mod clock;
 pub mod fault;
@@ -14,3 +16,6 @@ pub mod db;
 pub mod store;
 pub mod blobs;
 pub mod receive;
+pub mod authority;
+pub mod enrolment;
+pub mod http;

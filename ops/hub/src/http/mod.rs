@@ -1,0 +1,4 @@
+//! What is asked over the network.
+
+pub mod sites;
+pub mod tls;
