@@ -8,7 +8,9 @@
 //! | [`blobs`] | the bytes of large objects, in a folder or an object store |
 //! | [`receive`] | what sites ask for, as plain functions |
 //! | [`authority`], [`enrolment`] | certificates, and how a box gets one |
+//! | [`import`] | the same from a stick |
 //! | [`http`] | the same over the network |
+//! | [`config`], [`setup`], [`app`] | settings, a hub's folder, the running hub |
 
 pub mod clock;
 pub mod fault;
@@ -18,4 +20,8 @@ pub mod blobs;
 pub mod receive;
 pub mod authority;
 pub mod enrolment;
+pub mod import;
 pub mod http;
+pub mod config;
+pub mod setup;
+pub mod app;

@@ -170,15 +170,6 @@ impl Hub {
 /// Why nothing of it was taken in.
 pub fn exchange(hub: &Hub, site: &str, batch: &[u8]) -> Result<Vec<u8>, Refusal> {
     hub.paced(site)?;
-    take_in(hub, site, batch)
-}
-
-/// As [`exchange`], as often as one likes.
-///
-/// # Errors
-///
-/// Why nothing of it was taken in.
-pub(crate) fn take_in(hub: &Hub, site: &str, batch: &[u8]) -> Result<Vec<u8>, Refusal> {
     if batch.len() > REQUEST_BYTES {
         let said = format!("the batch has more than {REQUEST_BYTES} bytes; send fewer rows");
         return Err(Refusal::new(413, said));
@@ -202,6 +193,15 @@ pub(crate) fn take_in(hub: &Hub, site: &str, batch: &[u8]) -> Result<Vec<u8>, Re
 /// Why there is none.
 pub fn create(hub: &Hub, site: &str, sha256: &str, bytes: u64) -> Result<Upload, Refusal> {
     hub.paced(site)?;
+    announce(hub, site, sha256, bytes)
+}
+
+/// As [`create`], as often as one likes.
+///
+/// # Errors
+///
+/// Why there is none.
+pub(crate) fn announce(hub: &Hub, site: &str, sha256: &str, bytes: u64) -> Result<Upload, Refusal> {
     let name = name(site, sha256)?;
     let most = hub.limits.one_blob_bytes;
     if bytes == 0 {

@@ -53,18 +53,45 @@ impl Store {
         request: &Request,
         quota: u64,
     ) -> Result<Option<Taken>, DbError> {
+        let Request { hello, rows } = request;
+        self.take_rows(site, hello.cursor, rows, quota, |tx, now_ms| {
+            sites::contact(tx, site, hello, now_ms)
+        })
+    }
+
+    /// As [`Self::take`], from a file that says how it stood with the box some days ago.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails; nothing of it happened then.
+    pub fn take_late(
+        &self,
+        site: &str,
+        cursor: i64,
+        rows: &[Row],
+        quota: u64,
+    ) -> Result<Option<Taken>, DbError> {
+        self.take_rows(site, cursor, rows, quota, |tx, _| sites::hold(tx, site))
+    }
+
+    fn take_rows(
+        &self,
+        site: &str,
+        cursor: i64,
+        rows: &[Row],
+        quota: u64,
+        hold: impl Fn(&mut dyn Transaction, i64) -> Result<Option<Held>, DbError>,
+    ) -> Result<Option<Taken>, DbError> {
         let now_ms = self.clock().now_ms();
         let quota = i64::try_from(quota).unwrap_or(i64::MAX);
-        let contents: Vec<_> = request.rows.iter().map(effects::read).collect();
+        let contents: Vec<_> = rows.iter().map(effects::read).collect();
         self.write(|tx| {
-            let Some(held) = sites::contact(tx, site, &request.hello, now_ms)? else {
-                return Ok(None);
-            };
-            commands::acknowledged(tx, site, request.hello.cursor)?;
+            let Some(held) = hold(tx, now_ms)? else { return Ok(None) };
+            commands::acknowledged(tx, site, cursor)?;
             let mut intake =
                 Intake { tx: &mut *tx, site, now_ms, held, quota, later: false, new: false };
-            let mut answers = Vec::with_capacity(request.rows.len());
-            for (row, content) in request.rows.iter().zip(&contents) {
+            let mut answers = Vec::with_capacity(rows.len());
+            for (row, content) in rows.iter().zip(&contents) {
                 let outcome = match content {
                     Ok(content) => intake.row(row, content)?,
                     Err(outcome) => outcome.clone(),
@@ -72,7 +99,7 @@ impl Store {
                 answers.push(Answered { key: row.key.clone(), outcome });
             }
             intake.finish()?;
-            let (commands, more) = commands::after(tx, site, request.hello.cursor)?;
+            let (commands, more) = commands::after(tx, site, cursor)?;
             Ok(Some(Taken { answers, commands, more }))
         })
     }

@@ -306,10 +306,21 @@ pub(super) fn contact(
             site.into(),
         ],
     )?;
-    let held = |row: &Record| -> Result<Held, DbError> {
-        Ok(Held { ordinal: row.int(0)?, row_bytes: row.int(1)? })
-    };
-    rows.first().map(held).transpose()
+    held(&rows)
+}
+
+/// As [`contact`], when the box said nothing now.
+pub(super) fn hold(tx: &mut dyn Transaction, site: &str) -> Result<Option<Held>, DbError> {
+    let rows = tx.query(
+        "UPDATE site SET ordinal = ordinal WHERE id = $1 RETURNING ordinal, row_bytes",
+        &[site.into()],
+    )?;
+    held(&rows)
+}
+
+fn held(rows: &[Record]) -> Result<Option<Held>, DbError> {
+    let Some(row) = rows.first() else { return Ok(None) };
+    Ok(Some(Held { ordinal: row.int(0)?, row_bytes: row.int(1)? }))
 }
 
 fn revoke_certificates(tx: &mut dyn Transaction, site: &str, now_ms: i64) -> Result<u64, DbError> {
