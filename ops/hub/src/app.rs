@@ -1,7 +1,7 @@
 //! The running hub, put together. All state is in the database and the blob store, so that several
 //! may run beside each other, and a power cut is a normal stop.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +10,13 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::blobs::{BlobError, BlobStore, Name};
+use crate::clock::SystemClock;
 use crate::enrolment::Enrolment;
+use crate::http::pages::{self, Pages};
 use crate::http::sites::make_router;
 use crate::http::tls::{self, Listener, Peer, TlsError};
+use crate::outward::{StartError, Workers};
 use crate::receive::Hub;
 use crate::setup::{HUB_CERTIFICATE, HUB_KEY, Home, SetupError};
 
@@ -21,6 +25,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
 
 /// Longest wait for requests that are being answered when the hub stops. Boxes send again.
 const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Longest object that is shown on a page.
+const SHOWN_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Why a hub does not run.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +38,14 @@ pub enum AppError {
     /// Its certificate.
     #[error("the door for boxes cannot be opened")]
     Tls(#[from] TlsError),
-    /// Its port.
-    #[error("cannot listen on {address} (sites.listen)")]
+    /// Systems that it sends to.
+    #[error("what goes on to other systems cannot be sent")]
+    Outward(#[from] StartError),
+    /// A port.
+    #[error("cannot listen on {address} ({key})")]
     Listen {
+        /// Key of the settings.
+        key: &'static str,
         /// Of the settings.
         address: SocketAddr,
         /// Why.
@@ -41,7 +53,7 @@ pub enum AppError {
         source: io::Error,
     },
     /// The network failed.
-    #[error("the door for boxes failed")]
+    #[error("the network failed")]
     Serve(#[source] io::Error),
 }
 
@@ -51,6 +63,7 @@ pub struct App {
     enrolment: Arc<Enrolment>,
     acceptor: TlsAcceptor,
     home: Home,
+    _workers: Workers,
 }
 
 /// A hub whose ports are open.
@@ -58,6 +71,9 @@ pub struct Bound {
     sites: TcpListener,
     /// Where boxes connect.
     pub sites_address: SocketAddr,
+    pages: TcpListener,
+    /// Where browsers do.
+    pub pages_address: SocketAddr,
 }
 
 impl App {
@@ -74,7 +90,9 @@ impl App {
             &home.path(HUB_KEY),
             enrolment.authority().pem(),
         )?;
-        Ok(Self { hub: Arc::new(home.hub()?), enrolment, acceptor, home })
+        let hub = Arc::new(home.hub()?);
+        let workers = Workers::start(&home.config.outward, hub.store(), hub.blobs())?;
+        Ok(Self { hub, enrolment, acceptor, home, _workers: workers })
     }
 
     /// Opens the ports.
@@ -83,15 +101,13 @@ impl App {
     ///
     /// When one is taken.
     pub async fn bind(&self) -> Result<Bound, AppError> {
-        let address = self.home.config.sites_listen;
-        let listen = |source| AppError::Listen { address, source };
-        let sites = TcpListener::bind(address).await.map_err(listen)?;
-        let sites_address = sites.local_addr().map_err(listen)?;
-        Ok(Bound { sites, sites_address })
+        let config = &self.home.config;
+        let (sites, sites_address) = listen("sites.listen", config.sites_listen).await?;
+        let (pages, pages_address) = listen("pages.listen", config.pages_listen).await?;
+        Ok(Bound { sites, sites_address, pages, pages_address })
     }
 
-    /// Answers until `stop`. The listener of the pages and the workers of other systems belong
-    /// beside the door for boxes.
+    /// Answers boxes and browsers until `stop`.
     ///
     /// # Errors
     ///
@@ -112,19 +128,54 @@ impl App {
             stop.await;
             told.cancel();
         });
-        let serve = axum::serve(listener, service)
+        let sites = axum::serve(listener, service)
             .with_graceful_shutdown(stopping.clone().cancelled_owned())
             .into_future();
+        let pages = pages::serve(bound.pages, self.pages(), stopping.clone().cancelled_owned());
         let farewell = async {
             stopping.cancelled().await;
             tokio::time::sleep(FAREWELL).await;
         };
         let served = tokio::select! {
-            served = serve => served,
+            served = async { tokio::try_join!(sites, pages) } => served.map(drop),
             () = farewell => Ok(()),
         };
         housekeeping.abort();
         served.map_err(AppError::Serve)
+    }
+
+    fn pages(&self) -> Pages {
+        let blobs = Arc::clone(self.hub.blobs());
+        Pages {
+            store: self.hub.store().clone(),
+            blobs: Arc::new(move |site, sha256| shown(&*blobs, site, sha256)),
+            clock: Arc::new(SystemClock),
+            settings: self.home.config.settings.pages.clone(),
+        }
+    }
+}
+
+async fn listen(
+    key: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), AppError> {
+    let failed = |source| AppError::Listen { key, address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// A blob for a page; `None` where there is none.
+fn shown(blobs: &dyn BlobStore, site: &str, sha256: &str) -> io::Result<Option<Vec<u8>>> {
+    let Some(name) = Name::new(site, sha256) else { return Ok(None) };
+    match blobs.open(&name) {
+        Ok(content) => {
+            let mut bytes = Vec::new();
+            content.take(SHOWN_BYTES).read_to_end(&mut bytes)?;
+            Ok(Some(bytes))
+        }
+        Err(BlobError::Missing(_)) => Ok(None),
+        Err(error) => Err(io::Error::other(error)),
     }
 }
 

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::http::pages;
+use crate::outward::settings as outward;
 use crate::receive::Limits;
 
 /// The built-in settings.
@@ -52,6 +54,23 @@ pub enum ConfigError {
         /// What it may be.
         expected: String,
     },
+    /// `[pages]`.
+    #[error("{file}: [pages] cannot be used")]
+    Pages {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        #[source]
+        source: pages::SettingsError,
+    },
+    /// `[[fhir]]` or `[[stow]]`.
+    #[error("{file}: {said}")]
+    Outward {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        said: String,
+    },
 }
 
 /// The settings as written, all keys present.
@@ -63,6 +82,11 @@ pub struct Settings {
     pub database: Database,
     pub blobs: Blobs,
     pub limits: SiteLimits,
+    pub pages: pages::Settings,
+    #[serde(default, skip_serializing)]
+    pub fhir: Vec<outward::Server>,
+    #[serde(default, skip_serializing)]
+    pub stow: Vec<outward::Server>,
 }
 
 /// `[sites]`.
@@ -114,6 +138,10 @@ pub struct Config {
     pub settings: Settings,
     /// `sites.listen`.
     pub sites_listen: SocketAddr,
+    /// `pages.listen`.
+    pub pages_listen: SocketAddr,
+    /// `[[fhir]]` and `[[stow]]`.
+    pub outward: outward::Settings,
 }
 
 impl Config {
@@ -191,10 +219,12 @@ impl Settings {
         within("limits.requests_per_minute", per_minute, 10, 1_000_000)?;
         within("limits.requests_in_a_row", u64::from(limits.requests_in_a_row), 10, 1_000_000)?;
         within("database.connections", self.database.connections as u64, 1, 500)?;
-        let sites_listen = self.sites.listen.parse().map_err(|_| {
+        let address = |key, text: &String| {
             let expected = "an address and a port, such as 0.0.0.0:8443 or [::]:8443";
-            refuse("sites.listen", &self.sites.listen, expected)
-        })?;
+            text.parse::<SocketAddr>().map_err(|_| refuse(key, text, expected))
+        };
+        let sites_listen = address("sites.listen", &self.sites.listen)?;
+        let pages_listen = address("pages.listen", &self.pages.listen)?;
         if !self.sites.url.starts_with("https://") {
             let expected = "how boxes reach the hub, such as https://hub.hospital.org:8443";
             return Err(refuse("sites.url", &self.sites.url, expected));
@@ -211,7 +241,12 @@ impl Settings {
                 return Err(refuse("blobs.s3_key_file", &blobs.s3_key_file, expected));
             }
         }
-        Ok(Config { settings: self, sites_listen })
+        let pages = |source| ConfigError::Pages { file: file.to_owned(), source };
+        self.pages.check().map_err(pages)?;
+        let outward = outward::Settings { fhir: self.fhir.clone(), stow: self.stow.clone() };
+        let said = |said| ConfigError::Outward { file: file.to_owned(), said };
+        outward.check().map_err(said)?;
+        Ok(Config { settings: self, sites_listen, pages_listen, outward })
     }
 }
 
@@ -249,6 +284,9 @@ mod tests {
             ("[sites]\nlisten = \"8443\"", "sites.listen is \"8443\", expected an address"),
             ("[sites]\nurl = \"http://hub\"", "sites.url"),
             ("[blobs]\ns3_endpoint = \"https://s3\"", "blobs.s3_bucket is \"\", expected the name"),
+            ("[pages]\nlisten = \"8043\"", "pages.listen is \"8043\", expected an address"),
+            ("[pages]\npacs_link = \"x\"", "[pages] cannot be used, because: `pacs_link` is \"x\""),
+            ("[[stow]]\nname = \"pacs\"\nurl = \"pacs\"", "hub.toml: stow.url is \"pacs\""),
             ("limits", "cannot be understood"),
         ] {
             assert!(refusal(text).contains(said), "{}", refusal(text));

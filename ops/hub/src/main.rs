@@ -15,6 +15,7 @@ use hub::fault::chain;
 use hub::import::{self, ImportError};
 use hub::setup::{Home, SetupError};
 use hub::store::sites::{Site, SiteError};
+use hub::users_cli::{self, CommandError};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Longest wait for what still writes when the hub was told to stop.
@@ -42,12 +43,19 @@ enum Command {
         #[arg(long = "host", value_name = "NAME", required = true)]
         hosts: Vec<String>,
     },
-    /// Receive from boxes, until told to stop.
+    /// Answer boxes and browsers, until told to stop.
     Serve(Place),
     /// Clinics whose boxes may speak to this hub.
     Site {
         #[command(subcommand)]
         command: SiteCommand,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// People who may use the pages.
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
         #[command(flatten)]
         place: Place,
     },
@@ -85,6 +93,25 @@ enum SiteCommand {
     },
 }
 
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Add somebody, or let a removed one in again; prints a password for the first login.
+    Add {
+        /// Name to log in with.
+        name: String,
+        /// coordinator, specialist or admin.
+        #[arg(long)]
+        role: String,
+    },
+    /// Everybody, with their role.
+    List,
+    /// Let somebody in no more; the log still names them.
+    Remove {
+        /// As in `user list`.
+        name: String,
+    },
+}
+
 #[derive(clap::Args)]
 struct Place {
     /// The hub's folder.
@@ -103,6 +130,8 @@ enum Failure {
     App(#[from] AppError),
     #[error("the sites were not changed")]
     Sites(#[from] SiteError),
+    #[error("the users were not changed")]
+    Users(#[from] CommandError),
     #[error("the database failed")]
     Database(#[from] DbError),
     #[error("{path} was not imported")]
@@ -121,13 +150,20 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Sites(SiteError::Id { .. } | SiteError::Unknown(_))
+            | Self::Users(CommandError::Role(_) | CommandError::User(_))
             | Self::Setup(SetupError::NoHost | SetupError::Taken(_)) => 64,
             Self::Import { .. } => 65,
             Self::Print(_) => 73,
             Self::Config(_) | Self::Setup(_) => 78,
-            Self::App(AppError::Setup(_) | AppError::Tls(_) | AppError::Listen { .. }) => 78,
+            Self::App(
+                AppError::Setup(_)
+                | AppError::Tls(_)
+                | AppError::Outward(_)
+                | AppError::Listen { .. },
+            ) => 78,
             Self::App(AppError::Serve(_))
             | Self::Sites(_)
+            | Self::Users(_)
             | Self::Database(_)
             | Self::Runtime(_) => 70,
         }
@@ -165,6 +201,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Serve(place) => serve(&place),
         Command::Site { command, place } => site(command, &place),
+        Command::User { command, place } => user(command, &place),
         Command::Import { files, place } => import_all(&files, &place),
         Command::CheckConfig { file } => print(&Config::load(file.as_deref())?.render()),
     }
@@ -187,7 +224,10 @@ fn serve(place: &Place) -> Result<(), Failure> {
             }
         };
         let bound = app.bind().await?;
-        print(&format!("boxes connect to {}\n", bound.sites_address))?;
+        print(&format!(
+            "boxes connect to {}, browsers to http://{}/\n",
+            bound.sites_address, bound.pages_address
+        ))?;
         Ok(app.run(bound, stop).await?)
     });
     runtime.shutdown_timeout(FAREWELL);
@@ -218,6 +258,16 @@ fn site(command: SiteCommand, place: &Place) -> Result<(), Failure> {
             print(&format!("nobody of {id} is let in any more; what it sent stays\n"))
         }
     }
+}
+
+fn user(command: UserCommand, place: &Place) -> Result<(), Failure> {
+    let store = Home::open(&place.folder)?.store()?;
+    let said = match command {
+        UserCommand::Add { name, role } => users_cli::add(&store, &name, &role)?,
+        UserCommand::List => users_cli::list(&store)?,
+        UserCommand::Remove { name } => users_cli::remove(&store, &name)?,
+    };
+    print(&said)
 }
 
 fn line(site: &Site, now_ms: i64) -> String {

@@ -52,7 +52,7 @@ fn peer(certificate: Option<(&str, &str)>) -> ConnectInfo<Peer> {
 
 /// Of the box at site `a`.
 fn ask(method: &str, path: &str) -> Builder {
-    Request::builder().method(method).uri(path).extension(peer(Some(("a", "0a"))))
+    axum::http::Request::builder().method(method).uri(path).extension(peer(Some(("a", "0a"))))
 }
 
 fn tus(method: &str, path: &str) -> Builder {
@@ -91,7 +91,7 @@ fn poll() -> Vec<u8> {
 async fn only_a_certificate_that_is_good_now_gets_in() {
     let bench = bench();
     let with = |certificate| {
-        Request::builder().method("POST").uri(wire::PATH).extension(peer(certificate))
+        axum::http::Request::builder().method("POST").uri(wire::PATH).extension(peer(certificate))
     };
     let good = send(&bench, with(Some(("a", "0a"))), poll()).await;
     assert_eq!((good.status, good.header("content-type")), (200, wire::MEDIA_TYPE));
@@ -205,8 +205,8 @@ async fn a_box_enrols_with_a_code_and_is_let_in() {
     let bench = bench();
     let code = bench.hub.store().add_site("new", "New").unwrap();
     let path = enrolment::PATH;
-    let enrol = || Request::builder().method("POST").uri(path).extension(peer(None));
-    let ca = send(&bench, Request::builder().uri(enrolment::AUTHORITY_PATH), "").await;
+    let enrol = || axum::http::Request::builder().method("POST").uri(path).extension(peer(None));
+    let ca = send(&bench, axum::http::Request::builder().uri(enrolment::AUTHORITY_PATH), "").await;
     let key = rcgen::KeyPair::generate().unwrap();
     let request = asked(&code, &key);
     let given = send(&bench, enrol(), request.clone()).await;
@@ -227,7 +227,7 @@ async fn codes_cannot_be_guessed_at_speed() {
     let mut answers = Vec::new();
     for guess in 0..12 {
         let path = enrolment::PATH;
-        let enrol = Request::builder().method("POST").uri(path).extension(peer(None));
+        let enrol = axum::http::Request::builder().method("POST").uri(path).extension(peer(None));
         answers.push(send(&bench, enrol, asked(&format!("guess-{guess}"), &key)).await.status);
     }
     assert_eq!(answers, [[403; 10].as_slice(), &[429; 2]].concat());
