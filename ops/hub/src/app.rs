@@ -137,7 +137,7 @@ impl App {
             tokio::time::sleep(FAREWELL).await;
         };
         let served = tokio::select! {
-            served = async { tokio::try_join!(sites, pages) } => served.map(drop),
+            served = async { tokio::try_join!(sites, pages) } => served.map(|_| ()),
             () = farewell => Ok(()),
         };
         housekeeping.abort();
@@ -148,7 +148,7 @@ impl App {
         let blobs = Arc::clone(self.hub.blobs());
         Pages {
             store: self.hub.store().clone(),
-            blobs: Arc::new(move |site, sha256| shown(&*blobs, site, sha256)),
+            blobs: Arc::new(move |site: &str, sha256: &str| shown(&*blobs, site, sha256)),
             clock: Arc::new(SystemClock),
             settings: self.home.config.settings.pages.clone(),
         }

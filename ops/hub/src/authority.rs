@@ -1,7 +1,7 @@
 //! The hub's own certificate authority: it certifies boxes, and by default the hub itself.
 //!
-//! Certificates begin in 2020, because the clock of a box may have lost its battery, and outlive the
-//! box; who is let in is decided by the database, at every request.
+//! Certificates begin in 2020, because the clock of a box may have lost its battery, and outlive
+//! the box; who is let in is decided by the database, at every request.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};

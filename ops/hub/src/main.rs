@@ -21,8 +21,8 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Longest wait for what still writes when the hub was told to stop.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 64 wrong usage; 65 an outbox file cannot be imported; \
-    70 internal error; 73 standard output cannot be written; 78 settings, folder or port cannot be \
+const EXIT_CODES: &str =
+    "Exit codes: 0 done; 64 wrong usage; 65 an outbox file cannot be imported; 70 internal error; 73 standard output cannot be written; 78 settings, folder or port cannot be \
     used.";
 
 /// The hub of a referral hospital: what boxes in clinics send, kept and shown to whoever answers.
@@ -194,7 +194,7 @@ fn run(command: Command) -> Result<(), Failure> {
             let home = Home::create(&folder, &hosts)?;
             let fingerprint = home.authority()?.fingerprint().to_owned();
             print(&format!(
-                "{} is a hub's folder now; it holds keys: keep it, and a backup of it, to yourself\n\
+                "{} is a hub's folder now; it holds keys: keep it, and its backup, to yourself\n\
                  fingerprint of its authority: {fingerprint}\n",
                 folder.display()
             ))

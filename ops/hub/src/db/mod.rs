@@ -1,11 +1,11 @@
 //! SQLite for one hospital, PostgreSQL for a fleet, behind one trait.
 //!
-//! Every statement is written once, in what both understand: parameters `$1`, `$2`, ..., columns of
-//! type BIGINT and TEXT, `ON CONFLICT`, `RETURNING` (a query then), `CAST(sum(n) AS BIGINT)`. Numbers
-//! that must rise without gaps come from `UPDATE ... SET n = n + 1 ... RETURNING n`, which also makes
-//! writers of the same row wait for each other in either. PostgreSQL runs other writers in between
-//! (READ COMMITTED): whoever decides by what was read updates a row first that all who decide the
-//! same thing update.
+//! Every statement is written once, in what both understand: parameters `$1`, `$2`, ..., columns
+//! of type BIGINT and TEXT, `ON CONFLICT`, `RETURNING` (a query then), `CAST(sum(n) AS BIGINT)`.
+//! Numbers that must rise without gaps come from `UPDATE ... SET n = n + 1 ... RETURNING n`, which
+//! also makes writers of the same row wait for each other in either. PostgreSQL runs other writers
+//! in between (READ COMMITTED): whoever decides by what was read updates a row first that all who
+//! decide the same thing update.
 
 pub mod postgres;
 pub mod sqlite;
