@@ -21,9 +21,9 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Longest wait for what still writes when the hub was told to stop.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 done; 64 wrong usage; 65 an outbox file cannot be imported; 70 internal error; 73 standard output cannot be written; 78 settings, folder or port cannot be \
-    used.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 64 wrong usage; 65 an outbox file cannot be \
+    imported; 70 internal error; 73 standard output cannot be written; 78 settings, folder or \
+    port cannot be used.";
 
 /// The hub of a referral hospital: what boxes in clinics send, kept and shown to whoever answers.
 #[derive(Parser)]
