@@ -161,7 +161,7 @@ impl HubLink {
     }
 
     fn fault(&self, error: &ureq::Error, patience: Duration) -> Fault {
-        words::fault(error, &self.address.host, patience, self.clock.wall())
+        fault(error, &self.address.host, patience, self.clock.wall())
     }
 
     /// A header that tus promises.

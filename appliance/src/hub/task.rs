@@ -293,7 +293,7 @@ impl Work {
     /// Day and hour of this place.
     fn wall(&self) -> (String, u8) {
         let at = Timestamp::from_millisecond(self.task.clock.wall()).unwrap_or_default();
-        let at = at.to_zoned(TimeZone::system());
+        let at = at.to_zoned_datetime(TimeZone::system());
         (at.date().to_string(), u8::try_from(at.hour()).unwrap_or(0))
     }
 

@@ -187,22 +187,6 @@ impl Objects {
         Ok(ObjectFile { sop_class: class_of(kind).0, sop_instance, name, bytes })
     }
 
-    /// The same as a DICOM file.
-    fn file(&self, store: &Store, inference_id: i64, kind: Kind) -> Result<Vec<u8>, ObjectError> {
-        let epoch = store.epoch()?;
-        let sop_instance = sop_instance(&epoch, kind, inference_id);
-        let path = self.path(&sop_instance);
-        if let Ok(bytes) = fs::read(&path) {
-            return Ok(bytes);
-        }
-        let found = store.result_to_send(inference_id)?;
-        let series = uid(&[&epoch, kind.word(), "series", &found.study_uid]);
-        let uids = [epoch.as_str(), &series, &sop_instance];
-        let bytes = self.build(store, &found, kind, uids, inference_id)?;
-        keep(&path, &bytes).map_err(|source| ObjectError::File { path, source })?;
-        Ok(bytes)
-    }
-
     fn path(&self, sop_instance: &str) -> PathBuf {
         self.folder.join(file_name(sop_instance))
     }

@@ -1,11 +1,17 @@
 //! SQLite for one hospital, PostgreSQL for a fleet, behind one trait.
 //!
-//! Every statement is written once, in what both understand: parameters `$1`, `$2`, ... that first
-//! appear in this order, columns of type BIGINT and TEXT, `ON CONFLICT`, `RETURNING`. Numbers that
-//! must rise without gaps come from `UPDATE ... SET n = n + 1 ... RETURNING n`, which also makes
-//! writers of the same row wait for each other in either.
+//! Every statement is written once, in what both understand: parameters `$1`, `$2`, ..., columns
+//! of type BIGINT and TEXT, `ON CONFLICT`, `RETURNING` (a query then), `CAST(sum(n) AS BIGINT)`.
+//! Numbers that must rise without gaps come from `UPDATE ... SET n = n + 1 ... RETURNING n`, which
+//! also makes writers of the same row wait for each other in either. PostgreSQL runs other writers
+//! in between (READ COMMITTED): whoever decides by what was read updates a row first that all who
+//! decide the same thing update.
+
+pub mod postgres;
+pub mod sqlite;
 
 use std::error::Error;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A value of a column.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +30,9 @@ pub enum DbError {
     /// A statement, the connection or the file.
     #[error("the database failed")]
     Backend(#[source] Box<dyn Error + Send + Sync>),
+    /// Every connection is in use, and stays so.
+    #[error("every connection to the database is busy")]
+    Busy,
     /// A column does not have what the statement expects.
     #[error("column {column} of a row is {found:?}, expected {expected}")]
     Column {
@@ -109,13 +118,14 @@ impl From<bool> for Value {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
+        text.to_owned().into()
     }
 }
 
+/// PostgreSQL has no place for U+0000, which a scanner may well put into a name.
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self::Text(text)
+        Self::Text(if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text })
     }
 }
 
@@ -156,6 +166,13 @@ pub trait Database: std::fmt::Debug + Send + Sync {
     /// When the database or the work fails.
     fn transaction(&self, work: &mut Work<'_>) -> Result<(), DbError>;
 
+    /// Runs `work`, which only reads, on one state of the database; it waits for no writer.
+    ///
+    /// # Errors
+    ///
+    /// When the database or the work fails.
+    fn read(&self, work: &mut Work<'_>) -> Result<(), DbError>;
+
     /// Runs several statements without values, for the schema.
     ///
     /// # Errors
@@ -163,3 +180,15 @@ pub trait Database: std::fmt::Debug + Send + Sync {
     /// When one fails; none of them happened then.
     fn script(&self, sql: &str) -> Result<(), DbError>;
 }
+
+fn backend(error: impl Error + Send + Sync + 'static) -> DbError {
+    DbError::Backend(Box::new(error))
+}
+
+/// A panic while a lock was held leaves nothing half done: the transaction was rolled back.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

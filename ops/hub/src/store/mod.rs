@@ -1,5 +1,9 @@
 //! All that the hub remembers, one file a subject, and all the SQL there is.
 
+pub mod blobs;
+mod effects;
+pub mod rows;
+pub mod sites;
 pub mod outbound;
 
 use std::sync::Arc;
@@ -8,7 +12,16 @@ use crate::clock::Clock;
 use crate::db::{Database, DbError, Transaction};
 
 /// The schema's history, oldest first; a step that was released is never changed.
-const STEPS: &[&str] = &[include_str!("../schema/06_outbound.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../schema/01_sites.sql"),
+    include_str!("../schema/02_rows.sql"),
+    include_str!("../schema/03_blobs.sql"),
+    include_str!("../schema/06_outbound.sql"),
+];
+
+/// A transaction that succeeded has run its work, so that nobody sees this.
+const NO_VALUE: DbError =
+    DbError::Column { column: 0, found: None, expected: "a transaction's value" };
 
 /// What the hub remembers.
 #[derive(Clone, Debug)]
@@ -24,21 +37,32 @@ impl Store {
     ///
     /// When the database fails, or is of a newer program.
     pub fn open(database: Arc<dyn Database>, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
-        database.script("CREATE TABLE IF NOT EXISTS schema_version (step BIGINT NOT NULL)")?;
+        database.script("CREATE TABLE IF NOT EXISTS schema_version (step BIGINT PRIMARY KEY)")?;
         let store = Self { database, clock };
         let known = STEPS.len() as i64;
-        let found = store.write(|tx| {
+        loop {
+            let found = store.schema()?;
+            if found > known {
+                return Err(DbError::Newer { found, known });
+            }
+            let step = usize::try_from(found).ok().and_then(|found| STEPS.get(found));
+            let Some(sql) = step else { return Ok(store) };
+            let number = found + 1;
+            let whole = format!("INSERT INTO schema_version (step) VALUES ({number});\n{sql}");
+            if let Err(error) = store.database.script(&whole) {
+                // Another process that starts beside this one may have been first.
+                if store.schema()? == found {
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn schema(&self) -> Result<i64, DbError> {
+        self.read(|tx| {
             let rows = tx.query("SELECT coalesce(max(step), 0) FROM schema_version", &[])?;
             rows.first().map_or(Ok(0), |row| row.int(0))
-        })?;
-        if found > known {
-            return Err(DbError::Newer { found, known });
-        }
-        for (step, sql) in (1..).zip(STEPS).filter(|(step, _)| *step > found) {
-            let number = format!("INSERT INTO schema_version (step) VALUES ({step})");
-            store.database.script(&format!("{sql};\n{number}"))?;
-        }
-        Ok(store)
+        })
     }
 
     /// The clock whose times are stored.
@@ -57,7 +81,19 @@ impl Store {
             value = Some(work(tx)?);
             Ok(())
         })?;
-        // A transaction that succeeded has run its work.
-        value.ok_or(DbError::Column { column: 0, found: None, expected: "a transaction's value" })
+        value.ok_or(NO_VALUE)
+    }
+
+    /// One state of the database, without a wait for writers.
+    fn read<T>(
+        &self,
+        mut work: impl FnMut(&mut dyn Transaction) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
+        let mut value = None;
+        self.database.read(&mut |tx| {
+            value = Some(work(tx)?);
+            Ok(())
+        })?;
+        value.ok_or(NO_VALUE)
     }
 }
