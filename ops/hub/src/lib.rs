@@ -2,10 +2,16 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`accounts`] | passwords, roles and rights |
 //! | [`clock`] | what time it is |
 //! | [`db`] | SQLite or PostgreSQL, behind one trait |
 //! | [`store`] | all that is remembered, and all SQL |
+//! | [`escalation`] | when nobody answers |
+//! | [`users_cli`] | users from the command line |
 
+pub mod accounts;
 pub mod clock;
 pub mod db;
+pub mod escalation;
 pub mod store;
+pub mod users_cli;
