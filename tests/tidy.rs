@@ -42,7 +42,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ),
     ("zip", &["appliance/src/import/"]),
     ("rustls", &["appliance/src/scp/", "tests/"]),
-    ("askama", &["appliance/src/web/"]),
+    ("askama", &["appliance/src/web/", "ops/hub/"]),
     ("fluent_bundle", &["appliance/src/web/"]),
     ("unic_langid", &["appliance/src/web/"]),
     ("sysinfo", &["appliance/src/health/"]),

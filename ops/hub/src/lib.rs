@@ -8,10 +8,12 @@
 //! | [`store`] | all that is remembered, and all SQL |
 //! | [`escalation`] | when nobody answers |
 //! | [`users_cli`] | users from the command line |
+//! | [`http`] | what is asked over the network |
 
 pub mod accounts;
 pub mod clock;
 pub mod db;
 pub mod escalation;
+pub mod http;
 pub mod store;
 pub mod users_cli;

@@ -1,0 +1,3 @@
+//! What is asked over the network.
+
+pub mod pages;
