@@ -270,7 +270,7 @@ fn home(user: &User) -> &'static str {
     if may(user.role, Right::Referrals) { "/" } else { "/sites" }
 }
 
-/// The path that a form of ours was on, without a host of somebody else's.
+/// What was asked for, to come back to.
 fn path_of(uri: &Uri) -> String {
     uri.path_and_query().map_or("/", |here| here.as_str()).to_owned()
 }

@@ -150,7 +150,7 @@ fn table(groups: &[Group]) -> String {
             }
         }
         // Writing to a String cannot fail.
-        let _: Result<(), _> = write!(text, "{}\r\n", fields.join(","));
+        write!(text, "{}\r\n", fields.join(",")).unwrap_or_default();
     }
     text
 }
