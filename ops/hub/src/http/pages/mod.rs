@@ -21,6 +21,7 @@ mod who;
 mod words;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,8 @@ use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
@@ -40,7 +42,7 @@ use self::login::Gate;
 use self::who::Who;
 use crate::accounts::{Right, may};
 use crate::clock::Clock;
-use crate::escalation::Limits;
+use crate::escalation::{self, Limits};
 use crate::store::Store;
 use crate::store::users::User;
 
@@ -48,6 +50,8 @@ use crate::store::users::User;
 const BODY_LIMIT: usize = 64 * 1024;
 /// Longest time one request may take, its body included.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+/// Between two looks for referrals that nobody answers.
+const ROUND: Duration = Duration::from_secs(30);
 /// What of a study's link is replaced.
 const STUDY: &str = "{study}";
 
@@ -63,14 +67,16 @@ pub struct Pages {
     pub blobs: Blobs,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// Section `[pages]` of the configuration, without its listener.
+    /// Section `[pages]` of the configuration.
     pub settings: Settings,
 }
 
 /// How the pages are.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// Address and port on which browsers are answered.
+    pub listen: String,
     /// Name of the hospital, on every page.
     pub name: String,
     /// Names by which browsers may address the pages, beside IP addresses and `localhost`.
@@ -83,23 +89,24 @@ pub struct Settings {
     pub behind_proxy: bool,
     /// What `/metrics` is asked with (`Authorization: Bearer ...`); empty for anybody.
     pub metrics_token: String,
-    /// How long an answer may take.
-    pub limits: Limits,
     /// Program and arguments that are run when nobody has answered; empty for none.
     pub escalation_command: Vec<String>,
+    /// How long an answer may take.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            listen: "127.0.0.1:8043".to_owned(),
             name: "Referral hub".to_owned(),
             host_names: Vec::new(),
             pacs_link: String::new(),
             secure: true,
             behind_proxy: false,
             metrics_token: String::new(),
-            limits: Limits::default(),
             escalation_command: Vec::new(),
+            limits: Limits::default(),
         }
     }
 }
@@ -213,6 +220,43 @@ pub fn pages_router(pages: Pages) -> Router {
         // Outside everything, so that every answer has them.
         .layer(from_fn(guard::headers))
         .with_state(web)
+}
+
+/// Answers browsers until `stop` is ready, and looks for referrals that nobody answers meanwhile.
+///
+/// # Errors
+///
+/// When the listener fails for good.
+pub async fn serve(
+    listener: TcpListener,
+    pages: Pages,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let looking = tokio::spawn(escalate(pages.store.clone(), pages.settings.clone()));
+    let service = pages_router(pages).into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(stop).await;
+    looking.abort();
+    served
+}
+
+async fn escalate(store: Store, settings: Settings) {
+    let mut rounds = tokio::time::interval(ROUND);
+    loop {
+        rounds.tick().await;
+        let (store, settings) = (store.clone(), settings.clone());
+        let round =
+            move || escalation::round(&store, &settings.limits, &settings.escalation_command);
+        match tokio::task::spawn_blocking(round).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(count)) => tracing::warn!(count, "referrals without an answer were escalated"),
+            Ok(Err(failed)) => {
+                tracing::error!(error = error::chain(&failed), "nobody looks for late answers");
+            }
+            Err(failed) => {
+                tracing::error!(error = error::chain(&failed), "nobody looks for late answers");
+            }
+        }
+    }
 }
 
 /// Routes for those who have a right.
