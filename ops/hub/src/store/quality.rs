@@ -83,10 +83,10 @@ pub fn apply_telemetry(
     let rates: BTreeMap<_, _> = shares.map(|(k, v)| (k.clone(), v.clamp(0.0, 1.0))).collect();
     let rates_now = to_json(&rates)?;
     let told = to_json(&Telemetry { finding_rates: rates, ..telemetry.clone() })?;
-    let model = bounded(&telemetry.model_sha256);
+    let model = bounded(&telemetry.model_sha256).into_owned();
     let before = tx.query(
-        "SELECT studies, first_rates FROM site_health WHERE site = $1 AND model_sha256 = $2",
-        &[site.into(), model.as_ref().into()],
+        "SELECT studies FROM site_health WHERE site = $1 AND model_sha256 = $2",
+        &[site.into(), model.as_str().into()],
     )?;
     let before = match before.first() {
         None => 0,
@@ -102,7 +102,7 @@ pub fn apply_telemetry(
             site.into(),
             now_ms.into(),
             told.into(),
-            model.as_ref().into(),
+            model.as_str().into(),
             studies.into(),
             rates_now.as_str().into(),
         ],
@@ -142,7 +142,7 @@ pub struct Health {
     pub drift: Vec<Drift>,
 }
 
-/// True when two shares, each of [`SAMPLE`] studies, differ by more than [`MARK`] standard errors.
+/// True when two shares, each of [`SAMPLE`] studies, differ by more than four standard errors.
 /// Before twice as many studies were seen, the two samples overlap and nothing is marked.
 #[must_use]
 pub fn has_drifted(first: f64, now: f64, studies: i64) -> bool {

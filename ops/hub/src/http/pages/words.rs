@@ -35,7 +35,11 @@ pub(super) fn span(ms: i64) -> String {
 
 /// As in [`span`], for spans that machines need.
 pub(super) fn seconds(seconds: i64) -> String {
-    if (0..120).contains(&seconds) { format!("{seconds} s") } else { span(seconds * 1000) }
+    if (0..120).contains(&seconds) {
+        format!("{seconds} s")
+    } else {
+        span(seconds.saturating_mul(1000))
+    }
 }
 
 /// To the minute.
