@@ -8,22 +8,27 @@
 //! | [`blobs`] | the bytes of large objects, in a folder or an object store |
 //! | [`receive`] | what sites ask for, as plain functions |
 //! | [`authority`], [`enrolment`] | certificates, and how a box gets one |
-//! | [`import`] | the same from a stick |
-//! | [`http`] | the same over the network |
-//! | [`config`], [`setup`], [`app`] | settings, a hub's folder, the running hub |
+//! | [`import`] | what sites ask for, from a stick |
 //! | [`outward`] | what goes on to other systems of the hospital |
+//! | [`accounts`], [`users_cli`] | passwords, roles and rights; users from the command line |
+//! | [`escalation`] | when nobody answers |
+//! | [`http`] | sites and people over the network |
+//! | [`config`], [`setup`], [`app`] | settings, a hub's folder, the running hub |
 
-pub mod clock;
-pub mod fault;
-pub mod db;
-pub mod outward;
-pub mod store;
-pub mod blobs;
-pub mod receive;
-pub mod authority;
-pub mod enrolment;
-pub mod import;
-pub mod http;
-pub mod config;
-pub mod setup;
+pub mod accounts;
 pub mod app;
+pub mod authority;
+pub mod blobs;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod enrolment;
+pub mod escalation;
+pub mod fault;
+pub mod http;
+pub mod import;
+pub mod outward;
+pub mod receive;
+pub mod setup;
+pub mod store;
+pub mod users_cli;

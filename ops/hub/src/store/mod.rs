@@ -1,12 +1,27 @@
 //! All that the hub remembers, one file a subject, and all the SQL there is.
 
+pub mod answers;
+pub mod audit;
 pub mod blobs;
+pub mod commands;
 mod effects;
+pub mod escalations;
+pub mod outbound;
+pub mod quality;
+pub mod referrals;
 pub mod rows;
 pub mod sites;
-pub mod outbound;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod users;
 
+use std::borrow::Cow;
 use std::sync::Arc;
+
+use exchange::row::hex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
 
 use crate::clock::Clock;
 use crate::db::{Database, DbError, Transaction};
@@ -16,7 +31,10 @@ const STEPS: &[&str] = &[
     include_str!("../schema/01_sites.sql"),
     include_str!("../schema/02_rows.sql"),
     include_str!("../schema/03_blobs.sql"),
+    include_str!("../schema/04_referrals.sql"),
+    include_str!("../schema/05_users.sql"),
     include_str!("../schema/06_outbound.sql"),
+    include_str!("../schema/07_quality.sql"),
 ];
 
 /// A transaction that succeeded has run its work, so that nobody sees this.
@@ -96,4 +114,34 @@ impl Store {
         })?;
         value.ok_or(NO_VALUE)
     }
+}
+
+/// Longest text that stands in a key: PostgreSQL has no room for more than 2,704 bytes there.
+const KEY_BYTES: usize = 200;
+
+/// A text of a site as it stands in keys: its digest when it is longer than anybody honest needs.
+fn bounded(text: &str) -> Cow<'_, str> {
+    if text.len() <= KEY_BYTES {
+        return text.into();
+    }
+    hex(&Sha256::digest(text.as_bytes())).into()
+}
+
+/// A row that must be there is not.
+fn expected(what: &'static str) -> DbError {
+    DbError::Column { column: 0, found: None, expected: what }
+}
+
+/// What the hub itself wrote as JSON.
+fn from_json<T: DeserializeOwned>(text: &str, what: &'static str) -> Result<T, DbError> {
+    serde_json::from_str(text).map_err(|_| DbError::Column {
+        column: 0,
+        found: Some(text.into()),
+        expected: what,
+    })
+}
+
+/// JSON of plain data, which cannot fail but for numbers that JSON does not have.
+fn to_json(value: &impl Serialize) -> Result<String, DbError> {
+    serde_json::to_string(value).map_err(|error| DbError::Backend(Box::new(error)))
 }
