@@ -112,7 +112,7 @@ mod tests {
         let check = |change: fn(&mut HubNow), verdict, said: &str| {
             let mut hub = HubNow { host: "hub:8443".to_owned(), ..HubNow::default() };
             change(&mut hub);
-            let check = super::check(&hub, 7_200_000);
+            let check = check(&hub, 7_200_000);
             assert_eq!((check.verdict, check.said.as_str()), (verdict, said));
         };
         check(|_| {}, Verdict::Good, "hub:8443 was not asked yet");

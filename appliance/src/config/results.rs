@@ -80,7 +80,6 @@ pub struct Hl7 {
 /// `[[results.stow]]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
 pub struct Stow {
     pub name: String,
     pub url: String,

@@ -84,9 +84,9 @@ pub struct Settings {
     pub limits: SiteLimits,
     pub pages: pages::Settings,
     #[serde(default, skip_serializing)]
-    pub fhir: Vec<outward::Server>,
+    pub fhir: Vec<exchange::push::Server>,
     #[serde(default, skip_serializing)]
-    pub stow: Vec<outward::Server>,
+    pub stow: Vec<exchange::push::Server>,
 }
 
 /// `[sites]`.

@@ -1,6 +1,7 @@
 //! Figures against ones computed by hand.
 
 use super::*;
+use crate::clock::Clock as _;
 use crate::store::testing::{NOW_MS, store};
 
 fn case(site: &str, sex: &str) -> Case {

@@ -5,6 +5,7 @@ use exchange::flag::{Finding, Patient, Referral as Asked, Study};
 use exchange::manifest::Object;
 
 use super::*;
+use crate::clock::Clock as _;
 use crate::store::answers::{Act, Given};
 use crate::store::testing::{NOW_MS, store};
 
