@@ -4,152 +4,17 @@
 //! A rule is a function from sources to complaints. Each test first plants a breach and checks
 //! that the rule finds it, because a rule that cannot fail guards nothing.
 
+mod order;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use cargo_metadata::MetadataCommand;
 
+use order::{BACKWARD_USES, DOORS, MAY_DEPEND_ON, MODULE_ORDER};
+
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-
-/// Which of our crates a crate may depend on, in any section of its manifest.
-const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
-    ("models", &[]),
-    ("trainer", &["models"]),
-    ("exchange", &[]),
-    ("hub", &["exchange"]),
-    ("appliance", &["models", "exchange"]),
-    ("tests", &["models", "trainer", "appliance", "exchange", "hub"]),
-];
-
-/// A library, or with a final `*` a family of them, and the only places that may name it.
-const DOORS: &[(&str, &[&str])] = &[
-    ("burn", &["models/", "trainer/"]),
-    ("burn_*", &["models/", "trainer/"]),
-    ("tract_*", &["models/", "trainer/src/export/onnx/"]),
-    ("mpi", &["trainer/src/stage/group/"]),
-    // Reports where a network learns them; a clinical context where it is served, and trained on
-    // by that same encoder.
-    ("tokenizers", &["models/src/engine/", "trainer/src/stage/text.rs"]),
-    (
-        "dicom_*",
-        &[
-            "models/src/dicom/",
-            "appliance/src/scp/",
-            "appliance/src/archive/",
-            "appliance/src/import/",
-            "appliance/src/results/",
-            "trainer/src/curate/",
-            "trainer/src/evaluate/leak/",
-            "trainer/src/simulate/",
-            "tests/",
-        ],
-    ),
-    ("zip", &["appliance/src/import/"]),
-    (
-        "rustls",
-        &["appliance/src/tls/", "appliance/src/scp/", "appliance/src/hub/", "ops/hub/", "tests/"],
-    ),
-    ("rcgen", &["appliance/src/tls/", "appliance/src/hub/", "ops/hub/", "tests/"]),
-    ("x509_parser", &["appliance/src/hub/", "ops/hub/", "tests/"]),
-    (
-        "ureq",
-        &[
-            "trainer/src/reports/llm/",
-            "ops/exchange/src/push/",
-            "appliance/src/hub/",
-            "ops/hub/",
-            "tests/",
-        ],
-    ),
-    ("postgres", &["ops/hub/"]),
-    ("rusty_s3", &["ops/hub/"]),
-    ("askama", &["appliance/src/web/", "ops/hub/"]),
-    ("fluent_bundle", &["appliance/src/web/"]),
-    ("unic_langid", &["appliance/src/web/"]),
-    ("sysinfo", &["appliance/src/health/"]),
-    ("nvml_wrapper", &["appliance/src/health/"]),
-    ("rusqlite", &["appliance/src/store/", "appliance/benches/", "ops/hub/"]),
-    ("axum", &["appliance/src/web/", "appliance/benches/", "ops/hub/"]),
-    ("tokio", &["appliance/", "ops/hub/", "tests/"]),
-    (
-        "clap",
-        &[
-            "appliance/src/bin/",
-            "trainer/src/main.rs",
-            "trainer/src/commands.rs",
-            "ops/hub/src/main.rs",
-        ],
-    ),
-];
-
-/// Modules of our libraries in the order data flows, what all use first; a module uses only those
-/// before it.
-const MODULE_ORDER: &[(&str, &[&str])] = &[
-    (
-        "models/src/",
-        &[
-            "dims", "labels", "study", "dicom", "volume", "tokens", "nn", "weights", "engine",
-            "explain",
-        ],
-    ),
-    (
-        "appliance/src/",
-        &[
-            "clock",
-            "fault",
-            "hex",
-            "tls",
-            "triage",
-            "worklist",
-            "store",
-            "archive",
-            "import",
-            "scp",
-            "assembly",
-            "inference",
-            "results",
-            "hub",
-            "console",
-            "model_install",
-            "feedback",
-            "health",
-            "retention",
-            "audit",
-            "doctor",
-            "accounts",
-            "slices",
-            "web",
-            "config",
-            "app",
-        ],
-    ),
-    (
-        "ops/hub/src/",
-        &[
-            "clock",
-            "fault",
-            "db",
-            "accounts",
-            "store",
-            "blobs",
-            "receive",
-            "authority",
-            "enrolment",
-            "import",
-            "outward",
-            "escalation",
-            "users_cli",
-            "http",
-            "config",
-            "setup",
-            "app",
-        ],
-    ),
-];
-
-/// Uses against [`MODULE_ORDER`]: file, later module, reason.
-const BACKWARD_USES: &[(&str, &str, &str)] = &[];
 
 /// Names of the reference code that ours replace (ops/docs/GLOSSARY.md): out everywhere, except
 /// quoted in backticks or as a string.

@@ -323,7 +323,8 @@ fn overlay(all: &mut Table, own: Table, table: &str, file: &str) -> Result<(), C
     for (key, value) in own {
         let name = if table.is_empty() { key.clone() } else { format!("{table}.{key}") };
         // The lists of tables, which the built-in file shows as comments.
-        let lists = ["dicom.peers", "results.archives", "results.hl7"];
+        let lists =
+            ["dicom.peers", "results.archives", "results.hl7", "results.fhir", "results.stow"];
         if lists.contains(&name.as_str()) && value.is_array() {
             all.insert(key, value);
             continue;

@@ -198,9 +198,11 @@ mod tests {
         floats::<N>(bytes, at).to_vec()
     }
 
+    /// The fourth part of a quaternion of f32 is computed from the other three, which leaves some
+    /// micrometres far from the origin.
     fn close(a: &[f64], b: &[f64]) {
         assert_eq!(a.len(), b.len());
-        assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4), "{a:?} {b:?}");
+        assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 5e-3), "{a:?} {b:?}");
     }
 
     /// Where the header puts a voxel, in LPS: by its rows, and by its quaternion as the format's

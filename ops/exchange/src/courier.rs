@@ -297,7 +297,7 @@ impl Courier {
         }
     }
 
-    /// Estimate of what the link carries, bytes a second.
+    /// What the link carries, bytes a second.
     #[must_use]
     pub fn goodput(&self) -> f64 {
         self.goodput
@@ -562,15 +562,9 @@ impl Courier {
     }
 
     /// Bytes that take about [`PIECE_S`] seconds.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "has bounds")]
     fn piece(&self) -> usize {
-        let bytes = (self.goodput * PIECE_S).clamp(PIECE_BYTES.0, PIECE_BYTES.1);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between the two bounds"
-        )]
-        let bytes = bytes as usize;
-        bytes
+        (self.goodput * PIECE_S).clamp(PIECE_BYTES.0, PIECE_BYTES.1) as usize
     }
 
     fn patience(&self, bytes: usize) -> Duration {

@@ -387,8 +387,12 @@ pub struct Blob<'a> {
 impl Read for Blob<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.reader.rest).unwrap_or(usize::MAX).min(into.len());
+        // Zstandard takes an empty buffer for a reader that is stuck.
+        if most == 0 {
+            return Ok(0);
+        }
         let read = self.reader.text.read(&mut into[..most])?;
-        if read == 0 && most > 0 {
+        if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.reader.rest -= read as u64;
