@@ -223,7 +223,7 @@ impl Shared {
         sent + weather.latency + late
     }
 
-    /// SplitMix64 over a counter.
+    /// `SplitMix64` over a counter.
     fn below(&self, bound: u64) -> u64 {
         let mut z = self.random.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -232,17 +232,20 @@ impl Shared {
     }
 }
 
-/// Packets under way; a packet without bytes is the end.
+/// When they are to be let out, and their bytes.
+type Packets = VecDeque<(Instant, Vec<u8>)>;
+
+/// Packets under way, and whether nobody takes them any more; a packet without bytes is the end.
 #[derive(Default)]
 struct Queue {
-    packets: Mutex<(VecDeque<(Instant, Vec<u8>)>, bool)>,
+    packets: Mutex<(Packets, bool)>,
     changed: Condvar,
 }
 
 impl Queue {
     /// `false` when nobody takes packets any more.
     fn push(&self, due: Instant, bytes: Vec<u8>) -> bool {
-        let full = |state: &mut (VecDeque<_>, bool)| state.0.len() >= WINDOW && !state.1;
+        let full = |state: &mut (Packets, bool)| state.0.len() >= WINDOW && !state.1;
         let state = lock(&self.packets);
         let mut state =
             self.changed.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
@@ -253,7 +256,7 @@ impl Queue {
 
     fn pop(&self) -> (Instant, Vec<u8>) {
         let state = lock(&self.packets);
-        let empty = |state: &mut (VecDeque<(Instant, Vec<u8>)>, bool)| state.0.is_empty();
+        let empty = |state: &mut (Packets, bool)| state.0.is_empty();
         let mut state =
             self.changed.wait_while(state, empty).unwrap_or_else(PoisonError::into_inner);
         let packet = state.0.pop_front().unwrap_or_else(|| (Instant::now(), Vec::new()));

@@ -376,14 +376,7 @@ impl App {
         if tokio::time::timeout(STOP_LIMIT, tasks.wait()).await.is_err() {
             tracing::warn!("some work did not stop; what it did is safe");
         }
-        self.store.audit(&Entry {
-            actor: "appliance",
-            action: "appliance.stop",
-            object: "",
-            detail: &json!({}),
-        })?;
-        self.store.end_run()?;
-        Ok(())
+        note_stop(&self.store)
     }
 
     /// One task for each destination of results.
@@ -466,6 +459,16 @@ fn web_tls(config: &Config) -> Result<Option<TlsAcceptor>, AppError> {
     }
     let own = Identity { certificate: &tls.certificate_file, key: &tls.key_file };
     Ok(Some(tls::acceptor(own, None)?))
+}
+
+fn note_stop(store: &Store) -> Result<(), AppError> {
+    store.audit(&Entry {
+        actor: "appliance",
+        action: "appliance.stop",
+        object: "",
+        detail: &json!({}),
+    })?;
+    Ok(store.end_run()?)
 }
 
 fn scp_config(config: &Config) -> Result<scp::Config, AppError> {

@@ -161,7 +161,7 @@ impl Case<'_> {
     }
 
     /// An identifier that this site gives out; nothing for an empty one.
-    fn local_identifier(&self, what: &str, kind: Value, value: &str) -> Value {
+    fn local_identifier(&self, what: &str, kind: &Value, value: &str) -> Value {
         if value.is_empty() {
             return Value::Null;
         }

@@ -26,7 +26,7 @@ impl Case<'_> {
             "resourceType": "Patient",
             "id": self.id("patient"),
             "meta": self.meta(false),
-            "identifier": [self.local_identifier("patients", kind, &patient.id)],
+            "identifier": [self.local_identifier("patients", &kind, &patient.id)],
             "name": [name],
             "gender": gender,
             "birthDate": birth_date,
@@ -43,7 +43,7 @@ impl Case<'_> {
             "meta": self.meta(false),
             "identifier": [
                 dicom_identifier(&study.uid),
-                self.local_identifier("accession numbers", accession, &study.accession),
+                self.local_identifier("accession numbers", &accession, &study.accession),
             ],
             "status": "available",
             "modality": [magnetic_resonance()],

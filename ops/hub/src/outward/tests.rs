@@ -15,7 +15,10 @@ use crate::store::testing::{Hands, NOW_MS, store};
 
 /// Answers as it is told, then with success.
 #[derive(Clone, Default)]
-struct Fake(Arc<Mutex<(VecDeque<Result<u16, Missed>>, Vec<String>)>>);
+struct Fake(Arc<Mutex<Posted>>);
+
+/// Answers to come, and bodies that came.
+type Posted = (VecDeque<Result<u16, Missed>>, Vec<String>);
 
 impl Fake {
     fn next(&self, answer: Result<u16, Missed>) {

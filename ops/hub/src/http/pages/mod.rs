@@ -134,7 +134,7 @@ impl Settings {
     pub fn check(&self) -> Result<(), SettingsError> {
         let link = &self.pacs_link;
         let is_web = link.starts_with("https://") || link.starts_with("http://");
-        if !link.is_empty() && !(is_web && link.contains(STUDY)) {
+        if !(link.is_empty() || is_web && link.contains(STUDY)) {
             return Err(SettingsError::PacsLink(link.clone()));
         }
         match self.metrics_token.len() {

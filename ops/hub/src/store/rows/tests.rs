@@ -78,7 +78,7 @@ fn other_content_under_a_key_is_a_fork_and_alarms_once() {
     send(&store, "a", &[case(1)]);
     let fork = row(1, Kind::Outcome, "", &Case { case: "other".into(), ..Case::default() });
     for _ in 0..2 {
-        assert_eq!(code(&send(&store, "a", &[fork.clone()])[0]), Some(Rejection::Fork));
+        assert_eq!(code(&send(&store, "a", std::slice::from_ref(&fork))[0]), Some(Rejection::Fork));
     }
     assert_eq!(store.stored_rows("a").unwrap()[0].sha256, case(1).sha256);
     assert_eq!(store.sites().unwrap()[0].forks, 1);
