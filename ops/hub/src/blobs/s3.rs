@@ -119,7 +119,7 @@ impl BlobStore for S3 {
             let sha256 = name.sha256.clone();
             return Err(BlobError::Length { sha256, found, expected: bytes });
         }
-        self.staging.discard(name)
+        self.staging.remove(name)
     }
 
     fn is_whole(&self, name: &Name, bytes: u64) -> Result<bool, BlobError> {

@@ -73,6 +73,12 @@ impl Staging {
         let path = self.path(name);
         let options = OpenOptions::new().append(true).clone();
         let Some(_locked) = locked(&options, &path)? else { return Ok(()) };
+        self.remove(name)
+    }
+
+    /// Deletes the file that the caller has locked.
+    pub(super) fn remove(&self, name: &Name) -> Result<(), BlobError> {
+        let path = self.path(name);
         fs::remove_file(&path).map_err(failed("delete", &path))?;
         sync_parent(&path)
     }
