@@ -33,7 +33,10 @@ fn voxels_lie_where_their_files_say() {
     let text = |path: &std::path::Path| path.to_str().expect("UTF-8").to_owned();
     let folders = SERIES.map(|folder| text(&repository().join(folder)));
     for folder in &folders {
-        succeed(program("appliance"), &["import", folder, "--data", &text(&data)]);
+        let mut import = Command::new(program("appliance"));
+        let code = import.args(["import", folder, "--data", &text(&data)]).status().unwrap().code();
+        // 2: beside a series lies a scout whose UID is none, and is left out.
+        assert!(matches!(code, Some(0 | 2)), "{folder}: {code:?}");
     }
     let script = text(&repository().join("tests/interop/read_volume.py"));
     let (url, token) = (format!("http://{}", clinic.daemon.web), clinic.api().token);

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::command::Answer;
-use crate::flag::Flag;
+use crate::flag::{Finding, Flag, Referral};
 use crate::manifest::Manifest;
 use crate::push::Verdict;
 
@@ -34,6 +34,9 @@ use crate::push::Verdict;
 pub const MEDIA_TYPE: &str = "application/fhir+json";
 /// All ids follow from names in it, and it is the code system of what has no public code.
 const NAMESPACE: Uuid = Uuid::from_u128(0x58e8_f624_c5a3_4ad6_a1b2_3fe7_c5e4_dc66);
+/// Findings and services that become resources, the most urgent first, so that a transaction stays
+/// within the 50 writes that servers allow (medplum). The report names all findings.
+const MOST: (usize, usize) = (20, 12);
 const UCUM: &str = "http://unitsofmeasure.org";
 /// Said before anything else.
 const CAVEAT: &str = "AI result - preliminary - not a diagnosis - not verified.";
@@ -49,9 +52,9 @@ pub fn transaction(
 ) -> Value {
     let case = Case { site, flag, objects, answer };
     let mut resources = vec![case.patient(), case.imaging_study(), case.device()];
-    resources.extend(flag.findings.iter().map(|finding| case.observation(finding)));
+    resources.extend(case.findings().iter().map(|finding| case.observation(finding)));
     resources.push(case.report());
-    for referral in &flag.referrals {
+    for referral in case.referrals() {
         resources.extend([case.service_request(referral), case.task(referral)]);
     }
     resources.push(case.provenance());
@@ -136,6 +139,18 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
+    /// Those that become resources.
+    fn findings(&self) -> &[Finding] {
+        let findings = &self.flag.findings;
+        findings.get(..MOST.0).unwrap_or(findings)
+    }
+
+    /// Those that become resources.
+    fn referrals(&self) -> &[Referral] {
+        let referrals = &self.flag.referrals;
+        referrals.get(..MOST.1).unwrap_or(referrals)
+    }
+
     /// The id of what has this role in this study.
     fn id(&self, role: &str) -> String {
         id(&[self.site, &self.flag.study.uid, role])

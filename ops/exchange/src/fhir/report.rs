@@ -89,7 +89,7 @@ impl Case<'_> {
         let mut targets = vec![self.refer("DiagnosticReport", "report")];
         targets.extend(self.observations());
         targets.extend(
-            (flag.referrals.iter())
+            (self.referrals().iter())
                 .map(|referral| self.refer("ServiceRequest", &request_role(&referral.service))),
         );
         // In the archive, under their DICOM UIDs.
@@ -123,8 +123,10 @@ impl Case<'_> {
 
     /// References to all findings.
     fn observations(&self) -> Vec<Value> {
-        let findings = self.flag.findings.iter();
-        findings.map(|one| self.refer("Observation", &finding_role(&one.label))).collect()
+        self.findings()
+            .iter()
+            .map(|one| self.refer("Observation", &finding_role(&one.label)))
+            .collect()
     }
 
     /// Objects that were made from the result.

@@ -323,3 +323,22 @@ fn an_answer_is_a_success_when_every_entry_is() {
     assert_eq!(verdict(400, &outcome), Verdict::refused(why, "gender is a list"));
     assert!(matches!(verdict(503, ""), Verdict::Silent(_)));
 }
+
+#[test]
+fn a_study_full_of_findings_is_a_transaction_that_servers_take() {
+    let mut flag = flag();
+    let finding = flag.findings[0].clone();
+    flag.findings = (0..52)
+        .map(|i| Finding { label: format!("l{i}"), name: format!("name {i}"), ..finding.clone() })
+        .collect();
+    let referral = flag.referrals[0].clone();
+    flag.referrals =
+        (0..14).map(|i| Referral { service: format!("s{i}"), ..referral.clone() }).collect();
+    let bundle = transaction("kilosa", &flag, &objects(), None);
+    let entries = bundle["entry"].as_array().unwrap();
+    assert!(entries.len() <= 50, "{} writes", entries.len());
+    let report =
+        entries.iter().find(|entry| entry["resource"]["resourceType"] == "DiagnosticReport");
+    let conclusion = report.unwrap()["resource"]["conclusion"].as_str().unwrap();
+    assert!(conclusion.contains("name 51"), "{conclusion}");
+}
