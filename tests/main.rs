@@ -23,6 +23,7 @@ mod fuzz_dicom;
 mod hostile;
 mod interop;
 mod large_checkpoint;
+mod link;
 mod parity;
 mod programs;
 mod pydicom;

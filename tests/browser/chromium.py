@@ -23,12 +23,13 @@ PATIENCE_S = 60
 # A name that another site can point at the box.
 REBOUND = "rebound.example"
 
-# What does not fit, and what only colour says. Screen readers' words are clipped on purpose.
+# What does not fit, and what only colour says. Screen readers' words are clipped on purpose, and
+# tables of figures scroll in their place.
 LAYOUT = """
 const said = [];
 const text = (e) => e.textContent.trim().slice(0, 40);
 const name = (e) => `${e.localName}${e.id && '#' + e.id}.${e.className} "${text(e)}"`;
-const clipped = (e) => e.closest('.quiet, .skip, .picture, select, textarea, input');
+const clipped = (e) => e.closest('.quiet, .skip, .picture, .table, select, textarea, input');
 const wide = document.scrollingElement.scrollWidth;
 if (wide > innerWidth) said.push(`the page is ${wide} px wide, the window ${innerWidth}`);
 for (const e of document.body.querySelectorAll('*')) {

@@ -27,7 +27,7 @@ sys.exit(importlib.util.find_spec('axe_playwright_python') is None)";
 const FEWEST_SCREENSHOTS: u64 = 160;
 
 /// A Python that drives Chromium; `ops/test` makes one.
-fn python() -> Option<String> {
+pub(crate) fn python() -> Option<String> {
     let python = std::env::var("PRIMA_PEERS_PYTHON").unwrap_or_else(|_| "python3".into());
     let found = available("selenium with axe-core", Command::new(&python).args(["-c", MODULES]))
         && available("Chromium", Command::new("chromium").arg("--version"))

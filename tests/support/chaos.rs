@@ -12,6 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::sender::Random;
+
 /// Bytes that pass at once: a packet.
 const PACKET: usize = 1400;
 /// Packets under way in one direction before the sender has to wait.
@@ -66,7 +68,7 @@ struct Shared {
     /// When the next byte may leave, for each direction.
     free_at: [Mutex<Option<Instant>>; 2],
     passed: [AtomicU64; 2],
-    random: AtomicU64,
+    random: Mutex<Random>,
     ended: AtomicBool,
 }
 
@@ -89,7 +91,7 @@ impl Proxy {
             open: Mutex::default(),
             free_at: Default::default(),
             passed: Default::default(),
-            random: AtomicU64::new(seed | 1),
+            random: Mutex::new(Random(seed)),
             ended: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
@@ -219,16 +221,12 @@ impl Shared {
         };
         let sent = begin + Duration::from_secs_f64(seconds);
         *free_at = Some(sent);
-        let late = if self.below(100) < weather.loss { RETRANSMISSION } else { Duration::ZERO };
+        let late = if lock(&self.random).between(0, 100) < weather.loss {
+            RETRANSMISSION
+        } else {
+            Duration::ZERO
+        };
         sent + weather.latency + late
-    }
-
-    /// `SplitMix64` over a counter.
-    fn below(&self, bound: u64) -> u64 {
-        let mut z = self.random.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % bound
     }
 }
 

@@ -10,6 +10,7 @@
 pub mod api;
 pub mod chaos;
 pub mod daemon;
+pub mod hub;
 pub mod phantom;
 pub mod sender;
 

@@ -16,13 +16,13 @@ use super::{Error, Web};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Headers of every answer: nothing but our own style sheet and pictures is loaded, no script runs,
+/// Headers of every answer: nothing but our own script, style sheet and pictures is loaded,
 /// no page is framed, and patient data stay in no cache. `same-origin`, not `no-referrer`: under
 /// the latter browsers send `Origin: null` with our own forms.
 const HEADERS: [(&str, &str); 7] = [
     (
         "content-security-policy",
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; \
          frame-ancestors 'none'; base-uri 'none'",
     ),
     ("cache-control", "no-store"),
