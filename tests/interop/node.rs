@@ -18,14 +18,14 @@ pub(super) fn node(packages: &[&str]) -> Option<(String, PathBuf)> {
 }
 
 /// A script that runs until its standard input ends, which is held here.
-pub(super) struct Script {
+pub(crate) struct Script {
     child: Child,
     output: BufReader<ChildStdout>,
 }
 
 impl Script {
     /// Starts a script of this folder with the packages that it needs, if they are there.
-    pub(super) fn start(name: &str, packages: &[&str], arguments: &[&str]) -> Option<Self> {
+    pub(crate) fn start(name: &str, packages: &[&str], arguments: &[&str]) -> Option<Self> {
         let (node, modules) = node(packages)?;
         let mut command = Command::new(node);
         command.arg(repository().join("tests/interop").join(name)).arg(modules).args(arguments);
@@ -36,7 +36,7 @@ impl Script {
     }
 
     /// The next line that it prints.
-    pub(super) fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("a line");
         assert!(line.ends_with('\n'), "the script ended: {line}");

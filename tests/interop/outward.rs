@@ -122,7 +122,7 @@ fn orthanc_stores_an_object_once_however_often_it_comes() {
         hub.blobs.finish(&name, bytes.len() as u64).expect("a whole blob");
         hub.write(|tx| {
             apply_manifest(tx, SITE, RowKind::Objects, &manifest, 1)?;
-            queue_objects(tx, SITE, "1.2", &sha256)
+            queue_objects(tx, SITE, "1.2")
         });
         let mut worker = hub.worker(Kind::Stow, &format!("{}/dicom-web/", orthanc.url));
         assert_eq!(hub.sent(&mut worker), (1, 0));

@@ -44,7 +44,7 @@ def main():
         hands.press("button[value=accept]")
         browser.until("accepted", lambda: "accepted, with" in browser.text("main"))
         browser.look("accepted")
-        for page in ("sites", "quality"):
+        for page in ("sites", "quality", "systems"):
             browser.open(f"/{page}")
             browser.look(page)
         screenshots = browser.screenshots

@@ -17,6 +17,10 @@ use tests::hub::Hub;
 use tests::sender::{Association, Peer, Random, slice};
 use tests::{program, repository};
 
+use crate::interop::fhir::{PACKAGES, all};
+use crate::interop::node::Script;
+use crate::interop::tus::check_endpoint;
+
 /// Longest wait for anything; a loaded machine is slow.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Pixels along an edge of the images sent.
@@ -308,7 +312,10 @@ fn coordinator(hub: &Hub, arguments: &[&str]) -> Option<Value> {
 #[test]
 fn the_hospitals_answer_shows_at_the_clinic_that_asked() {
     let folder = TempDir::new().unwrap();
-    let hub = Hub::new(folder.path(), "").unwrap();
+    let mut epic = Script::start("fhir_peer.mjs", &PACKAGES, &[]);
+    let epic = epic.as_mut().map(|peer| format!("http://127.0.0.1:{}", peer.line()));
+    let passed_on = epic.iter().map(|url| format!("[[fhir]]\nname = \"epic\"\nurl = \"{url}\"\n"));
+    let hub = Hub::new(folder.path(), &passed_on.collect::<String>()).unwrap();
     let [asks, other] =
         [("mbeya", 1), ("tabora", 2)].map(|(name, seed)| Site::new(&hub, name, seed));
     for (site, study) in [(&asks, 1), (&other, 2)] {
@@ -327,4 +334,19 @@ fn the_hospitals_answer_shows_at_the_clinic_that_asked() {
     assert_eq!(answer["note"], "Bring her tonight.");
     assert_eq!(answer["actions"], json!(["Nil by mouth"]));
     assert_eq!(other.api().get("worklist")["rows"][0]["hub"]["answer"], Value::Null);
+    let Some(epic) = epic else { return };
+    asks.sees("the answer in the hospital's own system", |_| {
+        all(&epic, "Task").iter().any(|task| task["status"] == "accepted").then_some(())
+    });
+}
+
+#[test]
+fn the_tus_projects_client_uploads_to_the_hub() {
+    let folder = TempDir::new().unwrap();
+    let hub = Hub::new(folder.path(), "").unwrap();
+    let site = Site::new(&hub, "mbeya", 1);
+    let identity = site.launch.data().join("hub");
+    let files = ["ca.pem", "certificate.pem", "key.pem"].map(|name| identity.join(name));
+    let url = format!("https://{}/v1/blobs", hub.sites);
+    check_endpoint(&url, files.each_ref().map(|path| path.to_str().unwrap()));
 }

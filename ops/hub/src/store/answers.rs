@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::audit::{self, Entry};
 use super::referrals::status;
-use super::{Store, commands, expected, from_json, to_json};
+use super::{Store, commands, expected, from_json, outbound, to_json};
 use crate::db::{DbError, Record, Transaction};
 
 /// Longest note, in characters.
@@ -241,6 +241,7 @@ fn answer(
     };
     let command = commands::push(tx, site, &Command::Referral(told.clone()))?;
     keep(tx, given, &told, &assignee, command)?;
+    outbound::queue_flag(tx, site, study)?;
     Ok(Ok(()))
 }
 

@@ -7,7 +7,7 @@ use exchange::telemetry::{AuditHead, Outcome as Case, Telemetry};
 use exchange::wire::{Outcome, Rejection};
 use serde::de::DeserializeOwned;
 
-use super::{quality, referrals};
+use super::{outbound, quality, referrals};
 use crate::db::{DbError, Transaction};
 
 /// Longest identifier: a UID has 64 characters, and something may stand for it.
@@ -108,10 +108,18 @@ pub(super) fn apply(
 ) -> Result<(), DbError> {
     match content {
         Content::Flag(flag) => {
-            referrals::apply_flag(tx, site, flag, (row.key.epoch.as_str(), row.key.seq), now_ms)
+            let key = (row.key.epoch.as_str(), row.key.seq);
+            referrals::apply_flag(tx, site, flag, key, now_ms)?;
+            outbound::queue_flag(tx, site, &row.study)
         }
         Content::Manifest(manifest) => {
-            referrals::apply_manifest(tx, site, row.kind, manifest, now_ms)
+            referrals::apply_manifest(tx, site, row.kind, manifest, now_ms)?;
+            outbound::queue_objects(tx, site, &row.study)?;
+            // Nothing is said of a study that nobody has asked about.
+            if referrals::is_known(tx, site, &row.study)? {
+                outbound::queue_flag(tx, site, &row.study)?;
+            }
+            Ok(())
         }
         Content::Telemetry(telemetry) => quality::apply_telemetry(tx, site, telemetry, now_ms),
         Content::Case(case) => quality::apply_outcome(tx, site, case, now_ms),

@@ -10,8 +10,10 @@ use exchange::command::{Answer, Status};
 use exchange::flag::Flag;
 use exchange::manifest::{Manifest, Object};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::Store;
+use super::audit::{self, Entry};
 use crate::db::{DbError, Record, Transaction, Value};
 
 /// What a destination takes.
@@ -108,38 +110,40 @@ pub struct Dead {
 /// When the database fails.
 pub fn queue_flag(tx: &mut dyn Transaction, site: &str, study: &str) -> Result<(), DbError> {
     let queue = format!(
-        "{QUEUE} DO UPDATE SET state = 'waiting', version = outbound.version + 1, attempts = 0,
-         next_ms = 0, queued_ms = 0, last_error = '', said = ''"
+        "{QUEUE}
+         SELECT name, CAST($2 AS TEXT), CAST($3 AS TEXT), '', {FRESH}
+         FROM outbound_destination WHERE kind = $1
+         ON CONFLICT (destination, site, study, object) DO UPDATE SET state = 'waiting',
+         version = outbound.version + 1, attempts = 0, next_ms = 0, queued_ms = 0,
+         last_error = '', said = ''"
     );
-    tx.execute(&queue, &[site.into(), study.into(), "".into(), Kind::Fhir.word().into()])?;
+    tx.execute(&queue, &[Kind::Fhir.word().into(), site.into(), study.into()])?;
     Ok(())
 }
 
-/// An object of a study is here: every archive gets it, in the transaction that notes it, once.
+/// Objects of a study are here: every archive gets each once, in the transaction that notes them.
 ///
 /// # Errors
 ///
 /// When the database fails.
-pub fn queue_objects(
-    tx: &mut dyn Transaction,
-    site: &str,
-    study: &str,
-    sha256: &str,
-) -> Result<(), DbError> {
-    let kind = Kind::Stow.word();
-    let values: [Value; 4] = [site.into(), study.into(), sha256.into(), kind.into()];
-    tx.execute(&format!("{QUEUE} DO NOTHING"), &values)?;
+pub fn queue_objects(tx: &mut dyn Transaction, site: &str, study: &str) -> Result<(), DbError> {
+    let queue = format!(
+        "{QUEUE}
+         SELECT d.name, o.site, o.study, o.sha256, {FRESH}
+         FROM outbound_destination d, study_object o
+         WHERE d.kind = $1 AND o.site = $2 AND o.study = $3
+         ON CONFLICT (destination, site, study, object) DO NOTHING"
+    );
+    tx.execute(&queue, &[Kind::Stow.word().into(), site.into(), study.into()])?;
     Ok(())
 }
 
-/// `$1` site, `$2` study, `$3` object, `$4` kind of the destinations.
 const QUEUE: &str = "
     INSERT INTO outbound (destination, site, study, object, state, version, lease_ms, attempts,
-                          next_ms, queued_ms, at_ms, last_error, said, sent)
-    SELECT name, CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), 'waiting', 1, 0, 0, 0, 0, 0,
-           '', '', ''
-    FROM outbound_destination WHERE kind = $4
-    ON CONFLICT (destination, site, study, object)";
+                          next_ms, queued_ms, at_ms, last_error, said, sent)";
+
+/// The columns from `state` on of a row that was never tried.
+const FRESH: &str = "'waiting', 1, 0, 0, 0, 0, 0, '', '', ''";
 
 /// `$1` destination, `$2` now.
 const DUE: &str = "destination = $1 AND state = 'waiting' AND next_ms <= $2 AND lease_ms <= $2";
@@ -334,22 +338,27 @@ impl Store {
         })
     }
 
-    /// Sends again what was given up; `false` when there is no such row.
+    /// Sends again what this destination refused for good, and says how much that is.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub fn retry_outbound(&self, dead: &Dead) -> Result<bool, DbError> {
-        let key = [&dead.destination, &dead.site, &dead.study, &dead.object];
-        let key: [Value; 4] = key.map(|text| text.as_str().into());
+    pub fn retry_outbound(&self, destination: &str, by: &str) -> Result<u64, DbError> {
+        let now_ms = self.clock().now_ms();
         self.write(|tx| {
-            let changed = tx.execute(
+            let rows = tx.execute(
                 "UPDATE outbound SET state = 'waiting', attempts = 0, next_ms = 0
-                 WHERE destination = $1 AND site = $2 AND study = $3 AND object = $4
-                   AND state = 'dead'",
-                &key,
+                 WHERE destination = $1 AND state = 'dead'",
+                &[destination.into()],
             )?;
-            Ok(changed > 0)
+            let entry = Entry {
+                actor: by,
+                action: "outbound.retry",
+                object: &format!("destination {destination}"),
+                detail: &json!({ "rows": rows }),
+            };
+            audit::append(tx, now_ms, &entry)?;
+            Ok(rows)
         })
     }
 

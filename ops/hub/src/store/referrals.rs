@@ -272,6 +272,12 @@ pub fn apply_flag(
     set_services(tx, &id, flag)
 }
 
+/// Whether a flag of this study has come.
+pub(super) fn is_known(tx: &mut dyn Transaction, site: &str, study: &str) -> Result<bool, DbError> {
+    let id = id(site, study);
+    Ok(!tx.query("SELECT 1 FROM referral WHERE id = $1", &[id.as_str().into()])?.is_empty())
+}
+
 /// Locks the referral as well, so that an answer and a flag do not cross.
 fn standing(tx: &mut dyn Transaction, id: &str) -> Result<Option<Standing>, DbError> {
     let rows = tx.query(

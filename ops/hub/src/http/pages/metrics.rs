@@ -65,7 +65,27 @@ fn render(web: &Web) -> Result<String, Error> {
     text.value("prima_hub_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     referrals(web, &mut text)?;
     sites(web, &mut text)?;
+    systems(web, &mut text)?;
     Ok(text.0)
+}
+
+fn systems(web: &Web, text: &mut Text) -> Result<(), Error> {
+    let (now_ms, queues) = (web.now_ms(), web.store().outbound_queues()?);
+    text.gauge("prima_hub_outbound_rows", "What is for a system of the hospital, by its state.");
+    for queue in &queues {
+        let counts = [("waiting", queue.waiting), ("sent", queue.sent), ("dead", queue.dead)];
+        for (state, count) in counts {
+            let labels = [("destination", queue.destination.as_str()), ("state", state)];
+            text.value("prima_hub_outbound_rows", &labels, count);
+        }
+    }
+    text.gauge("prima_hub_outbound_age_seconds", "How long the oldest of it waits.");
+    for queue in &queues {
+        let age_s = queue.oldest_ms.map_or(0, |at_ms| now_ms.saturating_sub(at_ms) / 1000);
+        let labels = [("destination", queue.destination.as_str())];
+        text.value("prima_hub_outbound_age_seconds", &labels, age_s);
+    }
+    Ok(())
 }
 
 fn referrals(web: &Web, text: &mut Text) -> Result<(), Error> {

@@ -14,6 +14,7 @@ pub mod picture;
 mod quality;
 mod referral;
 mod sites;
+mod systems;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -191,6 +192,8 @@ fn routes() -> Vec<(Right, &'static str, MethodRouter<Web>)> {
         (Right::Command, "/sites/{id}", post(sites::command)),
         (Right::Fleet, "/quality", get(quality::page)),
         (Right::Fleet, "/quality.csv", get(quality::csv)),
+        (Right::Fleet, "/systems", get(systems::page)),
+        (Right::Command, "/systems", post(systems::retry)),
         (Right::Users, "/users", get(users::page).post(users::change)),
         (Right::Own, "/account", get(login::account).post(login::change_password)),
     ]
@@ -273,7 +276,7 @@ struct Frame {
     user: Option<User>,
     /// Name of the hospital.
     name: String,
-    /// `inbox`, `sites`, `quality`, `users` or none.
+    /// `inbox`, `sites`, `quality`, `systems`, `users` or none.
     section: &'static str,
     version: &'static str,
 }

@@ -17,6 +17,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::accounts::{self, Role};
+use crate::store::outbound;
 use crate::store::quality::{apply_outcome, apply_telemetry};
 use crate::store::referrals::{apply_flag, apply_manifest, id};
 use crate::store::testing::{self, Hands, NOW_MS};
@@ -78,6 +79,15 @@ impl Hub {
             hub.pages.store.open_session(role.word(), &digest, 1_000_000_000).unwrap();
         }
         hub
+    }
+
+    /// A system of the hospital refuses what is said of a study.
+    fn refused_by(&self, destination: &str) {
+        let store = &self.pages.store;
+        store.set_outbound_destinations(&[(destination, outbound::Kind::Fhir)]).unwrap();
+        store.write_for_tests(|tx| outbound::queue_flag(tx, "clinic", "1.2.3"));
+        let job = store.begin_outbound(destination, Duration::ZERO).unwrap().unwrap();
+        store.outbound_refused(&job, "it wants a birth date", "", None).unwrap();
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
@@ -198,12 +208,16 @@ async fn every_text_from_a_site_is_escaped() {
         apply_telemetry(tx, "clinic", &telemetry, NOW_MS)?;
         (0..9).try_for_each(|n| apply_outcome(tx, "clinic", &outcome(n), NOW_MS))
     });
+    let metrics = hub.page("/metrics", Role::Admin).await;
+    assert!(!metrics.contains("script"), "{metrics}");
+    hub.refused_by(SCRIPT);
     let referral = format!("/referral/{id}");
     for (path, role) in [
         ("/", Role::Specialist),
         (referral.as_str(), Role::Specialist),
         ("/sites", Role::Admin),
         ("/quality", Role::Coordinator),
+        ("/systems", Role::Admin),
     ] {
         let page = hub.page(path, role).await;
         let scripts: Vec<_> = page.match_indices("<script").collect();
@@ -212,8 +226,6 @@ async fn every_text_from_a_site_is_escaped() {
         assert!(!page.contains("\" onload"), "{path}: {page}");
         assert!(page.contains("alert(1)"), "{path} shows nothing of it: {page}");
     }
-    let metrics = hub.page("/metrics", Role::Admin).await;
-    assert!(!metrics.contains("script"), "{metrics}");
 }
 
 #[tokio::test]
@@ -319,4 +331,26 @@ fn settings_that_cannot_be_meant_are_refused() {
     }
     let token = Settings { metrics_token: "short".into(), ..Settings::default() };
     assert_eq!(token.check(), Err(SettingsError::MetricsToken(5)));
+}
+
+#[tokio::test]
+async fn what_a_system_refused_is_sent_again_when_the_administrator_says_so() {
+    let hub = Hub::new();
+    hub.refused_by("epic");
+    let page = hub.page("/systems", Role::Coordinator).await;
+    assert!(page.contains("it wants a birth date") && !page.contains("Send again"), "{page}");
+    let form = "destination=epic";
+    let refused = hub.ask("POST", "/systems", "coordinator", form).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let done = hub.ask("POST", "/systems", "admin", form).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER);
+    let page = hub.page("/systems", Role::Admin).await;
+    assert!(!page.contains("it wants a birth date"), "{page}");
+    let metrics = hub.page("/metrics", Role::Admin).await;
+    for line in [
+        "prima_hub_outbound_rows{destination=\"epic\",state=\"waiting\"} 1",
+        "prima_hub_outbound_rows{destination=\"epic\",state=\"dead\"} 0",
+    ] {
+        assert!(metrics.contains(line), "no {line} in {metrics}");
+    }
 }

@@ -38,7 +38,7 @@ pub(crate) fn object(store: &Store, sha256: &str) {
     store
         .write(|tx| {
             apply_manifest(tx, "a", Kind::Objects, &manifest, NOW_MS)?;
-            queue_objects(tx, "a", "1.2", sha256)
+            queue_objects(tx, "a", "1.2")
         })
         .unwrap();
 }

@@ -4,7 +4,12 @@ use exchange::row::{FLAG_BYTES, Kind};
 use exchange::telemetry::Outcome as Case;
 use exchange::wire::Hello;
 
+use std::time::Duration;
+
 use super::*;
+use crate::store::answers::{Act, Given};
+use crate::store::outbound::Kind::{Fhir, Stow};
+use crate::store::referrals::id;
 use crate::store::sites::WORD_CHARS;
 use crate::store::testing::{NOW_MS, store};
 
@@ -118,6 +123,47 @@ fn a_manifest_waits_for_its_blobs() {
     assert!(blob(send(&store, "a", &[manifest(1, "abc", 8)])), "another length");
     assert!(blob(send(&store, "b", &[manifest(1, "abc", 7)])), "of another site");
     assert_eq!(send(&store, "a", &[manifest(1, "abc", 7)]), [Outcome::Stored]);
+}
+
+#[test]
+fn what_arrives_is_queued_for_the_hospitals_systems_at_once() {
+    let (store, _) = store();
+    store.add_site("a", "A").unwrap();
+    store.set_outbound_destinations(&[("epic", Fhir), ("pacs", Stow)]).unwrap();
+    let waits = || {
+        let queues = store.outbound_queues().unwrap();
+        [queues[0].waiting, queues[1].waiting]
+    };
+    let is_told = || {
+        let job = store.begin_outbound("epic", Duration::from_secs(1)).unwrap().unwrap();
+        store.outbound_sent(&job).unwrap();
+    };
+    store.announce("a", "abc", 7, 100).unwrap();
+    store.completed("a", "abc").unwrap();
+    send(&store, "a", &[manifest(1, "abc", 7)]);
+    assert_eq!(waits(), [0, 1], "nobody has asked about the study");
+    send(&store, "a", &[flag(2, "1.2")]);
+    assert_eq!(waits(), [1, 1]);
+    is_told();
+    send(&store, "a", &[manifest(1, "abc", 7), flag(2, "1.2")]);
+    assert_eq!(waits(), [0, 1], "nothing is new");
+    send(&store, "a", &[manifest(3, "abc", 7)]);
+    assert_eq!(waits(), [1, 1], "what is said of the study names its objects");
+    is_told();
+    let (referral, actions) = (id("a", "1.2"), ["Nil by mouth".to_owned()]);
+    let version = store.referral(&referral).unwrap().unwrap().version;
+    let given = Given {
+        referral: &referral,
+        version,
+        act: Act::Accept,
+        by: "achieng",
+        service: "",
+        assignee: "",
+        note: "",
+        actions: &actions,
+    };
+    store.answer(&given).unwrap().unwrap();
+    assert_eq!(waits(), [1, 1], "the answer goes out as well");
 }
 
 #[test]

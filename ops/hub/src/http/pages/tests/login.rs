@@ -5,7 +5,7 @@ use super::*;
 const PASSWORD: &str = "four words in a row";
 
 /// Method, path, and whom it lets in: coordinator, specialist, admin.
-const ROUTES: [(&str, &str, [bool; 3]); 12] = [
+const ROUTES: [(&str, &str, [bool; 3]); 14] = [
     ("GET", "/", [true, true, false]),
     ("GET", "/referral/{id}", [true, true, false]),
     ("POST", "/referral/{id}/answer", [true, true, false]),
@@ -14,6 +14,8 @@ const ROUTES: [(&str, &str, [bool; 3]); 12] = [
     ("POST", "/sites/{id}", [false, false, true]),
     ("GET", "/quality", [true, false, true]),
     ("GET", "/quality.csv", [true, false, true]),
+    ("GET", "/systems", [true, false, true]),
+    ("POST", "/systems", [false, false, true]),
     ("GET", "/users", [false, false, true]),
     ("POST", "/users", [false, false, true]),
     ("GET", "/account", [true, true, true]),
