@@ -129,6 +129,14 @@ impl Site {
         });
     }
 
+    /// Returns when the box says that the hub has shut it out, and why.
+    fn is_barred(&self) -> String {
+        self.sees("that it is shut out", |api| {
+            let now = api.get("system")["status"]["hub"].clone();
+            (now["doing"] == "barred").then(|| now["why"].as_str().unwrap_or_default().to_owned())
+        })
+    }
+
     /// Rows here and at the hub, when no program runs.
     fn rows(&self, hub: &Hub) -> Rows {
         let script = repository().join("tests/link/rows.py");
@@ -174,21 +182,31 @@ impl Rows {
         assert!(self.sent.iter().any(|row| row.kind == "series"), "seed {seed}: no images");
         let unsent = self.sent.iter().find(|row| row.state != "acknowledged");
         assert!(unsent.is_none(), "seed {seed}: {unsent:?}");
-        let place = |row: &Sent| {
-            let mut places = self.stored.iter().enumerate().filter(|(_, stored)| {
-                (&stored.epoch, stored.seq, &stored.sha256) == (&row.epoch, row.seq, &row.sha256)
-            });
-            let found = places.next();
-            assert!(found.is_some() && places.next().is_none(), "seed {seed}: {row:?}");
-            found.unwrap().0
-        };
-        let places: Vec<usize> = self.sent.iter().map(place).collect();
-        for (i, later) in self.sent.iter().enumerate() {
-            for (earlier, at) in self.sent[..i].iter().zip(&places) {
+        self.check_stored(seed);
+    }
+
+    /// What is at the hub is the box's, once and with its content, in the order of its study; what
+    /// the box believes to be there is there.
+    fn check_stored(&self, seed: u64) {
+        let mut places = Vec::new();
+        for row in &self.sent {
+            let key = (&row.epoch, row.seq);
+            let mut found =
+                (0..).zip(&self.stored).filter(|(_, stored)| (&stored.epoch, stored.seq) == key);
+            let first = found.next();
+            assert!(found.next().is_none(), "seed {seed}: twice: {row:?}");
+            assert!(first.is_some() || row.state != "acknowledged", "seed {seed}: lost: {row:?}");
+            let Some((place, stored)) = first else { continue };
+            assert_eq!(stored.sha256, row.sha256, "seed {seed}: {row:?}");
+            places.push((row, place));
+        }
+        assert_eq!(places.len(), self.stored.len(), "seed {seed}: rows that the box never had");
+        for (i, (later, place)) in places.iter().enumerate() {
+            for (earlier, before) in &places[..i] {
                 let same = earlier.study == later.study && !later.study.is_empty();
                 let lanes = (earlier.priority < 3, later.priority < 3);
                 let ordered = same && lanes.0 == lanes.1 && earlier.priority <= later.priority;
-                assert!(!ordered || *at < places[i], "seed {seed}: {earlier:?} behind {later:?}");
+                assert!(!ordered || before < place, "seed {seed}: {earlier:?} behind {later:?}");
             }
         }
     }
@@ -212,42 +230,58 @@ fn weather(noise: &mut Random) -> Weather {
     }
 }
 
-/// A study and its reader's decisions, while everything fails in turn.
+/// Two boxes, each with a study and its reader's decisions, while everything fails in turn; the
+/// second is shut out midway.
 fn bad_day(seed: u64) {
     let folder = TempDir::new().unwrap();
     let mut hub = Hub::new(folder.path(), "").unwrap();
-    let mut site = Site::new(&hub, "mbeya", seed);
+    let mut sites = ["mbeya", "tabora"].map(|name| Site::new(&hub, name, seed));
     let noise = &mut Random(seed);
-    site.link.set(weather(noise));
-    site.scan(seed);
-    let id = site.result()["id"].clone();
-    for step in 0..noise.between(6, 12) {
+    let ids = sites.each_ref().map(|site| {
+        site.link.set(weather(noise));
+        site.scan(seed);
+        site.result()["id"].clone()
+    });
+    let steps = noise.between(6, 12);
+    for step in 0..steps {
+        if step == steps / 2 {
+            hub.command(&["site", "revoke", "tabora"]).unwrap();
+        }
         match noise.between(0, 8) {
             0 => {
                 hub.kill().unwrap();
                 sleep(Duration::from_millis(noise.between(0, 1500)));
                 hub.start().unwrap();
             }
-            1 => site.restart(),
-            2 => site.link.cut(),
-            3 | 4 => site.link.set(weather(noise)),
+            1 => sites.iter_mut().for_each(Site::restart),
+            2 => sites.iter().for_each(|site| site.link.cut()),
+            3 | 4 => sites.iter().for_each(|site| site.link.set(weather(noise))),
             _ => {
                 let acuity = ["high", "medium", "low"][usize::try_from(step % 3).unwrap()];
                 let reason = format!("step {step}");
                 let decision = json!({"kind": "reprioritise", "acuity": acuity, "reason": reason});
-                site.api().post(&format!("studies/{id}/decisions"), &decision);
+                for (site, id) in sites.iter().zip(&ids) {
+                    site.api().post(&format!("studies/{id}/decisions"), &decision);
+                }
             }
         }
         sleep(Duration::from_millis(noise.between(0, 800)));
     }
-    site.link.set(Weather::default());
-    site.link.cut();
-    // What waits for the end of a pause begins anew.
-    site.restart();
-    site.is_told();
-    site.daemon.take().unwrap().kill().unwrap();
+    let [mut kept, mut shut_out] = sites;
+    for site in [&mut kept, &mut shut_out] {
+        site.link.set(Weather::default());
+        site.link.cut();
+        // What waits for the end of a pause begins anew.
+        site.restart();
+    }
+    shut_out.is_barred();
+    kept.is_told();
+    for site in [&mut kept, &mut shut_out] {
+        site.daemon.take().unwrap().kill().unwrap();
+    }
     hub.kill().unwrap();
-    site.rows(&hub).check(seed);
+    kept.rows(&hub).check(seed);
+    shut_out.rows(&hub).check_stored(seed);
 }
 
 /// Seeds from `PRIMA_LINK_SEED` on, as many as `PRIMA_LINK_RUNS` says.
@@ -281,10 +315,7 @@ fn a_box_that_is_shut_out_keeps_its_rows_and_says_so() {
     shut_out.scan(1);
     other.scan(2);
     let before = shut_out.rows(&hub).stored.len();
-    let why = shut_out.sees("that it is shut out", |api| {
-        let now = api.get("system")["status"]["hub"].clone();
-        (now["doing"] == "barred").then(|| now["why"].as_str().unwrap_or_default().to_owned())
-    });
+    let why = shut_out.is_barred();
     assert!(why.contains("certificate"), "{why}");
     other.result();
     other.is_told();
