@@ -67,3 +67,25 @@ use_software_vulkan() {
     export VK_DRIVER_FILES=$driver VK_ICD_FILENAMES=$driver
   done
 }
+
+# A PostgreSQL of its own, with fsync on, for the hub's suite; it ends with this script.
+prepare_postgres() {
+  local bin as=() port
+  bin=$(printf '%s\n' /usr/lib/postgresql/*/bin | tail -n 1)
+  [[ -x $bin/initdb ]] || fail "PostgreSQL's initdb is not in $bin"
+  postgres=$(mktemp -d)
+  if ((EUID == 0)); then
+    # It refuses to run as root.
+    as=(runuser -u postgres --)
+    chown postgres: "$postgres"
+  fi
+  port=$((20000 + $$ % 10000))
+  "${as[@]}" "$bin/initdb" -D "$postgres/data" --auth=trust --username=prima --no-instructions \
+    >/dev/null
+  "${as[@]}" "$bin/pg_ctl" -D "$postgres/data" -l "$postgres/log" -w start \
+    -o "-k '' -c listen_addresses=127.0.0.1 -p $port" >/dev/null ||
+    fail "PostgreSQL does not start: $(tail -n 3 "$postgres/log")"
+  # shellcheck disable=SC2064 # as it is now
+  trap "${as[*]} '$bin/pg_ctl' -D '$postgres/data' -m immediate stop >/dev/null; rm -rf '$postgres'" EXIT
+  export PRIMA_POSTGRES=postgresql://prima@127.0.0.1:$port/postgres
+}

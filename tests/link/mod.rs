@@ -5,150 +5,32 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tests::api::Api;
-use tests::chaos::{Proxy, Trouble, Weather};
-use tests::daemon::{Daemon, Launch};
+use tests::chaos::{Trouble, Weather};
 use tests::hub::Hub;
-use tests::sender::{Association, Peer, Random, slice};
-use tests::{program, repository};
+use tests::repository;
+use tests::sender::Random;
+use tests::site::Site;
 
 use crate::interop::fhir::{PACKAGES, all};
 use crate::interop::node::Script;
 use crate::interop::tus::check_endpoint;
 
-/// Longest wait for anything; a loaded machine is slow.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// Pixels along an edge of the images sent.
-const SIDE: u16 = 64;
-
-/// A box with a model in force, enrolled at a hub behind a link of its own.
-struct Site {
-    name: &'static str,
-    _folder: TempDir,
-    launch: Launch,
-    daemon: Option<Daemon>,
-    link: Proxy,
-}
-
-impl Site {
-    fn new(hub: &Hub, name: &'static str, seed: u64) -> Self {
-        let folder = TempDir::new().unwrap();
-        let link = Proxy::start(hub.sites, seed).unwrap();
-        let mut launch = Launch::new(folder.path());
-        launch.settings = format!(
-            "assembly.quiet_s = 2\nassembly.quiet_after_release_s = 1\nhub.url = \"https://{}\"\n\
-             hub.poll_s = 1\nhub.series = \"referred\"\n",
-            link.address()
-        );
-        let daemon = launch.start().unwrap();
-        let mut site = Self { name, _folder: folder, launch, daemon: Some(daemon), link };
-        let bundle = site.launch.data().with_file_name("bundle");
-        let bundle = bundle.to_str().unwrap();
-        let made = ["init", "--preset", "tiny", "--seed", "1", "--out", bundle];
-        let made = Command::new(program("trainer")).args(made).output().unwrap();
-        assert!(made.status.success(), "{made:?}");
-        site.appliance(&["model", "install", bundle]);
-        site.appliance(&["model", "promote", "untrained-tiny-1"]);
-        let asked = hub.invite(name).unwrap();
-        let url = format!("https://{}", site.link.address());
-        site.appliance(&[
-            "enrol",
-            "--hub",
-            &url,
-            "--code",
-            &asked.code,
-            "--ca-fingerprint",
-            &asked.fingerprint,
-        ]);
-        site.restart();
-        site
-    }
-
-    fn appliance(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(program("appliance"));
-        command.args(arguments).arg("--data").arg(self.launch.data());
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// SIGKILL, and up again.
-    fn restart(&mut self) {
-        if let Some(daemon) = self.daemon.take() {
-            daemon.kill().unwrap();
-        }
-        self.daemon = Some(self.launch.start().unwrap());
-    }
-
-    fn api(&self) -> Api {
-        Api::new(&self.launch, self.daemon.as_ref().unwrap().web).unwrap()
-    }
-
-    /// A study from the scanner.
-    fn scan(&self, study: u64) {
-        let dicom = self.daemon.as_ref().unwrap().dicom;
-        let mut association = Association::open(&Peer::new(dicom)).unwrap();
-        for number in 1..=6 {
-            let answer = association.store(&slice(7, study, 1, number, SIDE)).unwrap();
-            assert_eq!(answer.status, 0, "{}", answer.comment);
-        }
-        association.release().unwrap();
-    }
-
-    /// Waits for what somebody looking at the box would see.
-    fn sees<T>(&self, what: &str, look: impl Fn(&Api) -> Option<T>) -> T {
-        let started = Instant::now();
-        loop {
-            if let Some(seen) = look(&self.api()) {
-                return seen;
-            }
-            let waited = started.elapsed();
-            assert!(waited < PATIENCE, "{}: {what}, never; {}", self.name, self.launch.log());
-            sleep(Duration::from_millis(100));
-        }
-    }
-
-    /// The study in the worklist once it has a result.
-    fn result(&self) -> Value {
-        self.sees("a result", |api| {
-            let row = api.get("worklist")["rows"][0].clone();
-            (row["state"] == "settled" && !row["inference_id"].is_null()).then_some(row)
-        })
-    }
-
-    /// Returns when the hub has all.
-    fn is_told(&self) {
-        self.sees("an empty outbox", |api| {
-            let outbox = api.get("system")["outbox"].clone();
-            (outbox["waiting"] == json!([0, 0, 0, 0])).then_some(())
-        });
-    }
-
-    /// Returns when the box says that the hub has shut it out, and why.
-    fn is_barred(&self) -> String {
-        self.sees("that it is shut out", |api| {
-            let now = api.get("system")["status"]["hub"].clone();
-            (now["doing"] == "barred").then(|| now["why"].as_str().unwrap_or_default().to_owned())
-        })
-    }
-
-    /// Rows here and at the hub, when no program runs.
-    fn rows(&self, hub: &Hub) -> Rows {
-        let script = repository().join("tests/link/rows.py");
-        let output = Command::new("python3")
-            .arg(script)
-            .args([self.launch.data().join("appliance.sqlite"), hub.database()])
-            .arg(self.name)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
+/// Rows here and at the hub, when no program runs.
+fn rows(site: &Site, hub: &Hub) -> Rows {
+    let script = repository().join("tests/link/rows.py");
+    let output = Command::new("python3")
+        .arg(script)
+        .args([site.launch.data().join("appliance.sqlite"), hub.database()])
+        .arg(site.name)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// What `rows.py` prints.
@@ -212,6 +94,9 @@ impl Rows {
     }
 }
 
+/// Pixels along an edge of the images sent.
+const SIDE: u16 = 64;
+
 /// A link for the next moments.
 fn weather(noise: &mut Random) -> Weather {
     let trouble = match noise.between(0, 10) {
@@ -239,7 +124,7 @@ fn bad_day(seed: u64) {
     let noise = &mut Random(seed);
     let ids = sites.each_ref().map(|site| {
         site.link.set(weather(noise));
-        site.scan(seed);
+        site.scan(seed, 6, SIDE);
         site.result()["id"].clone()
     });
     let steps = noise.between(6, 12);
@@ -277,11 +162,11 @@ fn bad_day(seed: u64) {
     shut_out.is_barred();
     kept.is_told();
     for site in [&mut kept, &mut shut_out] {
-        site.daemon.take().unwrap().kill().unwrap();
+        site.kill();
     }
     hub.kill().unwrap();
-    kept.rows(&hub).check(seed);
-    shut_out.rows(&hub).check_stored(seed);
+    rows(&kept, &hub).check(seed);
+    rows(&shut_out, &hub).check_stored(seed);
 }
 
 /// Seeds from `PRIMA_LINK_SEED` on, as many as `PRIMA_LINK_RUNS` says.
@@ -312,9 +197,9 @@ fn a_box_that_is_shut_out_keeps_its_rows_and_says_so() {
     let [shut_out, other] =
         [("mbeya", 1), ("tabora", 2)].map(|(name, seed)| Site::new(&hub, name, seed));
     hub.command(&["site", "revoke", "mbeya"]).unwrap();
-    shut_out.scan(1);
-    other.scan(2);
-    let before = shut_out.rows(&hub).stored.len();
+    shut_out.scan(1, 6, SIDE);
+    other.scan(2, 6, SIDE);
+    let before = rows(&shut_out, &hub).stored.len();
     let why = shut_out.is_barred();
     assert!(why.contains("certificate"), "{why}");
     other.result();
@@ -322,7 +207,7 @@ fn a_box_that_is_shut_out_keeps_its_rows_and_says_so() {
     shut_out.result();
     let waiting = shut_out.api().get("system")["outbox"]["waiting"].clone();
     assert_ne!(waiting[0], 0, "the flag waits: {waiting}");
-    assert_eq!(shut_out.rows(&hub).stored.len(), before, "nothing came in any more");
+    assert_eq!(rows(&shut_out, &hub).stored.len(), before, "nothing came in any more");
 }
 
 /// A Python that drives Chromium; `ops/test` makes one.
@@ -350,7 +235,7 @@ fn the_hospitals_answer_shows_at_the_clinic_that_asked() {
     let [asks, other] =
         [("mbeya", 1), ("tabora", 2)].map(|(name, seed)| Site::new(&hub, name, seed));
     for (site, study) in [(&asks, 1), (&other, 2)] {
-        site.scan(study);
+        site.scan(study, 6, SIDE);
         site.result();
         site.is_told();
     }

@@ -49,6 +49,12 @@ impl Hub {
         Ok(hub)
     }
 
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Its database.
     #[must_use]
     pub fn database(&self) -> PathBuf {

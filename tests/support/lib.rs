@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod hub;
 pub mod phantom;
 pub mod sender;
+pub mod site;
 
 use std::path::PathBuf;
 

@@ -20,8 +20,8 @@ use ureq::http::Response;
 use ureq::tls::RootCerts;
 
 use super::identity::{
-    AUTHORITY, CERTIFICATE, HUB_KEY, KEY, RECIPIENT, SIGNING_KEY, certificates_in, facts,
-    fingerprint, owned,
+    AUTHORITY, CERTIFICATE, HUB_KEY, KEY, RECEIPT_KEY, RECIPIENT, SIGNING_KEY, certificates_in,
+    facts, fingerprint, owned,
 };
 use super::link::{self, Address};
 use crate::clock::Clock;
@@ -153,6 +153,7 @@ pub fn enrol(
     for (name, content) in [
         (AUTHORITY, &given.ca),
         (SIGNING_KEY, &pending.signing_key),
+        (RECEIPT_KEY, &stick::Secret::generate().to_text()),
         (HUB_KEY, &given.minisign_key),
         (RECIPIENT, &given.age_recipient),
         (KEY, &pending.key),

@@ -21,6 +21,8 @@ pub(super) const KEY: &str = "key.pem";
 
 /// Secret key of outbox files for sticks (minisign).
 pub(super) const SIGNING_KEY: &str = "sign.key";
+/// Key that decrypts receipts from sticks (age).
+pub(super) const RECEIPT_KEY: &str = "receipt.key";
 /// Public key of the hub's receipts (minisign).
 pub(super) const HUB_KEY: &str = "hub.pub";
 /// Whom outbox files are encrypted to (age).

@@ -15,7 +15,9 @@ use exchange::wire::Outcome;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use super::identity::{self, HUB_KEY, Identity, IdentityError, RECIPIENT, SIGNING_KEY};
+use super::identity::{
+    self, HUB_KEY, Identity, IdentityError, RECEIPT_KEY, RECIPIENT, SIGNING_KEY,
+};
 use super::outbox::StoreOutbox;
 use crate::store::StoreError;
 use crate::store::audit::Entry;
@@ -154,7 +156,8 @@ pub fn import_receipt(
     let signature = signature.map_err(|error| {
         refused(format!("has no signature beside it ({}): {error}", beside(path).display()))
     })?;
-    let receipt = Receipt::read(&bytes, &signature, &text(identity, HUB_KEY)?)?;
+    let secret = stick::Secret::parse(&text(identity, RECEIPT_KEY)?)?;
+    let receipt = Receipt::read(&bytes, &signature, &text(identity, HUB_KEY)?, &secret)?;
     if receipt.site != site {
         return Err(refused(format!("is for site {:?}, this box is {site:?}", receipt.site)));
     }
@@ -179,14 +182,17 @@ pub fn import_receipt(
 struct Keys {
     site: String,
     recipient: String,
+    /// Whom a receipt is to be encrypted to.
+    receipt_to: String,
     signing: String,
 }
 
 impl Keys {
-    fn load(folder: &Path) -> Result<Self, IdentityError> {
+    fn load(folder: &Path) -> Result<Self, CarryError> {
         Ok(Self {
             site: Identity::load(folder)?.site,
             recipient: text(folder, RECIPIENT)?,
+            receipt_to: stick::Secret::parse(&text(folder, RECEIPT_KEY)?)?.recipient(),
             signing: text(folder, SIGNING_KEY)?,
         })
     }
@@ -251,6 +257,7 @@ fn write(
         epoch: outbox.store.epoch()?,
         created_ms: outbox.store.clock().now(),
         cursor: outbox.hello()?.cursor,
+        receipt_to: keys.receipt_to.clone(),
     };
     let file = NamedTempFile::new_in(folder).map_err(fails)?;
     let mut writer = Writer::new(BufWriter::new(file.as_file()), &keys.recipient, &header)?;
@@ -346,6 +353,7 @@ mod tests {
         folder: TempDir,
         outbox: StoreOutbox,
         hub: Secret,
+        receipt_to: String,
         hub_signing: String,
         /// Of the box.
         public: String,
@@ -365,7 +373,7 @@ mod tests {
             let [own, hubs] =
                 [(); 2].map(|()| minisign::KeyPair::generate_unencrypted_keypair().unwrap());
             let secret = |pair: &minisign::KeyPair| pair.sk.to_box(None).unwrap().into_string();
-            let hub = Secret::generate();
+            let (hub, receipt) = (Secret::generate(), Secret::generate());
             let key = KeyPair::generate().unwrap();
             let mut params = CertificateParams::new(Vec::new()).unwrap();
             params.distinguished_name.push(DnType::CommonName, "kilosa");
@@ -377,6 +385,7 @@ mod tests {
                 (CERTIFICATE, certificate),
                 (KEY, key.serialize_pem()),
                 (SIGNING_KEY, secret(&own)),
+                (RECEIPT_KEY, receipt.to_text()),
                 (HUB_KEY, hubs.pk.to_base64()),
                 (RECIPIENT, hub.recipient()),
             ] {
@@ -385,6 +394,7 @@ mod tests {
             Self {
                 outbox: StoreOutbox { store, objects },
                 hub,
+                receipt_to: receipt.recipient(),
                 hub_signing: secret(&hubs),
                 public: own.pk.to_base64(),
                 folder,
@@ -431,8 +441,8 @@ mod tests {
                     command: Command::Referral(Answer::default()),
                 }],
             };
-            let path = self.path("receipt.json");
-            let bytes = serde_json::to_vec(&receipt).unwrap();
+            let path = self.path("receipt");
+            let bytes = receipt.write(&self.receipt_to).unwrap();
             let signature = stick::sign(bytes.as_slice(), site, &self.hub_signing).unwrap();
             fs::write(&path, bytes).unwrap();
             fs::write(beside(&path), signature).unwrap();

@@ -1,13 +1,16 @@
 //! What a result asks for, as other systems are told it.
 
+use std::collections::BTreeSet;
+
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
-use exchange::flag::{self, Flag, Model, Patient, Study};
+use exchange::flag::{Flag, Model, Patient, Study};
 use models::dicom::parse::DataSet;
 
 use crate::inference::TriageResult;
 use crate::store::deliveries::ResultToSend;
-use crate::triage::{Assessment, Finding, Referral};
+use crate::store::outbox::{finding, referral};
+use crate::triage::Assessment;
 
 /// A result as it was shown first: what readers decide on it stays on the box.
 pub(super) fn flag(
@@ -16,6 +19,7 @@ pub(super) fn flag(
     result: &TriageResult,
     assessment: &Assessment,
 ) -> Flag {
+    let none = BTreeSet::new();
     let text = |tag: Tag| identity.text(tag).unwrap_or_default();
     Flag {
         asked: true,
@@ -36,7 +40,7 @@ pub(super) fn flag(
             analysed_ms: found.finished_at,
         },
         acuity: assessment.acuity.word().to_owned(),
-        referrals: assessment.referrals.iter().map(referral).collect(),
+        referrals: assessment.referrals.iter().filter_map(|asked| referral(asked, &none)).collect(),
         findings: assessment.findings.iter().map(finding).collect(),
         model: Model {
             id: result.model.id.clone(),
@@ -48,24 +52,5 @@ pub(super) fn flag(
         },
         reader: None,
         partial: found.partial,
-    }
-}
-
-fn referral(referral: &Referral) -> flag::Referral {
-    flag::Referral {
-        service: referral.service.clone(),
-        urgency: referral.urgency.word().to_owned(),
-        reason: referral.reason.clone(),
-        findings: referral.findings.clone(),
-    }
-}
-
-fn finding(finding: &Finding) -> flag::Finding {
-    flag::Finding {
-        label: finding.label.clone(),
-        name: finding.name.clone(),
-        margin: finding.margin,
-        probability: finding.probability,
-        acuity: finding.acuity.word().to_owned(),
     }
 }

@@ -28,6 +28,7 @@ use super::properties::epoch;
 use super::{Store, StoreError};
 use study::StudyNow;
 
+pub(crate) use flag::{finding, referral};
 pub use sending::{Due, ImageFile, Listed, Parcel, Unsealed};
 pub use stick::Waiting;
 pub(in crate::store) use views::at_hub;

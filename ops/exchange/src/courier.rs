@@ -4,29 +4,20 @@
 //! remembers, and whoever calls [`Courier::step`] says what time it is. Tests drive it through ten
 //! thousand bad days in a few minutes.
 
+mod pace;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::command::Numbered;
 use crate::row::{Priority, Row};
 use crate::wire::{self, Answered, Hello, Reply, Request};
+use pace::Pace;
 
-/// How long one piece may hold up a flag, in seconds of measured goodput.
-const PIECE_S: f64 = 4.0;
-/// Smallest and largest piece, bytes.
-const PIECE_BYTES: (f64, f64) = (16.0 * 1024.0, 512.0 * 1024.0);
-/// Goodput before anything was measured, bytes a second: 64 kbit/s.
-const FIRST_GOODPUT: f64 = 8000.0;
-/// How much of the estimate a new measurement replaces.
-const WEIGHT: f64 = 0.3;
-/// Smaller calls say more of latency than of goodput.
-const MEASURED_BYTES: usize = 4096;
 /// Every so many pieces telemetry goes first: its share of a busy link.
 const TELEMETRY_EVERY: u64 = 20;
 /// Bounds of a pause after failures: the first doubles with each further one.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(15 * 60));
-/// How long an answer is waited for, before the time that the bytes need.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Times that a blob may arrive as something else before its row is given up.
 const SPOILED: u32 = 3;
 
@@ -251,8 +242,7 @@ pub struct Courier {
     random: u64,
     /// Time between two looks for commands.
     poll: Duration,
-    /// Bytes a second, estimated.
-    goodput: f64,
+    pace: Pace,
     /// Failures since the last answer.
     failures: u32,
     /// Most rows in the next batch: halved by a batch that the hub does not take.
@@ -287,7 +277,7 @@ impl Courier {
         Self {
             random: seed | 1,
             poll,
-            goodput: FIRST_GOODPUT,
+            pace: Pace::default(),
             failures: 0,
             rows: wire::ROWS,
             pieces: 0,
@@ -300,7 +290,7 @@ impl Courier {
     /// What the link carries, bytes a second.
     #[must_use]
     pub fn goodput(&self) -> f64 {
-        self.goodput
+        self.pace.goodput()
     }
 
     /// Sends one piece, or asks for commands when that is due. `now` is box time in milliseconds;
@@ -319,7 +309,7 @@ impl Courier {
         let terms = Terms {
             lowest,
             rows: self.rows,
-            bytes: self.piece(),
+            bytes: self.pace.piece(),
             telemetry_first: self.pieces % TELEMETRY_EVERY == TELEMETRY_EVERY - 1,
         };
         let started = now();
@@ -363,8 +353,8 @@ impl Courier {
         let request = Request { hello, rows: rows.to_vec() };
         let bytes = request.encode().map_err(|error| Fault::Silent(error.to_string()))?;
         let started = now();
-        let answer = link.exchange(&bytes, self.patience(bytes.len()))?;
-        self.measure(bytes.len(), now() - started);
+        let answer = link.exchange(&bytes, self.pace.patience(bytes.len()))?;
+        self.pace.measure(bytes.len(), now() - started);
         let reply = Reply::decode(&answer)
             .map_err(|error| Fault::Silent(format!("the answer is not a hub's: {error}")))?;
         self.answered = (!reply.head.more).then(now);
@@ -392,13 +382,13 @@ impl Courier {
             self.under_way = None;
             return outbox.arrived(blob).map_err(Stop::Outbox);
         }
-        let piece = outbox.read(blob, offset, self.piece()).map_err(Stop::Outbox)?;
+        let piece = outbox.read(blob, offset, self.pace.piece()).map_err(Stop::Outbox)?;
         // Without bytes the row is dead, and the next step finds another.
         let Some(piece) = piece else { return Ok(()) };
         let started = now();
         self.under_way = None;
-        let offset = link.append(&place, offset, &piece, self.patience(piece.len()))?;
-        self.measure(piece.len(), now() - started);
+        let offset = link.append(&place, offset, &piece, self.pace.patience(piece.len()))?;
+        self.pace.measure(piece.len(), now() - started);
         self.failures = 0;
         if offset >= blob.bytes {
             return outbox.arrived(blob).map_err(Stop::Outbox);
@@ -517,8 +507,7 @@ impl Courier {
                 Step { pause: PAUSE.1, state: State::Barred { why } }
             }
             Fault::Silent(_) | Fault::Busy(None) | Fault::Failed(_) => {
-                // A smaller piece has a better chance before the next cut.
-                self.goodput = (self.goodput / 2.0).max(PIECE_BYTES.0 / PIECE_S);
+                self.pace.halve();
                 Step { pause: self.failed(), state: State::Waiting { why } }
             }
         }
@@ -559,27 +548,6 @@ impl Courier {
 
     fn poll_is_due(&self, now: i64) -> bool {
         self.answered.is_none_or(|then| now - then >= millis(self.poll))
-    }
-
-    /// Bytes that take about [`PIECE_S`] seconds.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "has bounds")]
-    fn piece(&self) -> usize {
-        (self.goodput * PIECE_S).clamp(PIECE_BYTES.0, PIECE_BYTES.1) as usize
-    }
-
-    fn patience(&self, bytes: usize) -> Duration {
-        #[expect(clippy::cast_precision_loss, reason = "a rough time")]
-        let seconds = 4.0 * bytes as f64 / self.goodput;
-        PATIENCE + Duration::from_secs_f64(seconds.min(PAUSE.1.as_secs_f64()))
-    }
-
-    fn measure(&mut self, bytes: usize, millis: i64) {
-        if bytes < MEASURED_BYTES {
-            return;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let found = bytes as f64 / (millis.max(1) as f64 / 1000.0);
-        self.goodput += WEIGHT * (found - self.goodput);
     }
 }
 

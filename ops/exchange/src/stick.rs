@@ -4,7 +4,8 @@
 //! X25519) and signed by the box (minisign, beside it). A frame is its length in four bytes, most
 //! significant first, a letter, and content: the [`Header`], then blobs and rows, each blob before
 //! the rows that name it, then the trailer, which counts both. Rows are those of any other link, so
-//! that a file may be read twice, or after a link has carried the same. A [`Receipt`] travels back.
+//! that a file may be read twice, or after a link has carried the same. A [`Receipt`] travels back,
+//! encrypted to the box and signed by the hub.
 //!
 //! Whoever reads copies the file from the stick first: it is verified as a whole and then read
 //! again.
@@ -67,7 +68,7 @@ pub enum StickError {
         reason: String,
     },
     /// Encrypted to somebody else, or no such file.
-    #[error("the file cannot be decrypted ({reason}): it is for another hub")]
+    #[error("the file cannot be decrypted ({reason}): it is for somebody else")]
     Encrypted {
         /// The library's words.
         reason: String,
@@ -129,6 +130,8 @@ pub struct Header {
     pub created_ms: i64,
     /// Number of the last command that is on the box's disk.
     pub cursor: i64,
+    /// Whom the receipt is encrypted to: the box (age, X25519).
+    pub receipt_to: String,
 }
 
 /// Last frame.
@@ -156,14 +159,32 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// From what was written, if the hub's signature holds.
+    /// Encrypted to the box that it is for; the hub's signature is of these bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the key is none.
+    pub fn write(&self, recipient: &str) -> Result<Vec<u8>, StickError> {
+        let what = "the receipt";
+        let json = serde_json::to_vec(self).map_err(|source| StickError::Json { what, source })?;
+        let mut out = encrypted(Vec::new(), recipient)?;
+        out.write_all(&json)?;
+        Ok(out.finish()?)
+    }
+
+    /// From what was written, if the hub's signature holds and it is for the owner of `secret`.
     ///
     /// # Errors
     ///
     /// When it does not, or for a receipt of another format.
-    pub fn read(bytes: &[u8], signature: &str, public_key: &str) -> Result<Self, StickError> {
+    pub fn read(
+        bytes: &[u8],
+        signature: &str,
+        public_key: &str,
+        secret: &Secret,
+    ) -> Result<Self, StickError> {
         verify(io::Cursor::new(bytes), signature, public_key)?;
-        let receipt: Self = serde_json::from_slice(bytes)
+        let receipt: Self = serde_json::from_reader(decrypted(bytes, secret)?)
             .map_err(|source| StickError::Json { what: "the receipt", source })?;
         match receipt.format {
             FORMAT => Ok(receipt),
@@ -172,7 +193,7 @@ impl Receipt {
     }
 }
 
-/// A key that decrypts outbox files; the hub's own.
+/// A key that decrypts: outbox files the hub's, receipts the box's.
 #[derive(Clone)]
 pub struct Secret(x25519::Identity);
 
@@ -190,7 +211,7 @@ impl Secret {
     /// When it is none.
     pub fn parse(text: &str) -> Result<Self, StickError> {
         let key = text.trim().parse();
-        key.map(Self).map_err(|reason: &str| unusable("the key of the hub", &reason))
+        key.map(Self).map_err(|reason: &str| unusable("the key for sticks", &reason))
     }
 
     /// As it is kept in a file of its own.
@@ -201,7 +222,7 @@ impl Secret {
         self.0.to_string().expose_secret().to_owned()
     }
 
-    /// What boxes are given.
+    /// What others are given.
     #[must_use]
     pub fn recipient(&self) -> String {
         self.0.to_public().to_string()
@@ -269,7 +290,20 @@ fn public(text: &str) -> Result<PublicKey, StickError> {
 }
 
 fn encrypted_to(text: &str) -> Result<x25519::Recipient, StickError> {
-    text.trim().parse().map_err(|reason: &str| unusable("the hub's public key", &reason))
+    text.trim().parse().map_err(|reason: &str| unusable("the public key for sticks", &reason))
+}
+
+fn encrypted<W: Write>(out: W, recipient: &str) -> Result<StreamWriter<W>, StickError> {
+    let key = encrypted_to(recipient)?;
+    let encryptor = Encryptor::with_recipients(iter::once(&key as &dyn age::Recipient))
+        .map_err(|error| unusable("the public key for sticks", &error))?;
+    Ok(encryptor.wrap_output(out)?)
+}
+
+fn decrypted<R: io::BufRead>(text: R, secret: &Secret) -> Result<StreamReader<R>, StickError> {
+    Decryptor::new_buffered(text)
+        .and_then(|decryptor| decryptor.decrypt(iter::once(&secret.0 as &dyn age::Identity)))
+        .map_err(|error| StickError::Encrypted { reason: error.to_string() })
 }
 
 fn unusable(what: &'static str, reason: &dyn std::fmt::Display) -> StickError {
@@ -289,10 +323,7 @@ impl<W: Write> Writer<W> {
     ///
     /// When the key is none, or nothing can be written.
     pub fn new(out: W, recipient: &str, header: &Header) -> Result<Self, StickError> {
-        let key = encrypted_to(recipient)?;
-        let encryptor = Encryptor::with_recipients(iter::once(&key as &dyn age::Recipient))
-            .map_err(|error| unusable("the hub's public key", &error))?;
-        let out = zstd::Encoder::new(encryptor.wrap_output(out)?, LEVEL)?;
+        let out = zstd::Encoder::new(encrypted(out, recipient)?, LEVEL)?;
         let mut writer = Self { out, written: Trailer::default() };
         writer.json("the header", HEADER, header)?;
         Ok(writer)
@@ -424,11 +455,7 @@ pub fn open(
     let mut file = File::open(path)?;
     verify(&mut file, signature, public_key)?;
     file.rewind()?;
-    let encrypted = |error: age::DecryptError| StickError::Encrypted { reason: error.to_string() };
-    let text = Decryptor::new_buffered(BufReader::new(file))
-        .and_then(|decryptor| decryptor.decrypt(iter::once(&secret.0 as &dyn age::Identity)))
-        .map_err(encrypted)?;
-    let mut text = zstd::Decoder::new(text)?;
+    let mut text = zstd::Decoder::new(decrypted(BufReader::new(file), secret)?)?;
     text.window_log_max(WINDOW_LOG)?;
     let header: Header = match begin(&mut text)? {
         (HEADER, bytes) => json(&mut text, "the header", bytes, FACTS_BYTES)?,

@@ -119,6 +119,7 @@ pub fn import(hub: &Hub, path: &Path, keys: &Keys, folder: &Path) -> Result<Impo
     let mut reader =
         stick::open(copy.path(), &signature, &key, &keys.secret).map_err(unreadable)?;
     let mut intake = Intake::new(hub, &site, reader.header().cursor);
+    let receipt_to = reader.header().receipt_to.clone();
     while let Some(frame) = reader.frame().map_err(unreadable)? {
         match frame {
             Frame::Blob(blob) => {
@@ -136,7 +137,10 @@ pub fn import(hub: &Hub, path: &Path, keys: &Keys, folder: &Path) -> Result<Impo
     let duplicates = count(|outcome| *outcome == Outcome::Duplicate);
     let refused = taken.answers.len() - stored - duplicates;
     let receipt = beside(path, RECEIPT);
-    write_receipt(&receipt, &site, hub.store().clock().now_ms(), taken, &keys.signing)?;
+    let Taken { answers, commands, .. } = taken;
+    let wall_ms = hub.store().clock().now_ms();
+    let content = Receipt { format: FORMAT, site: site.clone(), wall_ms, answers, commands };
+    write_receipt(&receipt, &content, &receipt_to, &keys.signing)?;
     let detail = json!({ "stored": stored, "duplicates": duplicates, "refused": refused });
     let object = format!("file {}", path.display());
     hub.store().audit(&Entry {
@@ -243,16 +247,13 @@ fn copied(path: &Path, folder: &Path) -> Result<NamedTempFile, ImportError> {
 /// The signature last: without it the receipt is none.
 fn write_receipt(
     path: &Path,
-    site: &str,
-    wall_ms: i64,
-    taken: Taken,
+    receipt: &Receipt,
+    recipient: &str,
     signing_key: &str,
 ) -> Result<(), ImportError> {
-    let Taken { answers, commands, .. } = taken;
-    let receipt = Receipt { format: FORMAT, site: site.to_owned(), wall_ms, answers, commands };
-    let bytes = serde_json::to_vec(&receipt).map_err(|error| ImportError::Receipt(error.into()))?;
-    let signature = stick::sign(bytes.as_slice(), site, signing_key)
-        .map_err(|error| ImportError::Receipt(error.into()))?;
+    let failed = |error: StickError| ImportError::Receipt(error.into());
+    let bytes = receipt.write(recipient).map_err(failed)?;
+    let signature = stick::sign(bytes.as_slice(), &receipt.site, signing_key).map_err(failed)?;
     write(path, &bytes)?;
     write(&beside(path, SIGNATURE), signature.as_bytes())
 }

@@ -4,7 +4,7 @@
 mod pace;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use exchange::wire::{Head, REQUEST_BYTES, Reply, Request, WireError};
 
@@ -159,6 +159,9 @@ impl Hub {
             }
             self.store.forget_blob(site, sha256)?;
         }
+        let age = Duration::from_millis(UPLOAD_MS.unsigned_abs());
+        // Files have the system's time.
+        self.blobs.sweep(SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH))?;
         Ok(stale.len())
     }
 }

@@ -102,8 +102,8 @@ fn dismissed(study: &StudyNow) -> bool {
         && study.decisions.iter().any(|d| d.kind == "reprioritise" && d.value == none)
 }
 
-/// `None` when a reader disagrees with all that it rests on.
-fn referral(referral: &Referral, refuted: &BTreeSet<&str>) -> Option<flag::Referral> {
+/// As the hospital is told of it; `None` when a reader disagrees with all that it rests on.
+pub(crate) fn referral(referral: &Referral, refuted: &BTreeSet<&str>) -> Option<flag::Referral> {
     let left = referral.findings.iter().filter(|label| !refuted.contains(label.as_str()));
     let findings: Vec<String> = left.cloned().collect();
     if findings.is_empty() && !referral.findings.is_empty() {
@@ -117,7 +117,8 @@ fn referral(referral: &Referral, refuted: &BTreeSet<&str>) -> Option<flag::Refer
     })
 }
 
-fn finding(finding: &Finding) -> flag::Finding {
+/// As the hospital is told of it.
+pub(crate) fn finding(finding: &Finding) -> flag::Finding {
     flag::Finding {
         label: finding.label.clone(),
         name: finding.name.clone(),
@@ -127,7 +128,8 @@ fn finding(finding: &Finding) -> flag::Finding {
     }
 }
 
-/// What the clinic's reader decided, in words. A typed reason may name the patient.
+/// What the clinic's reader decided, in words. A typed reason may name the patient; who reads there
+/// is no secret of a patient, and the hospital calls them.
 fn reader(decisions: &[Decided], profile: &Profile) -> Option<Reader> {
     let latest = decisions.last()?;
     let decision = |d: &Decided| {

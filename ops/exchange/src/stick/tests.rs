@@ -74,7 +74,14 @@ fn keys() -> (String, String) {
 }
 
 fn header() -> Header {
-    Header { format: 1, site: "kilosa".into(), epoch: "e".into(), created_ms: 5, cursor: 3 }
+    Header {
+        format: 1,
+        site: "kilosa".into(),
+        epoch: "e".into(),
+        created_ms: 5,
+        cursor: 3,
+        receipt_to: "age1".into(),
+    }
 }
 
 fn row(seq: i64) -> Row {
@@ -215,8 +222,9 @@ fn a_blob_must_be_as_long_as_promised() {
 }
 
 #[test]
-fn a_receipt_is_believed_from_its_hub_only() {
+fn a_receipt_is_believed_from_its_hub_only_and_read_by_its_box_only() {
     let (secret, public) = keys();
+    let own = Secret::generate();
     let receipt = Receipt {
         format: FORMAT,
         site: "kilosa".into(),
@@ -224,19 +232,23 @@ fn a_receipt_is_believed_from_its_hub_only() {
         answers: vec![Answered { key: row(1).key, outcome: Outcome::Stored }],
         commands: vec![Numbered { number: 1, command: Command::Referral(Answer::default()) }],
     };
-    let bytes = serde_json::to_vec(&receipt).unwrap();
+    let bytes = receipt.write(&own.recipient()).unwrap();
     let signature = sign(bytes.as_slice(), "kilosa", &secret).unwrap();
-    assert_eq!(Receipt::read(&bytes, &signature, &public).unwrap(), receipt);
+    assert_eq!(Receipt::read(&bytes, &signature, &public, &own).unwrap(), receipt);
+    assert!(matches!(
+        Receipt::read(&bytes, &signature, &public, &Secret::generate()),
+        Err(StickError::Encrypted { .. })
+    ));
     let changed = [&bytes[..], b" "].concat();
     assert!(matches!(
-        Receipt::read(&changed, &signature, &public),
+        Receipt::read(&changed, &signature, &public, &own),
         Err(StickError::Signature { .. })
     ));
-    assert!(Receipt::read(&bytes, &signature, &keys().1).is_err());
-    let newer = serde_json::to_vec(&Receipt { format: 2, ..receipt }).unwrap();
+    assert!(Receipt::read(&bytes, &signature, &keys().1, &own).is_err());
+    let newer = Receipt { format: 2, ..receipt }.write(&own.recipient()).unwrap();
     let signature = sign(newer.as_slice(), "kilosa", &secret).unwrap();
     assert!(matches!(
-        Receipt::read(&newer, &signature, &public),
+        Receipt::read(&newer, &signature, &public, &own),
         Err(StickError::Format { found: 2 })
     ));
 }

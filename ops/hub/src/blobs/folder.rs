@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::staging::{Staging, make_parent, sync_parent};
 use super::{BlobError, BlobStore, Name, failed};
@@ -71,5 +72,9 @@ impl BlobStore for Folder {
 
     fn discard(&self, name: &Name) -> Result<(), BlobError> {
         self.staging.discard(name)
+    }
+
+    fn sweep(&self, before: SystemTime) -> Result<(), BlobError> {
+        self.staging.sweep(before)
     }
 }

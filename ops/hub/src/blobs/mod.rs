@@ -12,6 +12,7 @@ mod staging;
 use std::fmt::Debug;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::store::sites::is_id;
 
@@ -154,6 +155,14 @@ pub trait BlobStore: Debug + Send + Sync {
     ///
     /// When the disk fails.
     fn discard(&self, name: &Name) -> Result<(), BlobError>;
+
+    /// Throws away what has arrived here and was not touched since: another of the hub's processes
+    /// may have finished the blob from its own copy.
+    ///
+    /// # Errors
+    ///
+    /// When the disk fails.
+    fn sweep(&self, before: SystemTime) -> Result<(), BlobError>;
 }
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BlobError {

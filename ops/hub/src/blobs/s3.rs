@@ -7,7 +7,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use ureq::Agent;
@@ -138,6 +138,10 @@ impl BlobStore for S3 {
 
     fn discard(&self, name: &Name) -> Result<(), BlobError> {
         self.staging.discard(name)
+    }
+
+    fn sweep(&self, before: SystemTime) -> Result<(), BlobError> {
+        self.staging.sweep(before)
     }
 }
 

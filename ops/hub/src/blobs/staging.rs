@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use exchange::row::hex;
 use sha2::{Digest as _, Sha256};
@@ -76,12 +77,37 @@ impl Staging {
         self.remove(name)
     }
 
+    pub(super) fn sweep(&self, before: SystemTime) -> Result<(), BlobError> {
+        for folder in entries(&self.0)? {
+            for path in entries(&folder)? {
+                let options = OpenOptions::new().append(true).clone();
+                let Some(file) = locked(&options, &path)? else { continue };
+                let touched = file.metadata().and_then(|file| file.modified());
+                if touched.map_err(failed("look at", &path))? < before {
+                    fs::remove_file(&path).map_err(failed("delete", &path))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes the file that the caller has locked.
     pub(super) fn remove(&self, name: &Name) -> Result<(), BlobError> {
         let path = self.path(name);
         fs::remove_file(&path).map_err(failed("delete", &path))?;
         sync_parent(&path)
     }
+}
+
+/// What is in a folder, which need not be there.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, BlobError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed("look into", folder)(error)),
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    paths.collect::<io::Result<_>>().map_err(failed("look into", folder))
 }
 
 /// The file, once nobody else has it: a half-open connection may still deliver what the box sends

@@ -1,6 +1,8 @@
 //! One suite for both stores. The object store takes part where `PRIMA_S3` is the address of one
 //! with a bucket `prima-hub` and the credentials of s3rver, as `ops/test` has it.
 
+use std::time::Duration;
+
 use exchange::row::hex;
 use sha2::{Digest as _, Sha256};
 
@@ -118,6 +120,19 @@ fn what_is_thrown_away_is_gone() {
         store.discard(&name).unwrap();
         store.append(&name, 0, &content[..5]).unwrap();
         store.discard(&name).unwrap();
+        assert_eq!(store.length(&name).unwrap(), 0);
+    });
+}
+
+#[test]
+fn what_nobody_goes_on_with_is_swept_away() {
+    on_each(|open| {
+        let content = fresh(10);
+        let (store, name) = (open(), name("a", &content));
+        store.append(&name, 0, &content[..5]).unwrap();
+        store.sweep(SystemTime::now() - Duration::from_secs(60)).unwrap();
+        assert_eq!(store.length(&name).unwrap(), 5);
+        store.sweep(SystemTime::now() + Duration::from_secs(60)).unwrap();
         assert_eq!(store.length(&name).unwrap(), 0);
     });
 }

@@ -21,6 +21,8 @@ struct Bench {
     keys: Keys,
     hub_key: String,
     box_key: String,
+    /// Of the box at `a`, for receipts.
+    receipt_key: stick::Secret,
     folder: TempDir,
 }
 
@@ -46,19 +48,20 @@ fn bench(blob_bytes: u64) -> Bench {
     };
     let hub = Hub::new(store, Arc::new(Folder::new(&folder.path().join("blobs"))), limits);
     let keys = Keys { secret: stick::Secret::generate(), signing: signing_key(&own) };
-    Bench { hub, keys, hub_key: own.pk.to_base64(), box_key: signing_key(&of_box), folder }
+    Bench {
+        hub,
+        keys,
+        hub_key: own.pk.to_base64(),
+        box_key: signing_key(&of_box),
+        receipt_key: stick::Secret::generate(),
+        folder,
+    }
 }
 
 impl Bench {
     /// A file of the box at `a` with a blob, its manifest, and 1,200 rows.
     fn export(&self, site: &str) -> PathBuf {
-        let header = Header {
-            format: FORMAT,
-            site: site.into(),
-            epoch: "e".into(),
-            created_ms: 1,
-            cursor: 0,
-        };
+        let header = self.header(site);
         let mut writer = Writer::new(Vec::new(), &self.keys.secret.recipient(), &header).unwrap();
         let sha256 = hex(&Sha256::digest(CONTENT));
         writer.blob(&sha256, CONTENT.len() as u64, &mut &*CONTENT).unwrap();
@@ -79,6 +82,17 @@ impl Bench {
         path
     }
 
+    fn header(&self, site: &str) -> Header {
+        Header {
+            format: FORMAT,
+            site: site.into(),
+            epoch: "e".into(),
+            created_ms: 1,
+            cursor: 0,
+            receipt_to: self.receipt_key.recipient(),
+        }
+    }
+
     fn sign(&self, path: &Path, site: &str) {
         let signature = stick::sign(File::open(path).unwrap(), site, &self.box_key).unwrap();
         fs::write(beside(path, SIGNATURE), signature).unwrap();
@@ -90,7 +104,8 @@ impl Bench {
 
     fn receipt(&self, imported: &Imported) -> Receipt {
         let signature = fs::read_to_string(beside(&imported.receipt, SIGNATURE)).unwrap();
-        Receipt::read(&fs::read(&imported.receipt).unwrap(), &signature, &self.hub_key).unwrap()
+        let bytes = fs::read(&imported.receipt).unwrap();
+        Receipt::read(&bytes, &signature, &self.hub_key, &self.receipt_key).unwrap()
     }
 }
 
@@ -155,8 +170,7 @@ fn a_rejected_row_is_in_the_receipt() {
     let bench = bench(1000);
     let path = bench.export("a");
     bench.import(&path).unwrap();
-    let header =
-        Header { format: FORMAT, site: "a".into(), epoch: "e".into(), created_ms: 1, cursor: 0 };
+    let header = bench.header("a");
     let mut writer = Writer::new(Vec::new(), &bench.keys.secret.recipient(), &header).unwrap();
     let body = serde_json::to_string(&Case { case: "other".into(), ..Case::default() }).unwrap();
     let key = Key { epoch: "e".into(), seq: 2 };

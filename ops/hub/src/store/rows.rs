@@ -36,6 +36,10 @@ pub struct StoredRow {
     pub study: String,
     /// Digest of its content.
     pub sha256: String,
+    /// When the box wrote it, by its clock.
+    pub created_ms: i64,
+    /// When it was stored here.
+    pub received_ms: i64,
     /// Rises with every row of the site that is stored.
     pub ordinal: i64,
 }
@@ -112,8 +116,8 @@ impl Store {
     pub fn stored_rows(&self, site: &str) -> Result<Vec<StoredRow>, DbError> {
         self.read(|tx| {
             let rows = tx.query(
-                "SELECT epoch, seq, kind, study, sha256, ordinal FROM outbox_row
-                 WHERE site = $1 ORDER BY ordinal",
+                "SELECT epoch, seq, kind, study, sha256, created_ms, received_ms, ordinal
+                 FROM outbox_row WHERE site = $1 ORDER BY ordinal",
                 &[site.into()],
             )?;
             rows.iter().map(stored).collect()
@@ -127,7 +131,9 @@ fn stored(row: &Record) -> Result<StoredRow, DbError> {
         kind: row.text(2)?.to_owned(),
         study: row.text(3)?.to_owned(),
         sha256: row.text(4)?.to_owned(),
-        ordinal: row.int(5)?,
+        created_ms: row.int(5)?,
+        received_ms: row.int(6)?,
+        ordinal: row.int(7)?,
     })
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::memory::Shared;
 use super::*;
 use crate::command::{Answer, Command};
+use crate::courier::pace::PATIENCE;
 use crate::wire::Head;
 
 /// Content of a blob, of which nothing is kept.

@@ -16,6 +16,7 @@ use super::Frame;
 use super::picture::PictureError;
 use crate::accounts::{AccountError, Right};
 use crate::db::DbError;
+use crate::fault;
 use crate::store::answers::AnswerError;
 use crate::store::sites::SiteError;
 use crate::store::users::UserError;
@@ -131,7 +132,7 @@ impl IntoResponse for Error {
         let status = self.status();
         let mut message = self.to_string();
         if status == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!(error = chain(&self), "a page failed");
+            tracing::error!(error = fault::chain(&self), "a page failed");
             message = "the hub failed at this; its log says why".to_owned();
         }
         let mut response = page(status, &message);
@@ -180,12 +181,6 @@ fn sentence(text: &str) -> String {
         sentence.push('.');
     }
     sentence
-}
-
-/// An error with its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// A handler panicked. The message went to the log through the panic hook.

@@ -1,7 +1,7 @@
 //! What the referral hospital sees: the inbox, the clinics, the figures.
 //!
-//! Everything is rendered here and works without JavaScript; there is none. Nothing is loaded from
-//! elsewhere. Every page but those of logging in belongs to a [`Right`], which the router asks for.
+//! Everything is rendered here and works without JavaScript; a script of ours loads the inbox again
+//! every minute. Nothing is loaded from elsewhere. Every page but those of logging in belongs to a [`Right`], which the router asks for.
 //! All that comes from a box is text that somebody else wrote: templates escape it.
 
 mod assets;
@@ -44,6 +44,7 @@ use self::who::Who;
 use crate::accounts::{Right, may};
 use crate::clock::Clock;
 use crate::escalation::{self, Limits};
+use crate::fault;
 use crate::store::Store;
 use crate::store::users::User;
 
@@ -253,10 +254,10 @@ async fn escalate(store: Store, settings: Settings) {
             Ok(Ok(0)) => {}
             Ok(Ok(count)) => tracing::warn!(count, "referrals without an answer were escalated"),
             Ok(Err(failed)) => {
-                tracing::error!(error = error::chain(&failed), "nobody looks for late answers");
+                tracing::error!(error = fault::chain(&failed), "nobody looks for late answers");
             }
             Err(failed) => {
-                tracing::error!(error = error::chain(&failed), "nobody looks for late answers");
+                tracing::error!(error = fault::chain(&failed), "nobody looks for late answers");
             }
         }
     }

@@ -8,8 +8,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
 
 use super::words::percent_encoded;
-use super::{Error, Web, error, path_of};
+use super::{Error, Web, path_of};
 use crate::accounts::{self, Right, may};
+use crate::fault;
 use crate::store::users::User;
 
 /// Name of the cookie.
@@ -59,7 +60,7 @@ pub(super) async fn identify(State(web): State<Web>, mut request: Request, next:
         Some(digest) => {
             let found = web.blocking(move |web| Ok(web.store().session(&digest, IDLE_MS)?)).await;
             Who(found.unwrap_or_else(|failed| {
-                tracing::error!(error = error::chain(&failed), "who asks is not known");
+                tracing::error!(error = fault::chain(&failed), "who asks is not known");
                 None
             }))
         }
