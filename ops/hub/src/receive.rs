@@ -151,7 +151,8 @@ impl Hub {
     ///
     /// When database or disk fail.
     pub fn expire_uploads(&self) -> Result<usize, Refusal> {
-        let stale = self.store.stale_blobs(self.now_ms() - UPLOAD_MS)?;
+        let before_ms = self.now_ms() - UPLOAD_MS;
+        let stale = self.store.stale_blobs(before_ms)?;
         for (site, sha256) in &stale {
             // A kill in between leaves a row without bytes, which the next round takes.
             if let Some(name) = Name::new(site, sha256) {
@@ -159,9 +160,8 @@ impl Hub {
             }
             self.store.forget_blob(site, sha256)?;
         }
-        let age = Duration::from_millis(UPLOAD_MS.unsigned_abs());
-        // Files have the system's time.
-        self.blobs.sweep(SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH))?;
+        let before = Duration::from_millis(u64::try_from(before_ms).unwrap_or(0));
+        self.blobs.sweep(SystemTime::UNIX_EPOCH + before)?;
         Ok(stale.len())
     }
 }
