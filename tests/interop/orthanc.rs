@@ -18,6 +18,8 @@ pub(super) struct Orthanc {
     child: Child,
     _folder: TempDir,
     pub(super) url: String,
+    /// Where it speaks DICOM.
+    pub(super) dicom: u16,
 }
 
 impl Orthanc {
@@ -48,7 +50,7 @@ impl Orthanc {
         let log = fs::File::create(folder.path().join("log")).expect("a file");
         let child = Command::new("Orthanc").arg(&config).stdout(Stdio::null()).stderr(log).spawn();
         let url = format!("http://127.0.0.1:{http}");
-        let orthanc = Self { child: child.expect("Orthanc"), _folder: folder, url };
+        let orthanc = Self { child: child.expect("Orthanc"), _folder: folder, url, dicom };
         eventually("Orthanc", || ureq::get(format!("{}/system", orthanc.url)).call().ok());
         orthanc
     }

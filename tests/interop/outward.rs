@@ -5,6 +5,8 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dicom_core::VR;
+use dicom_object::InMemDicomObject;
 use exchange::flag::Flag;
 use exchange::manifest::{Manifest, Object};
 use exchange::push::{Http, Server};
@@ -14,7 +16,8 @@ use hub::blobs::{BlobStore, Folder, Name};
 use hub::clock::SystemClock;
 use hub::db::sqlite::Sqlite;
 use hub::db::{Database, DbError, Transaction};
-use hub::outward::Worker;
+use hub::outward::settings::Archive;
+use hub::outward::{Door, Worker};
 use hub::store::Store;
 use hub::store::outbound::{Kind, queue_flag, queue_objects};
 use hub::store::referrals::{apply_flag, apply_manifest};
@@ -26,7 +29,7 @@ use super::fhir::{PACKAGES, all, flag};
 use super::node::Script;
 use super::orthanc::Orthanc;
 use super::results::{clinic_with, queue};
-use super::{eventually, get, real_studies};
+use super::{eventually, free_port, get, real_studies};
 
 const SITE: &str = "kitgum";
 
@@ -49,11 +52,15 @@ impl Hub {
         Self { database, store, blobs, _folder: folder }
     }
 
+    /// To a web service.
     fn worker(&self, kind: Kind, url: &str) -> Worker {
         let server =
             Server { name: "it".into(), url: url.into(), bearer_token_file: None, ca_file: None };
         let path = if kind == Kind::Stow { stow::PATH } else { "" };
-        let door = Box::new(Http::new(&server, path).expect("a door"));
+        self.worker_to(kind, Box::new(Http::new(&server, path).expect("a door")))
+    }
+
+    fn worker_to(&self, kind: Kind, door: Box<dyn Door>) -> Worker {
         let blobs = Arc::clone(&self.blobs) as Arc<dyn BlobStore>;
         Worker::new("it", kind, door, self.store.clone(), blobs)
     }
@@ -103,37 +110,81 @@ fn medplum_gets_what_a_hub_knows_and_one_of_each_from_a_restored_one() {
     }
 }
 
-#[test]
-fn orthanc_stores_an_object_once_however_often_it_comes() {
-    let Some(orthanc) = Orthanc::with_dicom_web() else { return };
+/// A hub of this kind, an object in it that waits, and the object's bytes.
+fn hub_with_object(kind: Kind) -> (Hub, Vec<u8>) {
     let bytes = fs::read(real_studies().0.join("brain1_t1c/IM001.dcm")).expect("a file");
+    let sha256 = hex(&Sha256::digest(&bytes));
     let object = Object {
         sop_class: "1.2.840.10008.5.1.4.1.1.4".into(),
         sop_instance: "2.25.1".into(),
-        sha256: hex(&Sha256::digest(&bytes)),
+        sha256: sha256.clone(),
         bytes: bytes.len() as u64,
     };
-    let sha256 = object.sha256.clone();
     let manifest = Manifest { study: "1.2".into(), objects: vec![object], ..Manifest::default() };
-    for _ in 0..2 {
-        let hub = Hub::new(Kind::Stow);
-        let name = Name::new(SITE, &sha256).expect("a name");
-        hub.blobs.append(&name, 0, &bytes).expect("room");
-        hub.blobs.finish(&name, bytes.len() as u64).expect("a whole blob");
-        hub.write(|tx| {
-            apply_manifest(tx, SITE, RowKind::Objects, &manifest, 1)?;
-            queue_objects(tx, SITE, "1.2")
-        });
-        let mut worker = hub.worker(Kind::Stow, &format!("{}/dicom-web/", orthanc.url));
-        assert_eq!(hub.sent(&mut worker), (1, 0));
-    }
+    let hub = Hub::new(kind);
+    let name = Name::new(SITE, &sha256).expect("a name");
+    hub.blobs.append(&name, 0, &bytes).expect("room");
+    hub.blobs.finish(&name, bytes.len() as u64).expect("a whole blob");
+    hub.write(|tx| {
+        apply_manifest(tx, SITE, RowKind::Objects, &manifest, 1)?;
+        queue_objects(tx, SITE, "1.2")
+    });
+    (hub, bytes)
+}
+
+/// The only instance that an Orthanc has, and its file.
+fn only_instance(orthanc: &Orthanc) -> (String, Vec<u8>) {
     let stored = get(&format!("{}/instances", orthanc.url));
     let stored = stored.as_array().expect("instances");
     assert_eq!(stored.len(), 1, "{stored:?}");
     let id = stored[0].as_str().expect("an id");
-    let mut file =
-        ureq::get(format!("{}/instances/{id}/file", orthanc.url)).call().expect("a file");
-    assert_eq!(file.body_mut().read_to_vec().expect("bytes"), bytes, "other bytes than sent");
+    let instance = format!("{}/instances/{id}", orthanc.url);
+    let mut file = ureq::get(format!("{instance}/file")).call().expect("a file");
+    (instance, file.body_mut().read_to_vec().expect("bytes"))
+}
+
+#[test]
+fn orthanc_stores_an_object_once_however_often_it_comes() {
+    let Some(orthanc) = Orthanc::with_dicom_web() else { return };
+    for _ in 0..2 {
+        let (hub, bytes) = hub_with_object(Kind::Stow);
+        let mut worker = hub.worker(Kind::Stow, &format!("{}/dicom-web/", orthanc.url));
+        assert_eq!(hub.sent(&mut worker), (1, 0));
+        assert_eq!(only_instance(&orthanc).1, bytes, "other bytes than sent");
+    }
+}
+
+#[test]
+fn orthanc_gets_an_object_by_c_store() {
+    let Some(orthanc) = Orthanc::with_dicom_web() else { return };
+    let archive = |port| Archive {
+        name: "it".into(),
+        ae_title: "ORTHANC".into(),
+        host: "127.0.0.1".into(),
+        port,
+        calling_ae_title: "PRIMAHUB".into(),
+    };
+    let (hub, bytes) = hub_with_object(Kind::Dicom);
+    let mut nobody = hub.worker_to(Kind::Dicom, Box::new(archive(free_port())));
+    assert_ne!(nobody.step(), Duration::ZERO, "nobody listens there");
+    let said = hub.store.outbound_queues().expect("queues").remove(0).said;
+    assert!(said.contains("connect"), "{said}");
+    let mut worker = hub.worker_to(Kind::Dicom, Box::new(archive(orthanc.dicom)));
+    assert_eq!(hub.sent(&mut worker), (1, 0));
+    let (instance, stored) = only_instance(&orthanc);
+    let (stored, sent) = (data_set(&stored), data_set(&bytes));
+    assert!(stored.tags().eq(sent.tags()), "other elements than sent");
+    for (stored, sent) in stored.iter().zip(&sent) {
+        // An archive writes lengths of sequences its own way.
+        assert!(stored == sent || sent.vr() == VR::SQ, "{} was changed", sent.header().tag);
+    }
+    let metadata = get(&format!("{instance}/metadata?expand"));
+    assert_eq!(metadata["Origin"], "DicomProtocol", "{metadata}");
+    assert_eq!(metadata["RemoteAET"], "PRIMAHUB", "{metadata}");
+}
+
+fn data_set(file: &[u8]) -> InMemDicomObject {
+    dicom_object::from_reader(file).expect("a file of DICOM").into_inner()
 }
 
 #[test]

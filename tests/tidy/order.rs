@@ -27,6 +27,7 @@ pub(super) const DOORS: &[(&str, &[&str])] = &[
             "appliance/src/archive/",
             "appliance/src/import/",
             "appliance/src/results/",
+            "ops/hub/src/outward/",
             "trainer/src/curate/",
             "trainer/src/evaluate/leak/",
             "trainer/src/simulate/",

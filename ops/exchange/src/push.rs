@@ -35,7 +35,8 @@ impl Verdict {
     }
 
     /// A refusal with the first words of what the server wrote.
-    pub(crate) fn refused(why: impl Into<String>, said: &str) -> Self {
+    #[must_use]
+    pub fn refused(why: impl Into<String>, said: &str) -> Self {
         let said = said.chars().map(|c| if c.is_control() { ' ' } else { c });
         let said = said.take(SAID).collect::<String>().trim().to_owned();
         Self::Refused { why: why.into(), said }

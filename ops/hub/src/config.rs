@@ -87,6 +87,8 @@ pub struct Settings {
     pub fhir: Vec<exchange::push::Server>,
     #[serde(default, skip_serializing)]
     pub stow: Vec<exchange::push::Server>,
+    #[serde(default, skip_serializing)]
+    pub dicom: Vec<outward::Archive>,
 }
 
 /// `[sites]`.
@@ -243,7 +245,11 @@ impl Settings {
         }
         let pages = |source| ConfigError::Pages { file: file.to_owned(), source };
         self.pages.check().map_err(pages)?;
-        let outward = outward::Settings { fhir: self.fhir.clone(), stow: self.stow.clone() };
+        let outward = outward::Settings {
+            fhir: self.fhir.clone(),
+            stow: self.stow.clone(),
+            dicom: self.dicom.clone(),
+        };
         let said = |said| ConfigError::Outward { file: file.to_owned(), said };
         outward.check().map_err(said)?;
         Ok(Config { settings: self, sites_listen, pages_listen, outward })

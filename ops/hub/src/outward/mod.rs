@@ -1,22 +1,21 @@
 //! What goes on to other systems of the hospital: referrals as FHIR transactions, DICOM objects by
-//! STOW-RS.
+//! STOW-RS or C-STORE.
 //!
 //! Each destination has a worker of its own, so that one that is dead delays no other. One that
 //! cannot be reached is asked again and again, with growing pauses, and nothing is given up. What
 //! it refuses is offered a limited number of times, while what is behind it goes out; then a person
 //! decides. A transaction is made when it is sent, from what is known then.
-//!
-//! There is no C-STORE here. An archive that knows nothing else stands behind one that has both,
-//! such as Orthanc, which forwards what is stored on it.
 
+mod archive;
 pub mod settings;
 
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use exchange::push::{Http, Missed, PATIENCE, Parcel, Verdict};
+use exchange::push::{Http, PATIENCE, Parcel, Verdict};
 use exchange::{fhir, stow};
 
 use crate::blobs::{BlobError, BlobStore, Name};
@@ -39,19 +38,43 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(300);
 /// Longest pause between two tries of a job that was refused.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(3600);
 
-/// Where parcels are handed over.
+/// What is handed over.
+pub enum Load {
+    /// A transaction (FHIR), JSON.
+    Transaction(String),
+    /// A DICOM object, as a file.
+    Object {
+        /// Its digest.
+        sha256: String,
+        /// Its bytes.
+        content: Box<dyn Read + Send>,
+        /// Their number.
+        bytes: u64,
+    },
+}
+
+impl Load {
+    /// As a request of HTTP, and who understands the answer to it.
+    fn parcel(self) -> (Parcel, fn(u16, &str) -> Verdict) {
+        match self {
+            Self::Transaction(body) => (Parcel::transaction(body), fhir::verdict),
+            Self::Object { sha256, content, bytes } => {
+                (Parcel::object(&sha256, content, bytes), stow::verdict)
+            }
+        }
+    }
+}
+
+/// Where loads are handed over.
 pub trait Door: Send {
-    /// Status and text of the answer.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
-    fn post(&mut self, parcel: Parcel) -> Result<(u16, String), Missed>;
+    /// Returns what became of it.
+    fn hand_over(&mut self, load: Load) -> Verdict;
 }
 
 impl Door for Http {
-    fn post(&mut self, parcel: Parcel) -> Result<(u16, String), Missed> {
-        Self::post(self, parcel)
+    fn hand_over(&mut self, load: Load) -> Verdict {
+        let (parcel, judge) = load.parcel();
+        Verdict::of(self.post(parcel), judge)
     }
 }
 
@@ -112,18 +135,12 @@ impl Worker {
     /// True when something was due.
     fn send_next(&mut self) -> Result<bool, Halt> {
         let Some(job) = self.store.begin_outbound(&self.name, LEASE)? else { return Ok(false) };
-        let parcel = match self.kind {
+        let load = match self.kind {
             Kind::Fhir => self.transaction(&job)?,
-            Kind::Stow => self.object(&job)?,
+            Kind::Stow | Kind::Dicom => self.object(&job)?,
         };
-        let verdict = match parcel {
-            Ok(parcel) => {
-                let judge: fn(u16, &str) -> Verdict = match self.kind {
-                    Kind::Fhir => fhir::verdict,
-                    Kind::Stow => stow::verdict,
-                };
-                Verdict::of(self.door.post(parcel), judge)
-            }
+        let verdict = match load {
+            Ok(load) => self.door.hand_over(load),
             Err(why) => {
                 self.give_up(&job, &why, "")?;
                 return Ok(true);
@@ -143,7 +160,7 @@ impl Worker {
     }
 
     /// What is said of the study now; inside, why there is nothing to send.
-    fn transaction(&self, job: &Job) -> Result<Result<Parcel, String>, DbError> {
+    fn transaction(&self, job: &Job) -> Result<Result<Load, String>, DbError> {
         let Some(told) = self.store.told(&job.site, &job.study)? else {
             return Ok(Err("the referral is not here any more".to_owned()));
         };
@@ -152,25 +169,25 @@ impl Worker {
         let sent = serde_json::from_str(&job.sent).unwrap_or_default();
         let body = fhir::supersede(&sent, now).to_string();
         self.store.outbound_sending(job, &body)?;
-        Ok(Ok(Parcel::transaction(body)))
+        Ok(Ok(Load::Transaction(body)))
     }
 
     /// The object; inside, why it is not sent.
-    fn object(&self, job: &Job) -> Result<Result<Parcel, String>, Halt> {
+    fn object(&self, job: &Job) -> Result<Result<Load, String>, Halt> {
         let bytes = self.store.outbound_object(job)?;
         let name = Name::new(&job.site, &job.object);
         let (Some(bytes), Some(name)) = (bytes, name) else {
             return Ok(Err("no manifest names the object any more".to_owned()));
         };
-        let object = match self.blobs.open(&name) {
-            Ok(object) => object,
+        let content = match self.blobs.open(&name) {
+            Ok(content) => content,
             Err(error @ BlobError::Missing(_)) => return Ok(Err(error.to_string())),
             Err(error) => {
                 self.store.outbound_interrupted(job)?;
                 return Err(Halt::Silent(chain(&error)));
             }
         };
-        Ok(Ok(Parcel::object(&job.object, object, bytes)))
+        Ok(Ok(Load::Object { sha256: job.object.clone(), content, bytes }))
     }
 
     fn refused(&self, job: &Job, why: &str, said: &str) -> Result<(), DbError> {
@@ -230,16 +247,13 @@ impl Workers {
         blobs: &Arc<dyn BlobStore>,
     ) -> Result<Self, StartError> {
         settings.check().map_err(StartError::Settings)?;
-        let all: Vec<_> =
-            settings.all().map(|(kind, server)| (server.name.as_str(), kind)).collect();
-        store.set_outbound_destinations(&all)?;
+        store.set_outbound_destinations(&settings.names().collect::<Vec<_>>())?;
         let mut workers = Self { stops: Vec::new(), threads: Vec::new() };
-        for (kind, server) in settings.all() {
-            let path = if kind == Kind::Stow { stow::PATH } else { "" };
-            let door = Box::new(Http::new(server, path).map_err(StartError::Settings)?);
-            let worker = Worker::new(&server.name, kind, door, store.clone(), Arc::clone(blobs));
+        for (name, kind) in settings.names() {
+            let door = settings.door(name).map_err(StartError::Settings)?;
+            let worker = Worker::new(name, kind, door, store.clone(), Arc::clone(blobs));
             let (stop, stopped) = mpsc::channel();
-            let thread = thread::Builder::new().name(format!("to {}", server.name));
+            let thread = thread::Builder::new().name(format!("to {name}"));
             workers.threads.push(thread.spawn(move || worker.run(&stopped))?);
             workers.stops.push(stop);
         }

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::io::Read as _;
 use std::sync::Mutex;
 
+use exchange::push::Missed;
 use exchange::row::hex;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -31,14 +32,15 @@ impl Fake {
 }
 
 impl Door for Fake {
-    fn post(&mut self, mut parcel: Parcel) -> Result<(u16, String), Missed> {
+    fn hand_over(&mut self, load: Load) -> Verdict {
+        let (mut parcel, judge) = load.parcel();
         let mut body = String::new();
         parcel.body.read_to_string(&mut body).unwrap();
         assert_eq!(parcel.bytes, body.len() as u64);
         let mut fake = self.0.lock().unwrap();
         fake.1.push(body);
         let answer = fake.0.pop_front().unwrap_or(Ok(200));
-        answer.map(|status| (status, String::new()))
+        Verdict::of(answer.map(|status| (status, String::new())), judge)
     }
 }
 

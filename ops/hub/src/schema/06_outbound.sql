@@ -2,7 +2,7 @@
 
 CREATE TABLE outbound_destination (
     name      TEXT NOT NULL PRIMARY KEY,
-    kind      TEXT NOT NULL,                -- fhir, stow
+    kind      TEXT NOT NULL,                -- fhir, stow, dicom
     silent_ms BIGINT,                       -- since when it takes nothing; NULL while it does
     said      TEXT NOT NULL                 -- what the latest try said, in our words
 );

@@ -21,8 +21,10 @@ use crate::db::{DbError, Record, Transaction, Value};
 pub enum Kind {
     /// Transactions.
     Fhir,
-    /// DICOM objects.
+    /// DICOM objects by STOW-RS.
     Stow,
+    /// DICOM objects by C-STORE.
+    Dicom,
 }
 
 impl Kind {
@@ -32,6 +34,7 @@ impl Kind {
         match self {
             Self::Fhir => "fhir",
             Self::Stow => "stow",
+            Self::Dicom => "dicom",
         }
     }
 }
@@ -131,10 +134,10 @@ pub fn queue_objects(tx: &mut dyn Transaction, site: &str, study: &str) -> Resul
         "{QUEUE}
          SELECT d.name, o.site, o.study, o.sha256, {FRESH}
          FROM outbound_destination d, study_object o
-         WHERE d.kind = $1 AND o.site = $2 AND o.study = $3
+         WHERE d.kind <> $1 AND o.site = $2 AND o.study = $3
          ON CONFLICT (destination, site, study, object) DO NOTHING"
     );
-    tx.execute(&queue, &[Kind::Stow.word().into(), site.into(), study.into()])?;
+    tx.execute(&queue, &[Kind::Fhir.word().into(), site.into(), study.into()])?;
     Ok(())
 }
 
