@@ -250,6 +250,11 @@ fn the_hospitals_answer_shows_at_the_clinic_that_asked() {
     assert_eq!(answer["note"], "Bring her tonight.");
     assert_eq!(answer["actions"], json!(["Nil by mouth"]));
     assert_eq!(other.api().get("worklist")["rows"][0]["hub"]["answer"], Value::Null);
+    let log = hub.command(&["audit-export"]).unwrap();
+    for action in ["referral.view", "referral.accept"] {
+        let entry = format!("\"action\":\"{action}\",\"actor\":\"achieng\"");
+        assert!(log.contains(&entry), "no {entry} in {log}");
+    }
     let Some(epic) = epic else { return };
     asks.sees("the answer in the hospital's own system", |_| {
         all(&epic, "Task").iter().any(|task| task["status"] == "accepted").then_some(())

@@ -110,7 +110,7 @@ impl Site {
         Api::new(&self.launch, self.daemon.as_ref().unwrap().web).unwrap()
     }
 
-    /// A study of so many slices from the scanner, `side` pixels along an edge.
+    /// A study of so many slices from the scanner, `side` pixels along an edge, 60 in a series.
     ///
     /// # Panics
     ///
@@ -119,7 +119,8 @@ impl Site {
         let dicom = self.daemon.as_ref().unwrap().dicom;
         let mut association = Association::open(&Peer::new(dicom)).unwrap();
         for number in 1..=slices {
-            let answer = association.store(&slice(7, study, 1, number, side)).unwrap();
+            let answer =
+                association.store(&slice(7, study, 1 + (number - 1) / 60, number, side)).unwrap();
             assert_eq!(answer.status, 0, "{}", answer.comment);
         }
         association.release().unwrap();

@@ -126,6 +126,7 @@ pub(super) const MODULE_ORDER: &[(&str, &[&str])] = &[
             "authority",
             "enrolment",
             "import",
+            "offer",
             "outward",
             "escalation",
             "users_cli",

@@ -9,6 +9,7 @@
 //! | [`receive`] | what sites ask for, as plain functions |
 //! | [`authority`], [`enrolment`] | certificates, and how a box gets one |
 //! | [`import`] | what sites ask for, from a stick |
+//! | [`offer`] | a model that boxes are told of |
 //! | [`outward`] | what goes on to other systems of the hospital |
 //! | [`accounts`], [`users_cli`] | passwords, roles and rights; users from the command line |
 //! | [`escalation`] | when nobody answers |
@@ -27,6 +28,7 @@ pub mod escalation;
 pub mod fault;
 pub mod http;
 pub mod import;
+pub mod offer;
 pub mod outward;
 pub mod receive;
 pub mod setup;

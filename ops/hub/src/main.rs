@@ -3,7 +3,7 @@
 #![expect(clippy::print_stderr, reason = "errors of a command-line program go to the terminal")]
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use hub::config::{Config, ConfigError};
 use hub::db::DbError;
 use hub::fault::chain;
 use hub::import::{self, ImportError};
+use hub::offer::{self, OfferError};
 use hub::setup::{Home, SetupError};
 use hub::store::sites::{Site, SiteError};
 use hub::users_cli::{self, CommandError};
@@ -21,8 +22,11 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Longest wait for what still writes when the hub was told to stop.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 64 wrong usage; 65 an outbox file cannot be \
-    imported; 70 internal error; 73 standard output cannot be written; 78 settings, folder or \
+/// Rows of the audit log in memory.
+const AUDIT_ROWS: i64 = 1000;
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 64 wrong usage; 65 an outbox file, a bundle \
+    or the audit log is not what it should be; 70 internal error; 73 standard output cannot be written; 78 settings, folder or \
     port cannot be used.";
 
 /// The hub of a referral hospital: what boxes in clinics send, kept and shown to whoever answers.
@@ -59,6 +63,19 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Tell boxes of a model bundle; their administrators fetch and install it.
+    Offer {
+        /// The bundle's folder.
+        bundle: PathBuf,
+        /// To whom, as in `site list`; without one to every box that is let in.
+        #[arg(long = "site", value_name = "ID")]
+        sites: Vec<String>,
+        /// What is new, for the people there.
+        #[arg(long, default_value = "")]
+        note: String,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Import outbox files that came on a stick; a receipt for the way back is written beside each.
     Import {
         /// The files; the signature of each lies beside it.
@@ -67,6 +84,8 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// The audit log, oldest first, a JSON object a line; fails when a row is missing or was changed.
+    AuditExport(Place),
     /// Check settings and print what results.
     CheckConfig {
         /// The settings; without it the built-in ones.
@@ -128,6 +147,13 @@ enum Failure {
     Setup(#[from] SetupError),
     #[error("the hub does not run")]
     App(#[from] AppError),
+    #[error("nothing was offered")]
+    Offer(#[from] OfferError),
+    #[error(
+        "row {0} of the audit log is missing or was changed; the rows before it are as they were \
+         written"
+    )]
+    Audit(i64),
     #[error("the sites were not changed")]
     Sites(#[from] SiteError),
     #[error("the users were not changed")]
@@ -152,7 +178,7 @@ impl Failure {
             Self::Sites(SiteError::Id { .. } | SiteError::Unknown(_))
             | Self::Users(CommandError::Role(_) | CommandError::User(_))
             | Self::Setup(SetupError::NoHost | SetupError::Taken(_)) => 64,
-            Self::Import { .. } => 65,
+            Self::Import { .. } | Self::Offer(_) | Self::Audit(_) => 65,
             Self::Print(_) => 73,
             Self::Config(_) | Self::Setup(_) => 78,
             Self::App(
@@ -202,7 +228,9 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(place) => serve(&place),
         Command::Site { command, place } => site(command, &place),
         Command::User { command, place } => user(command, &place),
+        Command::Offer { bundle, sites, note, place } => offer_model(&bundle, sites, &note, &place),
         Command::Import { files, place } => import_all(&files, &place),
+        Command::AuditExport(place) => audit_export(&place),
         Command::CheckConfig { file } => print(&Config::load(file.as_deref())?.render()),
     }
 }
@@ -287,9 +315,32 @@ fn line(site: &Site, now_ms: i64) -> String {
     };
     let forks = match site.forks {
         0 => String::new(),
-        forks => format!("; ALARM: {forks} forks, two boxes use one identity"),
+        forks => format!(
+            "; ALARM: {forks} rows contradict others: two boxes use one identity, or somebody has \
+             changed an audit log"
+        ),
     };
     format!("{}  {}  {state}{forks}\n", site.id, site.name)
+}
+
+fn offer_model(
+    bundle: &Path,
+    wanted: Vec<String>,
+    note: &str,
+    place: &Place,
+) -> Result<(), Failure> {
+    let store = Home::open(&place.folder)?.store()?;
+    let offer = offer::of_bundle(bundle, note)?;
+    let open = store.sites()?.into_iter().filter(|site| site.revoked_ms.is_none());
+    let open: Vec<String> = open.map(|site| site.id).collect();
+    if let Some(unknown) = wanted.iter().find(|id| !open.contains(id)) {
+        return Err(SiteError::Unknown(unknown.clone()).into());
+    }
+    let sites = if wanted.is_empty() { open } else { wanted };
+    store.offer_model(&sites, &offer, "command line")?;
+    let told =
+        if sites.is_empty() { "nobody: there is no site".to_owned() } else { sites.join(", ") };
+    print(&format!("told with their next contact: {told}\n"))
 }
 
 fn import_all(files: &[PathBuf], place: &Place) -> Result<(), Failure> {
@@ -309,6 +360,22 @@ fn import_all(files: &[PathBuf], place: &Place) -> Result<(), Failure> {
         ))?;
     }
     Ok(())
+}
+
+fn audit_export(place: &Place) -> Result<(), Failure> {
+    let store = Home::open(&place.folder)?.store()?;
+    let mut after = 0;
+    loop {
+        let rows = store.audit_rows(after, AUDIT_ROWS)?;
+        let Some(last) = rows.last() else { break };
+        after = last.seq;
+        let lines: String = rows.iter().map(|row| format!("{}\n", row.to_json())).collect();
+        print(&lines)?;
+    }
+    match store.verify_audit()? {
+        (_, Some(seq)) => Err(Failure::Audit(seq)),
+        (_, None) => Ok(()),
+    }
 }
 
 /// Writes to standard output, which may be a full disk.

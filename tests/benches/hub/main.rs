@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use hub::setup::Home;
 use serde_json::json;
 use tempfile::TempDir;
+use tests::api::Api;
 use tests::chaos::Weather;
 use tests::hub::Hub;
 use tests::site::Site;
@@ -194,9 +195,10 @@ fn link(latency_ms: u64) {
     site.link.set(Weather { rate: NARROW, latency, ..Weather::default() });
     site.scan(1, u64::try_from(mib * IMAGES_PER_MIB).unwrap(), 512);
     let id = site.result()["id"].clone();
-    let outbox = || site.api().get("system")["outbox"]["waiting"].clone();
+    let waits = |api: &Api, priority: usize| api.get("system")["outbox"]["waiting"][priority] != 0;
+    site.sees("images that wait", |api| waits(api, 2).then_some(()));
     // The result's own objects go first.
-    while outbox()[1] != 0 || outbox()[2] == 0 {
+    while waits(&site.api(), 1) {
         sleep(Duration::from_secs(1));
     }
     let now = || (Instant::now(), received(hub.folder()), site.link.passed()[0]);

@@ -14,7 +14,7 @@ CREATE TABLE outbox_row (
     PRIMARY KEY (site, epoch, seq)
 );
 
-CREATE TABLE outbox_fork (                       -- another row came under a key: an alarm, once
+CREATE TABLE outbox_fork (                       -- rows that contradict others: an alarm, once
     site   TEXT NOT NULL REFERENCES site (id),
     epoch  TEXT NOT NULL,
     seq    BIGINT NOT NULL,

@@ -2,7 +2,7 @@
 //! hole shows. Appended inside the transaction that does what it records.
 
 use exchange::row::hex;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{Store, expected};
@@ -48,6 +48,16 @@ pub struct Logged {
 }
 
 impl Logged {
+    /// As an object, `detail` as what it is.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let detail = serde_json::from_str(&self.detail).unwrap_or(Json::Null);
+        json!({
+            "seq": self.seq, "at_ms": self.at_ms, "actor": self.actor, "action": self.action,
+            "object": self.object, "detail": detail, "prev": self.prev, "hash": self.hash,
+        })
+    }
+
     /// SHA-256 over the hash before and the fields in order, each with its length in bytes as eight
     /// bytes, most significant first.
     #[must_use]
@@ -168,8 +178,6 @@ pub fn append(tx: &mut dyn Transaction, now_ms: i64, entry: &Entry<'_>) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::store::testing::store;
 

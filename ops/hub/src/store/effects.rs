@@ -19,8 +19,7 @@ pub(super) enum Content {
     Manifest(Manifest),
     Telemetry(Telemetry),
     Case(Case),
-    /// Kept as a row; nothing follows from it.
-    AuditHead,
+    AuditHead(AuditHead),
 }
 
 /// A rejection with its reason.
@@ -62,7 +61,7 @@ pub(super) fn read(row: &Row) -> Result<Content, Outcome> {
             short("case", &case.case)?;
             Ok(Content::Case(case))
         }
-        Kind::AuditHead => parse(row).map(|_: AuditHead| Content::AuditHead),
+        Kind::AuditHead => parse(row).map(Content::AuditHead),
     }
 }
 
@@ -123,6 +122,7 @@ pub(super) fn apply(
         }
         Content::Telemetry(telemetry) => quality::apply_telemetry(tx, site, telemetry, now_ms),
         Content::Case(case) => quality::apply_outcome(tx, site, case, now_ms),
-        Content::AuditHead => Ok(()),
+        // Kept as a row; [`super::rows`] holds it against its neighbours.
+        Content::AuditHead(_) => Ok(()),
     }
 }

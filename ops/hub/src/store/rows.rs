@@ -2,13 +2,14 @@
 
 use exchange::command::Numbered;
 use exchange::manifest::Manifest;
-use exchange::row::{Key, Row};
+use exchange::row::{Key, Kind, Row};
+use exchange::telemetry::AuditHead;
 use exchange::wire::{Answered, Outcome, Rejection, Request};
 use serde_json::json;
 
 use super::effects::{self, Content, rejected};
 use super::sites::{self, Held};
-use super::{Store, audit, blobs, commands};
+use super::{Store, audit, blobs, commands, from_json};
 use crate::db::{DbError, Record, Transaction, Value};
 
 /// What a row takes on the disk beside its texts, roughly.
@@ -161,6 +162,9 @@ impl Intake<'_> {
             let vanished = DbError::Column { column: 0, found: None, expected: "a row of its key" };
             return self.known(row)?.ok_or(vanished);
         }
+        if let Content::AuditHead(head) = content {
+            self.compare_audit(row, head)?;
+        }
         effects::apply(self.tx, self.site, row, content, self.now_ms)?;
         Ok(Outcome::Stored)
     }
@@ -209,13 +213,32 @@ impl Intake<'_> {
         if found.text(0)? == row.sha256 {
             return Ok(Some(Outcome::Duplicate));
         }
-        self.alarm(row)?;
+        self.alarm(row, "row.fork")?;
         let reason = "another row has this key: two boxes use one identity, or a disk was copied";
         Ok(Some(rejected(Rejection::Fork, reason)))
     }
 
-    /// Puts a fork on record, the first time.
-    fn alarm(&mut self, row: &Row) -> Result<(), DbError> {
+    /// A box's audit log only grows: the heads before and behind this one have to fit to it.
+    fn compare_audit(&mut self, row: &Row, head: &AuditHead) -> Result<(), DbError> {
+        let [site, epoch, seq] = self.key(row);
+        let key = [site, epoch, seq, Kind::AuditHead.word().into()];
+        let of_epoch = "SELECT body FROM outbox_row WHERE site = $1 AND epoch = $2 AND kind = $4";
+        let before = format!("{of_epoch} AND seq < $3 ORDER BY seq DESC LIMIT 1");
+        let behind = format!("{of_epoch} AND seq > $3 ORDER BY seq LIMIT 1");
+        let grows =
+            |earlier: &AuditHead, later: &AuditHead| earlier.seq < later.seq || earlier == later;
+        let mut fits = true;
+        if let Some(found) = self.tx.query(&before, &key)?.first() {
+            fits &= grows(&from_json(found.text(0)?, "a head of an audit log")?, head);
+        }
+        if let Some(found) = self.tx.query(&behind, &key)?.first() {
+            fits &= grows(head, &from_json(found.text(0)?, "a head of an audit log")?);
+        }
+        if fits { Ok(()) } else { self.alarm(row, "row.audit") }
+    }
+
+    /// Puts on record that a row contradicts another one, the first time.
+    fn alarm(&mut self, row: &Row, action: &str) -> Result<(), DbError> {
         let [site, epoch, seq] = self.key(row);
         let new = self.tx.execute(
             "INSERT INTO outbox_fork (site, epoch, seq, sha256, at_ms)
@@ -225,10 +248,9 @@ impl Intake<'_> {
         if new == 0 {
             return Ok(());
         }
-        let detail = json!({ "epoch": row.key.epoch, "seq": row.key.seq, "refused": row.sha256 });
+        let detail = json!({ "epoch": row.key.epoch, "seq": row.key.seq, "sha256": row.sha256 });
         let object = format!("site {}", self.site);
-        let entry =
-            audit::Entry { actor: self.site, action: "row.fork", object: &object, detail: &detail };
+        let entry = audit::Entry { actor: self.site, action, object: &object, detail: &detail };
         audit::append(self.tx, self.now_ms, &entry)
     }
 

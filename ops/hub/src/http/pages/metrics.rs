@@ -136,6 +136,10 @@ fn sites(web: &Web, text: &mut Text) -> Result<(), Error> {
     for site in &sites {
         text.value("prima_hub_dead_rows", &[("site", &site.id)], site.dead);
     }
+    text.gauge("prima_hub_forks", "Rows of a box that contradict others.");
+    for site in &sites {
+        text.value("prima_hub_forks", &[("site", &site.id)], site.forks);
+    }
     text.gauge(
         "prima_hub_drifted_findings",
         "Findings whose share has left that of the beginning.",

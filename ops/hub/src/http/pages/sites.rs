@@ -47,6 +47,8 @@ struct SiteView {
     killed: bool,
     backlog: [i64; 4],
     dead: i64,
+    /// Rows that contradict others.
+    forks: i64,
     /// What the box said of itself last.
     told: Option<ToldView>,
 }
@@ -106,6 +108,7 @@ fn view(site: Site, health: Option<Health>, now_ms: i64) -> SiteView {
         killed: health.as_ref().is_some_and(|health| health.telemetry.killed),
         backlog: site.backlog,
         dead: site.dead,
+        forks: site.forks,
         told: health.map(|health| told(&health, now_ms)),
     }
 }

@@ -1,7 +1,7 @@
 use exchange::flag::{Flag, Study};
 use exchange::manifest::{Manifest, Object};
-use exchange::row::{FLAG_BYTES, Kind};
-use exchange::telemetry::Outcome as Case;
+use exchange::row::FLAG_BYTES;
+use exchange::telemetry::{AuditHead, Outcome as Case};
 use exchange::wire::Hello;
 
 use std::time::Duration;
@@ -90,6 +90,29 @@ fn other_content_under_a_key_is_a_fork_and_alarms_once() {
     let alarms = store.audit_rows(0, 100).unwrap();
     assert_eq!(alarms.iter().filter(|entry| entry.action == "row.fork").count(), 1);
     assert_eq!(send(&store, "b", &[fork]), [Outcome::Stored], "keys are a site's own");
+}
+
+#[test]
+fn an_audit_log_only_grows() {
+    let (store, _) = store();
+    store.add_site("a", "A").unwrap();
+    let head = |at: i64, seq: i64, hash: &str| {
+        row(at, Kind::AuditHead, "", &AuditHead { seq, hash: hash.into() })
+    };
+    let forks = || store.sites().unwrap()[0].forks;
+    // A stick may be slower than the link.
+    send(&store, "a", &[head(1, 10, "x"), head(9, 30, "z"), head(5, 20, "y"), head(6, 20, "y")]);
+    assert_eq!(forks(), 0);
+    let other = Key { epoch: "after-restore".into(), seq: 1 };
+    let body = serde_json::to_string(&AuditHead { seq: 3, hash: "r".into() }).unwrap();
+    send(&store, "a", &[Row::seal(other, Kind::AuditHead, String::new(), 1, body)]);
+    assert_eq!(forks(), 0, "a restored backup has another epoch");
+    for (shortened, alarms) in [(head(10, 29, "w"), 1), (head(4, 20, "changed"), 2)] {
+        assert_eq!(send(&store, "a", &[shortened]), [Outcome::Stored]);
+        assert_eq!(forks(), alarms);
+    }
+    let entries = store.audit_rows(0, 100).unwrap();
+    assert_eq!(entries.iter().filter(|entry| entry.action == "row.audit").count(), 2);
 }
 
 #[test]
