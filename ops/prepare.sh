@@ -68,7 +68,7 @@ use_software_vulkan() {
   done
 }
 
-# A PostgreSQL of its own, with fsync on, for the hub's suite; it ends with this script.
+# A PostgreSQL of its own, with fsync on, for the hub's suite and bench; it ends with this script.
 prepare_postgres() {
   local bin as=() port
   bin=$(printf '%s\n' /usr/lib/postgresql/*/bin | tail -n 1)

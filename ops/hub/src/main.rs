@@ -26,7 +26,8 @@ const FAREWELL: Duration = Duration::from_secs(10);
 const AUDIT_ROWS: i64 = 1000;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 64 wrong usage; 65 an outbox file, a bundle \
-    or the audit log is not what it should be; 70 internal error; 73 standard output cannot be written; 78 settings, folder or \
+    or the audit log is not what it should be; 70 internal error; 73 standard output cannot be \
+    written; 78 settings, folder or \
     port cannot be used.";
 
 /// The hub of a referral hospital: what boxes in clinics send, kept and shown to whoever answers.
@@ -316,8 +317,8 @@ fn line(site: &Site, now_ms: i64) -> String {
     let forks = match site.forks {
         0 => String::new(),
         forks => format!(
-            "; ALARM: {forks} rows contradict others: two boxes use one identity, or somebody has \
-             changed an audit log"
+            "; ALARM: rows that contradict others: {forks}; two boxes use one identity, or \
+             somebody has changed an audit log"
         ),
     };
     format!("{}  {}  {state}{forks}\n", site.id, site.name)

@@ -15,7 +15,7 @@ mod clinic;
 use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use hub::setup::Home;
 use serde_json::json;
@@ -33,7 +33,7 @@ use clinic::Clinic;
 const BUSY_SITES: usize = 32;
 /// For so long.
 const SUSTAINED: Duration = Duration::from_secs(20);
-/// Rows of each site that comes back: two studies with what was decided, and how the box is.
+/// Rows of each site that comes back: two studies, what was decided and what came of them.
 const ROWS_OF_A_SITE: usize = 8;
 /// 64 kbit/s, bytes a second.
 const NARROW: u64 = 8000;
@@ -89,7 +89,7 @@ fn opened(folder: &Path, database: &str, clinics: usize) -> (Hub, Home, Vec<Clin
 /// Makes a database beside the one of `PRIMA_POSTGRES`; the server is thrown away with it.
 fn fresh_database() -> String {
     let url = std::env::var("PRIMA_POSTGRES").unwrap();
-    let name = format!("bench{}", uuid());
+    let name = format!("bench{}", UNIX_EPOCH.elapsed().unwrap().as_nanos());
     let made = Command::new("psql")
         .args([&url, "--quiet", "--command", &format!("CREATE DATABASE {name}")])
         .status();
@@ -98,41 +98,42 @@ fn fresh_database() -> String {
     format!("{server}/{name}")
 }
 
-/// Unlike any before.
-fn uuid() -> u128 {
-    std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos()
-}
-
 /// Rows of all clinics that the hub has.
 fn stored(home: &Home, clinics: &[Clinic]) -> usize {
     let store = home.store().unwrap();
     clinics.iter().map(|clinic| store.stored_rows(&clinic.site).unwrap().len()).sum()
 }
 
+/// Lets all clinics work at the same time; returns them with what each has measured.
+fn together<T: Send + 'static, W>(
+    clinics: Vec<Clinic>,
+    work: impl Fn(Clinic) -> W,
+) -> (Vec<Clinic>, Vec<T>)
+where
+    W: Future<Output = (Clinic, T)> + Send + 'static,
+{
+    Runtime::new().unwrap().block_on(async {
+        let tasks: JoinSet<_> = clinics.into_iter().map(work).collect();
+        tasks.join_all().await.into_iter().unzip()
+    })
+}
+
 /// Rows a second while some sites empty full outboxes.
 fn rows(database: &str) {
     let folder = TempDir::new().unwrap();
     let (_hub, home, clinics) = opened(folder.path(), database, BUSY_SITES);
-    let runtime = Runtime::new().unwrap();
     let started = Instant::now();
-    let (clinics, mut waits) = runtime.block_on(async {
-        let mut tasks = JoinSet::new();
-        for mut clinic in clinics {
-            tasks.spawn(async move {
-                let mut waits = Vec::new();
-                while started.elapsed() < SUSTAINED {
-                    let batch = clinic.write(exchange::wire::ROWS);
-                    let sent = Instant::now();
-                    clinic.deliver(&batch).await;
-                    waits.push(sent.elapsed());
-                }
-                (clinic, waits)
-            });
+    let (clinics, waits) = together(clinics, |mut clinic| async move {
+        let mut waits = Vec::new();
+        while started.elapsed() < SUSTAINED {
+            let batch = clinic.write(exchange::wire::ROWS);
+            let sent = Instant::now();
+            clinic.deliver(&batch).await;
+            waits.push(sent.elapsed());
         }
-        let done = tasks.join_all().await;
-        let (clinics, waits): (Vec<_>, Vec<_>) = done.into_iter().unzip();
-        (clinics, waits.concat())
+        (clinic, waits)
     });
+    let mut waits = waits.concat();
     let took = started.elapsed().as_secs_f64();
     let sent: usize = clinics.iter().map(Clinic::written).sum();
     assert_eq!(stored(&home, &clinics), sent, "rows were lost or came twice");
@@ -157,18 +158,11 @@ fn fleet(database: &str) {
     let sites = size("PRIMA_BENCH_SITES", 5000);
     let folder = TempDir::new().unwrap();
     let (_hub, home, clinics) = opened(folder.path(), database, sites);
-    let runtime = Runtime::new().unwrap();
     let started = Instant::now();
-    let (clinics, mut waits) = runtime.block_on(async {
-        let mut tasks = JoinSet::new();
-        for mut clinic in clinics {
-            tasks.spawn(async move {
-                let batch = clinic.write(ROWS_OF_A_SITE);
-                clinic.deliver(&batch).await;
-                (clinic, started.elapsed())
-            });
-        }
-        tasks.join_all().await.into_iter().unzip::<_, _, Vec<_>, Vec<_>>()
+    let (clinics, mut waits) = together(clinics, |mut clinic| async move {
+        let batch = clinic.write(ROWS_OF_A_SITE);
+        clinic.deliver(&batch).await;
+        (clinic, started.elapsed())
     });
     let took = started.elapsed().as_secs_f64();
     let tries: usize = clinics.iter().map(|clinic| clinic.failures).sum();

@@ -3,7 +3,7 @@
 //!     ops/bench --bench slices
 //!
 //! One client on the same machine asks for each once, one after the other and as the page fetches
-//! them. The slices are noise, which JPEG makes least of: a real one has a third of the bytes.
+//! them. The slices are noise, of which JPEG makes most bytes.
 
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 #![allow(clippy::print_stdout, reason = "tables are what it is for")]

@@ -1,36 +1,19 @@
-//! One suite for both databases. PostgreSQL takes part where `PRIMA_POSTGRES` is the URL of one, as
-//! `ops/test` has it, each test in a schema of its own.
+//! What the trait promises, on each database.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::*;
-
-static SCHEMAS: AtomicU32 = AtomicU32::new(0);
 
 /// Runs a test on each database that is here.
 fn on_each(test: impl Fn(Arc<dyn Database>)) {
     test(Arc::new(Sqlite::memory().unwrap()));
     let folder = tempfile::tempdir().unwrap();
     test(Arc::new(Sqlite::open(&folder.path().join("hub.sqlite")).unwrap()));
-    if let Some(url) = postgres_url() {
-        let number = SCHEMAS.fetch_add(1, Ordering::Relaxed);
-        let schema = format!("test_{}_{number}", std::process::id());
-        let owner = Postgres::connect(&url, 1).unwrap();
-        owner.script(&format!("CREATE SCHEMA {schema}")).unwrap();
-        let joint = if url.contains('?') { '&' } else { '?' };
-        let inside = format!("{url}{joint}options=-csearch_path%3D{schema}");
-        test(Arc::new(Postgres::connect(&inside, 8).unwrap()));
-        owner.script(&format!("DROP SCHEMA {schema} CASCADE")).unwrap();
+    if let Some(postgres) = testing::postgres(8) {
+        test(Arc::new(postgres));
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "ops/test says by it that PostgreSQL is there")]
-fn postgres_url() -> Option<String> {
-    std::env::var("PRIMA_POSTGRES").ok()
 }
 
 fn with_table(database: &dyn Database) {
@@ -193,8 +176,7 @@ fn reading_writes_nothing() {
 
 #[test]
 fn a_lost_connection_is_replaced() {
-    let Some(url) = postgres_url() else { return };
-    let database = Postgres::connect(&url, 1).unwrap();
+    let Some(database) = testing::postgres(1) else { return };
     let mut lost = false;
     database
         .transaction(&mut |tx| {

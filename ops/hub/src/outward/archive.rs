@@ -2,6 +2,7 @@
 //! in the transfer syntax in which it is here.
 
 use std::io::{self, Read, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
@@ -12,7 +13,6 @@ use dicom_ul::ClientAssociationOptions;
 use dicom_ul::association::client::ClientAssociation;
 use dicom_ul::pdu::{PDataValue, PDataValueType, Pdu, PresentationContextResultReason};
 use exchange::push::Verdict;
-use std::net::TcpStream;
 
 use super::settings::Archive;
 use super::{Door, Load};

@@ -1,4 +1,4 @@
-//! A store in memory, and a clock that tests turn.
+//! A store, and a clock that tests turn.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::Store;
 use crate::clock::Clock;
 use crate::db::sqlite::Sqlite;
-use crate::db::{DbError, Transaction};
+use crate::db::{self, Database, DbError, Transaction};
 
 /// 2026-11-24 00:31 UTC.
 pub(crate) const NOW_MS: i64 = 1_795_480_260_000;
@@ -27,10 +27,16 @@ impl Clock for Hands {
     }
 }
 
-/// An empty store, and its clock.
+/// An empty store, and its clock: in memory, or on PostgreSQL where `PRIMA_HUB_DATABASE` says
+/// `postgres`, so that the same tests run on both.
+#[expect(clippy::disallowed_methods, reason = "ops/test says by it which database is meant")]
 pub(crate) fn store() -> (Store, Arc<Hands>) {
     let clock = Arc::new(Hands(AtomicI64::new(NOW_MS)));
-    let database = Arc::new(Sqlite::memory().unwrap());
+    let wanted = std::env::var("PRIMA_HUB_DATABASE").unwrap_or_default();
+    let database: Arc<dyn Database> = match wanted.as_str() {
+        "postgres" => Arc::new(db::testing::postgres(4).expect("PRIMA_POSTGRES")),
+        _ => Arc::new(Sqlite::memory().unwrap()),
+    };
     (Store::open(database, Arc::clone(&clock) as Arc<dyn Clock>).unwrap(), clock)
 }
 
