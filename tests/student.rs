@@ -459,7 +459,7 @@ fn cpu_seconds() -> f64 {
 /// was exported.
 #[test]
 fn the_model_that_ships_keeps_its_word() {
-    let folder = repository().join("models/bundles/edge-simulated-1");
+    let folder = repository().join("models/bundles/edge-simulated-2");
     let manifest = Bundle::open(&folder).unwrap().manifest().clone();
     assert_eq!(manifest.provenance.kind, ProvenanceKind::TrainedOnSimulatedData);
     assert_eq!(manifest.diagnosis.len(), 52);

@@ -52,10 +52,10 @@ fn people_do_their_work() {
     );
     let daemon = launch.start().expect("a daemon that starts");
     let [bundle, studies, script] =
-        ["models/bundles/edge-simulated-1", "tests/data/real", "tests/browser/drive.py"]
+        ["models/bundles/edge-simulated-2", "tests/data/real", "tests/browser/drive.py"]
             .map(|path| text(&repository().join(path)));
     let data = text(&launch.data());
-    for words in [["install", bundle.as_str()], ["promote", "edge-simulated-1"]] {
+    for words in [["install", bundle.as_str()], ["promote", "edge-simulated-2"]] {
         succeed(
             program("appliance"),
             &[&["model"], &words[..], &["--data", data.as_str()]].concat(),

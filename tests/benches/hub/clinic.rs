@@ -213,7 +213,7 @@ fn flag(study: &str, asked: bool) -> Flag {
         acuity: "high".into(),
         referrals: ["neurosurgery", "neurology"].map(referral).to_vec(),
         findings: (0..8).map(finding).collect(),
-        model: Model { id: "edge-simulated-1".into(), ..Model::default() },
+        model: Model { id: "edge-simulated-2".into(), ..Model::default() },
         ..Flag::default()
     }
 }

@@ -2,9 +2,9 @@
 //! they vary from patient to patient.
 //!
 //! White and grey matter, CSF: Rooney 2007, Stanisz 2005 and Wansapura 1999 span a range; the
-//! table takes its middle. Fat, muscle, marrow: between the `BrainWeb` phantom and later tables; the transverse
-//! time of fat is the longer one that a train of refocusing pulses sees. Susceptibilities are
-//! relative to brain.
+//! table takes its middle. Fat: Gold 2004, whose transverse time is the longer one that a train of
+//! refocusing pulses sees. Muscle, marrow: between the `BrainWeb` phantom and later tables.
+//! Susceptibilities are relative to brain.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -63,7 +63,7 @@ const TABLE: [Row; TISSUES] = {
         Row(T::IronGrey, 0.75, [780.0, 66.0, 36.0], [1000.0, 55.0, 22.0], 0.72, 0.12, 0.0, 0.0),
         Row(T::Bone, 0.08, [500.0, 4.0, 1.0], [600.0, 4.0, 1.0], 0.1, -2.0, 0.0, 0.0),
         Row(T::Marrow, 0.55, [320.0, 80.0, 16.0], [360.0, 85.0, 10.0], 0.1, 0.3, 0.0, 0.0),
-        Row(T::Fat, 0.85, [290.0, 95.0, 40.0], [350.0, 105.0, 28.0], 0.05, 0.6, 0.0, 0.0),
+        Row(T::Fat, 0.85, [288.0, 165.0, 40.0], [371.0, 133.0, 28.0], 0.05, 0.6, 0.0, 0.0),
         Row(T::Muscle, 0.80, [930.0, 46.0, 32.0], [1200.0, 43.0, 26.0], 1.4, 0.0, 0.05, 0.0),
         Row(T::Vitreous, 1.0, [3400.0, 900.0, 250.0], [3700.0, 700.0, 150.0], 2.8, 0.0, 0.0, 0.0),
         Row(T::Artery, 0.90, [1441.0, 220.0, 90.0], [1650.0, 150.0, 55.0], 2.5, 0.0, 2.0, 1.0),

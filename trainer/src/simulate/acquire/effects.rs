@@ -4,16 +4,28 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-/// Sensitivity of the receive coil over the head: a polynomial of second order.
+use super::geometry::normal;
+
+/// Sensitivity of the receive coil over the head: a polynomial of second order, and what every
+/// element adds near itself. There the scalp is the brightest of many images, whatever the brain
+/// has.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Coil {
     centre: [f32; 3],
     linear: [f32; 3],
     square: [f32; 3],
+    /// Position and gain of each element.
+    elements: [([f32; 3], f32); ELEMENTS],
 }
 
 /// Distance at which the polynomial's terms are 1.
 const RADIUS_MM: f32 = 90.0;
+/// Elements of the array.
+const ELEMENTS: usize = 8;
+/// Distance of an element from the middle of the head.
+const ELEMENT_MM: f32 = 115.0;
+/// Distance at which an element has lost three quarters of its gain.
+const REACH_MM: f32 = 35.0;
 
 impl Coil {
     /// `normalised` images keep a remainder only. At 3 T the transmit field is strongest in the
@@ -30,7 +42,14 @@ impl Coil {
         // Array elements lie around the head: what is near them is brighter.
         let surface = if normalised { 0.0 } else { 0.22 } - if high { 0.12 } else { 0.0 };
         let square = [around(surface), around(surface), around(surface * 0.4 - 0.06)];
-        Self { centre, linear, square }
+        let gain = if normalised { 0.05..0.3 } else { 0.4..1.1 };
+        let elements = std::array::from_fn(|_| {
+            let towards: [f32; 3] = std::array::from_fn(|_| normal(rng, 1.0));
+            let length = towards.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-3);
+            let place = std::array::from_fn(|a| centre[a] + ELEMENT_MM * towards[a] / length);
+            (place, rng.random_range(gain.clone()))
+        });
+        Self { centre, linear, square, elements }
     }
 
     /// Factor on the signal at a position in the head.
@@ -39,6 +58,10 @@ impl Coil {
         for (a, position) in position_mm.iter().enumerate() {
             let u = (position - self.centre[a]) / RADIUS_MM;
             value += self.linear[a] * u + self.square[a] * u * u;
+        }
+        for (place, gain) in &self.elements {
+            let square: f32 = (0..3).map(|a| (position_mm[a] - place[a]).powi(2)).sum();
+            value += gain / (1.0 + square / (REACH_MM * REACH_MM)).powi(2);
         }
         value.max(0.25)
     }

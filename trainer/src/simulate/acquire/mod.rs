@@ -57,6 +57,8 @@ pub struct Session<'a> {
     field: OnceCell<FieldMap>,
     /// How restless the patient is: amplitude of movement.
     restless_mm: f32,
+    /// What fat suppression leaves of fat.
+    fat_left: f32,
     /// Bandwidth of echo-planar images per line of k-space; its sign is that of the blips.
     hz_per_line: f32,
     planar: Option<Planar>,
@@ -98,6 +100,8 @@ impl<'a> Session<'a> {
             components: Components::new(head),
             field: OnceCell::new(),
             restless_mm: if restless { rng.random_range(0.4..1.6) } else { 0.0 },
+            // Where the shim misses, the suppression does.
+            fat_left: rng.random_range(0.05..0.5),
             hz_per_line: rng.random_range(20.0..34.0)
                 * if rng.random_bool(0.5) { 1.0 } else { -1.0 },
             planar: None,
@@ -249,7 +253,7 @@ impl<'a> Session<'a> {
         let contrast = Contrast {
             weighting: &sequence.weighting,
             agent: sequence.contrast,
-            fat_saturated: sequence.fat_saturated,
+            fat: if sequence.fat_saturated { self.fat_left } else { 1.0 },
             field: self.scanner.field.index(),
         };
         let reference = self.reference(sequence);

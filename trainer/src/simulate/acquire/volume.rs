@@ -9,23 +9,21 @@ use crate::simulate::head::{Alpha, Grid, Head, Material, TISSUES, Tissue};
 use crate::simulate::protocol::Sequence;
 use crate::simulate::signal::{Weighting, is_fat, signal};
 
-/// What is left of fat under fat suppression.
-const SUPPRESSED: f32 = 0.12;
-
 /// What a volume of signals is computed for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Contrast<'a> {
     pub(super) weighting: &'a Weighting,
     pub(super) agent: bool,
-    pub(super) fat_saturated: bool,
+    /// What is left of fat: 1 without suppression.
+    pub(super) fat: f32,
     /// Index of the field strength.
     pub(super) field: usize,
 }
 
 impl Contrast<'_> {
     pub(super) fn of(&self, material: &Material) -> f32 {
-        let fat = self.fat_saturated && is_fat(material);
-        signal(self.weighting, material, self.agent) * if fat { SUPPRESSED } else { 1.0 }
+        let left = if is_fat(material) { self.fat } else { 1.0 };
+        signal(self.weighting, material, self.agent) * left
     }
 
     /// Signal of every voxel.

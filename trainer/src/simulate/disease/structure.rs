@@ -169,8 +169,8 @@ impl Planner<'_> {
             spread_mm: 135.0,
             seed,
         };
-        if chance(self.rng, 0.6) {
-            let thickness = uniform(self.rng, [3.5, 7.5]);
+        if chance(self.rng, 0.45) {
+            let thickness = uniform(self.rng, [2.0, 5.0]);
             let seed = self.rng.random();
             let plane = Plane { normal: [0.0, 0.0, 1.0], offset: 0.0, soft_mm: 4.0 };
             let material = self.material("effusion");
