@@ -6,8 +6,9 @@ pub(super) const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("trainer", &["models"]),
     ("exchange", &[]),
     ("hub", &["exchange"]),
-    ("appliance", &["models", "exchange"]),
-    ("tests", &["models", "trainer", "appliance", "exchange", "hub"]),
+    ("firmware-config", &["exchange"]),
+    ("appliance", &["models", "exchange", "firmware-config"]),
+    ("tests", &["models", "trainer", "appliance", "exchange", "hub", "firmware-config"]),
 ];
 
 /// A library, or with a final `*` a family of them, and the only places that may name it.
@@ -68,8 +69,11 @@ pub(super) const DOORS: &[(&str, &[&str])] = &[
             "trainer/src/main.rs",
             "trainer/src/commands.rs",
             "ops/hub/src/main.rs",
+            "firmware-config/src/main.rs",
         ],
     ),
+    ("sd_notify", &["appliance/src/app/"]),
+    ("similar", &["firmware-config/src/trial.rs"]),
 ];
 
 /// Modules of our libraries in the order data flows, what all use first; a module uses only those
@@ -113,6 +117,7 @@ pub(super) const MODULE_ORDER: &[(&str, &[&str])] = &[
             "app",
         ],
     ),
+    ("firmware-config/src/", &["settings", "render", "trial", "systemd", "names", "main"]),
     (
         "ops/hub/src/",
         &[

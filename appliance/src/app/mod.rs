@@ -7,8 +7,9 @@ mod hub;
 mod lock;
 mod maintenance;
 mod rounds;
+mod watchdog;
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -327,6 +328,7 @@ impl App {
         tasks.spawn(async move { assembly::run(&config, store, wake, until).await });
         self.start_deliveries(&tasks, &shutdown);
         let hub = self.start_hub(&tasks, &shutdown);
+        let watchdog = self.watchdog();
         tasks.spawn(self.analysis.run(Arc::clone(&poke), shutdown.clone()));
         let rounds = rounds::Rounds {
             config: self.config.clone(),
@@ -363,6 +365,9 @@ impl App {
             }
         });
 
+        if let Some(watchdog) = watchdog {
+            tasks.spawn(watchdog.run(shutdown.clone()));
+        }
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -377,6 +382,17 @@ impl App {
             tracing::warn!("some work did not stop; what it did is safe");
         }
         note_stop(&self.store)
+    }
+
+    /// What systemd's watchdog is fed by; receiving is looked at from this box itself.
+    fn watchdog(&self) -> Option<watchdog::Watchdog> {
+        let bound = self.scp.addresses();
+        let port = bound.plain.or(bound.tls)?.port();
+        Some(watchdog::Watchdog {
+            receive: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
+            store: Arc::clone(&self.store),
+            engine: self.analysis.promise(),
+        })
     }
 
     /// One task for each destination of results.

@@ -227,7 +227,7 @@ impl Rounds {
     }
 
     fn health_config(&self) -> health::Config {
-        let (disk, analysis) = (&self.config.settings.disk, &self.config.settings.analysis);
+        let (disk, thermal) = (&self.config.settings.disk, &self.config.settings.thermal);
         let share = |percent: u32| f64::from(percent) / 100.0;
         health::Config {
             disk: disk::Config {
@@ -237,8 +237,8 @@ impl Rounds {
                 ..disk::Config::default()
             },
             devices: devices::Config {
-                slow_c: f64::from(analysis.gpu_slow_c),
-                pause_c: f64::from(analysis.gpu_pause_c),
+                slow_c: f64::from(thermal.gpu_slow_c),
+                pause_c: f64::from(thermal.gpu_pause_c),
                 ..devices::Config::default()
             },
         }

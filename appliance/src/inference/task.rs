@@ -2,8 +2,8 @@
 //! what came of it. Every way a worker can fail ends in a row on the worklist that says why.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use models::engine::{DeviceChoice, StudyScores};
@@ -28,6 +28,8 @@ use crate::triage::Rules;
 const TICK: Duration = Duration::from_millis(500);
 /// Rest after the database or a worker failed for no reason of a study's.
 const REST: Duration = Duration::from_secs(5);
+/// On top of the limits of workers, before the analysis counts as hanging.
+const MARGIN: Duration = Duration::from_secs(60);
 
 /// Where to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +78,24 @@ pub struct Status {
     pub latest_seconds: Option<f64>,
 }
 
+/// When the analysis will have come round again at the latest, unless it hangs.
+#[derive(Clone, Debug, Default)]
+pub struct Promise(Arc<Mutex<Option<Instant>>>);
+
+impl Promise {
+    /// Gives it anew.
+    pub(crate) fn within(&self, limit: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(limit);
+    }
+
+    /// Whether that time is over.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        let promised = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        promised.is_some_and(|at| Instant::now() >= at)
+    }
+}
+
 /// The task.
 #[derive(Debug)]
 pub struct Analysis {
@@ -88,6 +108,7 @@ pub struct Analysis {
     worker: Option<Worker>,
     /// The graphics card is not used before this.
     gpu_again: Option<Instant>,
+    promise: Promise,
 }
 
 /// How one attempt at a job ended.
@@ -110,12 +131,22 @@ impl Analysis {
         status: watch::Sender<Status>,
         hot: Arc<AtomicBool>,
     ) -> Self {
-        Self { config, store, rules, status, hot, worker: None, gpu_again: None }
+        let promise = Promise::default();
+        Self { config, store, rules, status, hot, worker: None, gpu_again: None, promise }
+    }
+
+    /// What it promises to whoever watches it.
+    #[must_use]
+    pub fn promise(&self) -> Promise {
+        self.promise.clone()
     }
 
     /// Works until told to stop; a study in work is then left for the next start.
     pub async fn run(mut self, poke: Arc<Notify>, shutdown: CancellationToken) {
+        // A worker is started on a graphics card and again on the CPU, and each has its limits.
+        let longest = 2 * (self.config.start_limit + self.config.study_limit) + MARGIN;
         while !shutdown.is_cancelled() {
+            self.promise.within(longest);
             let rest = match self.activate(&shutdown).await {
                 Ok(true) => continue,
                 Ok(false) => TICK,

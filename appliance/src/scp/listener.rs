@@ -1,6 +1,7 @@
 //! Connections: accepted one by one, counted before anything is read, never fatal.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -212,6 +213,8 @@ impl Session {
         };
         let (wire, request, certified) = match opened {
             Ok(Ok(opened)) => opened,
+            // Load balancers, port scans and our own watchdog connect and close; that is no news.
+            Ok(Err(Ended::Closed)) => return,
             _ if admitted.is_err() => return self.shared.count(|totals| totals.rejected += 1),
             Ok(Err(error)) => return self.note_broken(None, &error),
             // PS3.8 9.2: when ARTIM expires the connection is closed without a word.
@@ -240,7 +243,10 @@ impl Session {
         let stream: Box<dyn Duplex> = match acceptor {
             None => Box::new(socket),
             Some(acceptor) => {
-                let stream = acceptor.accept(socket).await.map_err(Ended::Lost)?;
+                let stream = acceptor.accept(socket).await.map_err(|error| match error.kind() {
+                    ErrorKind::UnexpectedEof => Ended::Closed,
+                    _ => Ended::Lost(error),
+                })?;
                 if let Some(tls) = &self.shared.config.tls {
                     certified = tls::is_allowed(tls, stream.get_ref().1.peer_certificates());
                 }
@@ -312,8 +318,6 @@ impl Session {
     fn note_broken(&self, calling: Option<&str>, error: &Ended) {
         let who = match (calling, error) {
             (Some(calling), _) => format!("an association of {calling:?} ({})", self.ip),
-            // Load balancers and port scans connect and close; that is no news.
-            (None, Ended::Closed) => return,
             (None, _) => format!("a connection of {}", self.ip),
         };
         self.shared.count(|totals| totals.broken += 1);

@@ -209,6 +209,13 @@ impl Store {
     fn writer(&self) -> MutexGuard<'_, Connection> {
         lock(&self.writer)
     }
+
+    /// Hangs as a transaction that does not end would.
+    #[cfg(test)]
+    pub(crate) fn hold_for_tests(&self, meanwhile: impl FnOnce()) {
+        let _writer = self.writer();
+        meanwhile();
+    }
 }
 
 /// A panic while a lock was held leaves a connection whose transaction was rolled back.

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::triage::Acuity;
 
-pub use order::{AgeCaps, AgeCapsError, Facts, Place, due_at, place};
+pub use firmware_config::settings::{AgeCaps, AgeCapsError};
+pub use order::{Facts, Place, due_at, place};
 
 /// The four lists a reader sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

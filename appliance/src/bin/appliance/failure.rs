@@ -6,7 +6,7 @@ use appliance::accounts::AccountError;
 use appliance::app::AppError;
 use appliance::archive::ArchiveError;
 use appliance::audit::ExportError;
-use appliance::config::ConfigError;
+use appliance::config::SettingsError;
 use appliance::feedback::FeedbackError;
 use appliance::hub::enrol::EnrolError;
 use appliance::hub::identity::IdentityError;
@@ -31,7 +31,7 @@ use models::weights::bundle::BundleError;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("the settings cannot be used")]
-    Config(#[from] ConfigError),
+    Config(#[from] SettingsError),
     #[error(transparent)]
     App(#[from] AppError),
     #[error("the database cannot be used")]

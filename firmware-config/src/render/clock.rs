@@ -1,0 +1,32 @@
+//! chrony: time for a site that may have no internet.
+
+use std::fmt::Write as _;
+
+use super::{Effect, File};
+use crate::settings::Checked;
+
+/// `/run/prima/chrony.conf`, chrony.conf(5).
+///
+/// Without a server the box goes on with its own clock, and tells it to those who ask: at a site
+/// without internet all devices agree at least (`local ... orphan`).
+pub(super) fn file(checked: &Checked) -> File {
+    let mut text = String::from(
+        "driftfile /var/lib/chrony/chrony.drift\n\
+         # A wrong clock is put right in one step while the box starts, and slowly afterwards.\n\
+         makestep 1 3\n\
+         rtcsync\n\
+         local stratum 10 orphan\n\
+         # Commands by the socket only.\n\
+         cmdport 0\n",
+    );
+    for server in &checked.settings.clock.servers {
+        let _ = writeln!(text, "server {server} iburst");
+    }
+    if checked.machine.serve_networks.is_empty() {
+        text += "port 0\n";
+    }
+    for network in &checked.machine.serve_networks {
+        let _ = writeln!(text, "allow {network}");
+    }
+    File::new("/run/prima/chrony.conf", text, &[Effect::restart("prima-clock.service")])
+}

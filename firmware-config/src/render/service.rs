@@ -1,0 +1,235 @@
+//! systemd units of the box: the daemon in its sandbox, and the services around it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::{EFFECTIVE, Effect, File, data_folder};
+use crate::settings::Checked;
+
+/// The daemon's unit.
+pub(super) const UNIT: &str = "prima.service";
+
+/// All units.
+pub(super) fn files(checked: &Checked) -> Vec<File> {
+    let unit = |name: &str, text: String, effects: &[Effect]| {
+        File::new(&format!("/run/systemd/system/{name}"), text, effects)
+    };
+    let restart = |name| [Effect::Reload, Effect::restart(name)];
+    let mut files = vec![
+        unit(UNIT, daemon(checked), &restart(UNIT)),
+        unit("prima-firewall.service", FIREWALL.to_owned(), &restart("prima-firewall.service")),
+        unit("prima-names.service", names(), &[Effect::Reload]),
+        unit("prima-names.timer", NAMES_TIMER.to_owned(), &restart("prima-names.timer")),
+        unit("prima-clock.service", clock(), &restart("prima-clock.service")),
+    ];
+    if !checked.settings.ups.driver.is_empty() {
+        files.push(unit("prima-ups.target", UPS.to_owned(), &restart("prima-ups.target")));
+        files.push(unit("prima-ups-driver.service", ups_driver(), &[Effect::Reload]));
+        files.push(unit("prima-ups-server.service", ups("upsd", "nut", "upsd"), &[Effect::Reload]));
+        files.push(unit(
+            "prima-ups-monitor.service",
+            ups("upsmon", "root", "upsmon"),
+            &[Effect::Reload],
+        ));
+    }
+    files
+}
+
+/// What a service that needs no device, no home and nothing of the system but to read it gives up.
+const SANDBOX: &str = "\
+CapabilityBoundingSet=
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectProc=invisible
+ProcSubset=pid
+PrivateTmp=yes
+PrivateUsers=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+RemoveIPC=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources @obsolete
+SystemCallErrorNumber=EPERM
+";
+
+/// The daemon. Its watchdog is fed when receiving, the database and the analysis all moved
+/// (`appliance::app::watchdog`). A graphics card costs two lines of the sandbox: its devices, and
+/// memory that is both written and run, which its compilers need.
+fn daemon(checked: &Checked) -> String {
+    let settings = &checked.settings;
+    let folder = data_folder(checked);
+    let mut text = format!(
+        "[Unit]\n\
+         Description=Prima appliance\n\
+         Documentation=https://github.com/prima\n\
+         After=network.target time-sync.target prima-firewall.service\n\
+         Requires=prima-firewall.service\n\
+         RequiresMountsFor=\"{folder}\"\n\
+         StartLimitIntervalSec=15min\n\
+         StartLimitBurst=10\n\
+         \n\
+         [Service]\n\
+         Type=notify\n\
+         NotifyAccess=main\n\
+         User=prima\n\
+         UMask=0077\n\
+         WorkingDirectory=/var/lib/prima\n\
+         Environment=TZ=:{zone}\n\
+         ExecStart=/usr/bin/appliance serve --config {EFFECTIVE} --data \"{folder}\"\n\
+         WatchdogSec={watchdog}s\n\
+         Restart=on-failure\n\
+         RestartSec=5\n\
+         # Wrong settings do not get better by trying again.\n\
+         RestartPreventExitStatus=78\n\
+         TimeoutStartSec={start}s\n\
+         TimeoutStopSec=150\n\
+         LimitNOFILE=65536\n\
+         OOMScoreAdjust=-200\n",
+        folder = folder.display(),
+        zone = settings.site.time_zone,
+        watchdog = settings.watchdog.daemon_s,
+        // The database is checked after a power cut.
+        start = 600,
+    );
+    text += SANDBOX;
+    text += "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n";
+    let _ = writeln!(text, "ReadWritePaths=\"{}\"", folder.display());
+    let import = &settings.import;
+    let watched = [&import.watch_folder].into_iter().filter(|path| !path.as_os_str().is_empty());
+    for path in watched.chain(&import.media_folders) {
+        let _ = writeln!(text, "ReadWritePaths=-\"{}\"", path.display());
+    }
+    let low = [settings.dicom.port, settings.dicom.tls.port, checked.web_listen.port()];
+    if low.iter().any(|port| (1..1024).contains(port)) {
+        // A user namespace of its own has no say over the ports of the machine.
+        text = text
+            .replace("CapabilityBoundingSet=\n", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n");
+        text = text.replace("PrivateUsers=yes\n", "AmbientCapabilities=CAP_NET_BIND_SERVICE\n");
+    }
+    if settings.analysis.device == "cpu" {
+        text += "PrivateDevices=yes\nMemoryDenyWriteExecute=yes\n";
+    } else {
+        text += "DevicePolicy=closed\n\
+                 DeviceAllow=char-drm rw\n\
+                 DeviceAllow=char-nvidia-frontend rw\n\
+                 DeviceAllow=char-nvidia-uvm rw\n\
+                 DeviceAllow=char-nvidiactl rw\n";
+    }
+    text + "\n[Install]\nWantedBy=multi-user.target\n"
+}
+
+/// The rules are there before the network is.
+const FIREWALL: &str = "\
+[Unit]
+Description=Firewall of the box
+DefaultDependencies=no
+Before=network-pre.target shutdown.target
+Wants=network-pre.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/nft -f /run/prima/firewall.nft
+";
+
+fn names() -> String {
+    format!(
+        "[Unit]\n\
+         Description=Addresses of the names that the firewall lets the box connect to\n\
+         After=prima-firewall.service\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         ExecStart=/usr/bin/firmware-config names\n{}\
+         RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK\n",
+        SANDBOX
+            .replace("CapabilityBoundingSet=\n", "CapabilityBoundingSet=CAP_NET_ADMIN\n")
+            .replace("PrivateUsers=yes\n", "")
+            .replace("ProtectKernelModules=yes\n", "")
+            .replace("~@privileged", "~@obsolete")
+    )
+}
+
+const NAMES_TIMER: &str = "\
+[Unit]
+Description=Looks up names for the firewall
+
+[Timer]
+OnActiveSec=5s
+OnUnitActiveSec=5min
+
+[Install]
+WantedBy=timers.target
+";
+
+/// chrony's own service under our configuration; the distribution's must not run beside it.
+fn clock() -> String {
+    "[Unit]\n\
+     Description=Clock of the box\n\
+     Conflicts=chrony.service systemd-timesyncd.service ntpsec.service\n\
+     Before=time-sync.target\n\
+     Wants=time-sync.target\n\
+     After=prima-firewall.service\n\
+     \n\
+     [Service]\n\
+     ExecStart=/usr/sbin/chronyd -d -F 1 -f /run/prima/chrony.conf\n\
+     Restart=on-failure\n\
+     RuntimeDirectory=chrony\n\
+     RuntimeDirectoryMode=0750\n\
+     ProtectSystem=strict\n\
+     ReadWritePaths=/var/lib/chrony /run/chrony\n\
+     ProtectHome=yes\n\
+     PrivateTmp=yes\n\
+     NoNewPrivileges=yes\n\
+     CapabilityBoundingSet=CAP_SYS_TIME CAP_SETUID CAP_SETGID CAP_NET_BIND_SERVICE CAP_CHOWN \
+     CAP_DAC_OVERRIDE\n"
+        .to_owned()
+}
+
+const UPS: &str = "\
+[Unit]
+Description=Everything that watches the UPS
+Requires=prima-ups-driver.service prima-ups-server.service prima-ups-monitor.service
+";
+
+fn ups_driver() -> String {
+    "[Unit]\n\
+     Description=Driver of the UPS\n\
+     PartOf=prima-ups.target\n\
+     \n\
+     [Service]\n\
+     Type=oneshot\n\
+     RemainAfterExit=yes\n\
+     Environment=NUT_CONFPATH=/run/prima/nut\n\
+     ExecStart=/sbin/upsdrvctl start\n\
+     ExecStop=/sbin/upsdrvctl stop\n"
+        .to_owned()
+}
+
+fn ups(program: &str, user: &str, what: &str) -> String {
+    let sbin = Path::new("/sbin").join(program);
+    format!(
+        "[Unit]\n\
+         Description=UPS: {what}\n\
+         PartOf=prima-ups.target\n\
+         After=prima-ups-driver.service prima-ups-server.service\n\
+         \n\
+         [Service]\n\
+         User={user}\n\
+         Environment=NUT_CONFPATH=/run/prima/nut\n\
+         ExecStart={} -F\n\
+         Restart=on-failure\n",
+        sbin.display()
+    )
+}

@@ -1,0 +1,293 @@
+//! Putting new settings in force so that a mistake does not survive: they are tried, and become
+//! those of the next start only when the box is healthy with them.
+//!
+//! Three files in the folder of the settings say where it stands:
+//!
+//! | File | Meaning |
+//! |---|---|
+//! | `settings.toml` | in force; what a start renders |
+//! | `previous.toml` | in force before; what a start renders when the above cannot be used |
+//! | `trial.toml` | being tried |
+//!
+//! What is rendered lies in `/run`, so a power cut in the middle of a trial ends it: the next start
+//! knows only what is in force.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File as Handle, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use similar::TextDiff;
+
+use crate::render::{self, Effect, File};
+use crate::settings::{Checked, SettingsError, down};
+
+/// Why settings were not put in force.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialError {
+    /// They make no sense. Nothing was changed.
+    #[error("the settings cannot be used; nothing was changed")]
+    Settings(#[from] SettingsError),
+    /// A file cannot be read or written.
+    #[error("cannot use {path}; run this as root, on a disk with room")]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The box was not healthy with them.
+    #[error(
+        "the box did not work with these settings, so those from before are in force again: {reason}"
+    )]
+    Unhealthy {
+        /// What was seen.
+        reason: String,
+    },
+    /// It is not healthy with those from before either.
+    #[error(
+        "the box did not work with these settings ({reason}), and does not with those from before \
+         ({again}); `journalctl -u prima -n 50` says more"
+    )]
+    Stuck {
+        /// What was seen.
+        reason: String,
+        /// And after going back.
+        again: String,
+    },
+}
+
+/// The services that read what is rendered.
+pub trait Services {
+    /// Makes changed files count.
+    ///
+    /// # Errors
+    ///
+    /// A sentence about what failed.
+    fn apply(&mut self, effects: &BTreeSet<Effect>) -> Result<(), String>;
+
+    /// Waits until the box is healthy.
+    ///
+    /// # Errors
+    ///
+    /// A sentence about what is not, when it takes too long.
+    fn wait_until_healthy(&mut self) -> Result<(), String>;
+}
+
+/// Where settings and rendered files are.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// `/`, or a folder for tests and images.
+    pub root: PathBuf,
+}
+
+/// What a start came by.
+#[derive(Debug)]
+pub struct Started {
+    /// What the files were rendered from.
+    pub from: &'static str,
+    /// What was wrong with better choices.
+    pub refused: Vec<SettingsError>,
+    /// What makes the files count.
+    pub effects: BTreeSet<Effect>,
+}
+
+impl Place {
+    fn settings(&self, name: &str) -> PathBuf {
+        self.below(Path::new(render::SETTINGS)).join(name)
+    }
+
+    fn below(&self, path: &Path) -> PathBuf {
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// The files that `checked` renders to and that are not there, or other.
+    ///
+    /// # Errors
+    ///
+    /// When the box's secret cannot be read or made.
+    pub fn changes(&self, checked: &Checked) -> Result<Vec<File>, TrialError> {
+        let mut files = render::render(checked, &self.secret()?);
+        files.retain(|file| {
+            fs::read_to_string(self.below(&file.path)).ok().as_deref() != Some(&*file.text)
+        });
+        Ok(files)
+    }
+
+    /// What `checked` would change, as a unified diff.
+    ///
+    /// # Errors
+    ///
+    /// As [`Place::changes`].
+    pub fn diff(&self, checked: &Checked) -> Result<String, TrialError> {
+        let mut text = String::new();
+        for file in self.changes(checked)? {
+            let before = fs::read_to_string(self.below(&file.path)).unwrap_or_default();
+            let name = file.path.display().to_string();
+            let diff = TextDiff::from_lines(&before, &file.text);
+            text += &diff.unified_diff().context_radius(2).header(&name, &name).to_string();
+        }
+        Ok(text)
+    }
+
+    /// Writes the files that `checked` renders to.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be written.
+    pub fn write(&self, checked: &Checked) -> Result<BTreeSet<Effect>, TrialError> {
+        let changes = self.changes(checked)?;
+        for file in &changes {
+            put(&self.below(&file.path), &file.text, file.mode)?;
+        }
+        let mut effects: BTreeSet<Effect> =
+            changes.into_iter().flat_map(|file| file.effects).collect();
+        effects.extend(self.remove_others(checked)?);
+        Ok(effects)
+    }
+
+    /// Removes what other settings rendered to and these do not.
+    fn remove_others(&self, checked: &Checked) -> Result<BTreeSet<Effect>, TrialError> {
+        let list = self.below(Path::new("/run/prima/rendered"));
+        let files = render::render(checked, "");
+        let now: Vec<String> = files.iter().map(|file| file.path.display().to_string()).collect();
+        let before = fs::read_to_string(&list).unwrap_or_default();
+        let mut effects = BTreeSet::new();
+        for path in before.lines().filter(|path| !now.iter().any(|kept| kept == path)) {
+            drop(fs::remove_file(self.below(Path::new(path))));
+            effects.extend(render::when_gone(Path::new(path)));
+        }
+        put(&list, &now.join("\n"), 0o644)?;
+        Ok(effects)
+    }
+
+    /// Renders the settings in force, or else those from before, or else the built-in ones: a box
+    /// without a firewall would be worse than one with other settings.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn start(&self) -> Result<Started, TrialError> {
+        drop(fs::remove_file(self.settings("trial.toml")));
+        let mut refused = Vec::new();
+        for (name, from) in [
+            ("settings.toml", "the settings in force"),
+            ("previous.toml", "the settings from before"),
+        ] {
+            let path = self.settings(name);
+            if !path.exists() {
+                continue;
+            }
+            match Checked::load(Some(&path)) {
+                Ok(checked) => {
+                    let effects = self.write(&checked)?;
+                    return Ok(Started { from, refused, effects });
+                }
+                Err(error) => refused.push(error),
+            }
+        }
+        let effects = self.write(&Checked::load(None)?)?;
+        Ok(Started { from: "the built-in settings", refused, effects })
+    }
+
+    /// Tries the settings in `file`, and puts them in force when the box is healthy with them.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be used; those in force before are in force then.
+    pub fn apply(&self, file: &Path, services: &mut dyn Services) -> Result<(), TrialError> {
+        let disk = |path: &Path| {
+            let path = path.to_owned();
+            move |source| TrialError::Disk { path, source }
+        };
+        let text = fs::read_to_string(file).map_err(disk(file))?;
+        let checked = Checked::parse(&text, &file.display().to_string())?;
+        let (trial, in_force) = (self.settings("trial.toml"), self.settings("settings.toml"));
+        put(&trial, &text, 0o644)?;
+        let tried = self.try_out(&checked, services);
+        let Err(reason) = tried? else {
+            if in_force.exists() {
+                let previous = self.settings("previous.toml");
+                fs::copy(&in_force, &previous).map_err(disk(&previous))?;
+            }
+            self.leave_for_earlier_programs(&text)?;
+            fs::rename(&trial, &in_force).map_err(disk(&in_force))?;
+            return sync_folder(&in_force);
+        };
+        let before = match in_force.exists() {
+            true => Checked::load(Some(&in_force))?,
+            false => Checked::load(None)?,
+        };
+        let failed = self.settings("failed.toml");
+        fs::rename(&trial, &failed).map_err(disk(&failed))?;
+        match self.try_out(&before, services)? {
+            Ok(()) => Err(TrialError::Unhealthy { reason }),
+            Err(again) => Err(TrialError::Stuck { reason, again }),
+        }
+    }
+
+    /// What went wrong with the box is the inner error.
+    fn try_out(
+        &self,
+        checked: &Checked,
+        services: &mut dyn Services,
+    ) -> Result<Result<(), String>, TrialError> {
+        let effects = self.write(checked)?;
+        Ok(services.apply(&effects).and_then(|()| services.wait_until_healthy()))
+    }
+
+    /// A copy in the format before, for the program that a failed update falls back to.
+    fn leave_for_earlier_programs(&self, text: &str) -> Result<(), TrialError> {
+        let Ok(table) = text.parse() else { return Ok(()) };
+        let earlier = toml::to_string(&down(table)).unwrap_or_default();
+        put(&self.settings("settings-1.toml"), &earlier, 0o644)
+    }
+
+    /// Known to this box alone; made when it is first wanted.
+    fn secret(&self) -> Result<String, TrialError> {
+        let path = self.settings("secret");
+        if let Ok(known) = fs::read_to_string(&path) {
+            return Ok(known);
+        }
+        let mut bytes = [0_u8; 16];
+        Handle::open("/dev/urandom")
+            .and_then(|mut source| io::Read::read_exact(&mut source, &mut bytes))
+            .map_err(|source| TrialError::Disk { path: "/dev/urandom".into(), source })?;
+        let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        put(&path, &secret, 0o600)?;
+        Ok(secret)
+    }
+}
+
+/// Replaces a file whole: after a power cut it is the old one or the new one.
+fn put(path: &Path, text: &str, mode: u32) -> Result<(), TrialError> {
+    let disk = |source| TrialError::Disk { path: path.to_owned(), source };
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder).map_err(disk)?;
+    let partial = path.with_extension("partial");
+    let mut handle = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(&partial)
+        .map_err(disk)?;
+    handle.set_permissions(fs::Permissions::from_mode(mode)).map_err(disk)?;
+    handle.write_all(text.as_bytes()).map_err(disk)?;
+    handle.sync_all().map_err(disk)?;
+    fs::rename(&partial, path).map_err(disk)?;
+    sync_folder(path)
+}
+
+/// A name survives a power cut when its folder was written.
+fn sync_folder(path: &Path) -> Result<(), TrialError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    Handle::open(folder)
+        .and_then(|handle| handle.sync_all())
+        .map_err(|source| TrialError::Disk { path: folder.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests;
