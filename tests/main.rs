@@ -18,6 +18,7 @@ mod decode_worker;
 mod engine;
 mod explain;
 mod flow;
+mod firmware;
 mod fuzz_checkpoint;
 mod fuzz_dicom;
 mod hostile;

@@ -31,6 +31,9 @@ fn write(out: &mut String, result: &TriageResult) -> std::fmt::Result {
     if result.model.provenance == ProvenanceKind::Untrained {
         writeln!(out, "\n  UNTRAINED MODEL: the numbers below are random and mean nothing.")?;
     }
+    if result.model.provenance == ProvenanceKind::TrainedOnSimulatedData {
+        writeln!(out, "\n  MODEL OF SIMULATED DATA: never tried on patients; do not rely on it.")?;
+    }
     series(out, result)?;
     left_out(out, result)?;
     match &result.outcome {

@@ -2,13 +2,14 @@
 //! study. It is not used before somebody promotes it.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
+use minisign::{PublicKey, SignatureBox};
 use models::engine::golden::SelfTest;
 use models::engine::{DeviceChoice, Engine, EngineError, Precision};
 use models::weights::bundle::{Bundle, BundleError};
-use models::weights::manifest::MANIFEST;
+use models::weights::manifest::{MANIFEST, Manifest};
 use sha2::{Digest, Sha256};
 
 use crate::hex;
@@ -16,6 +17,8 @@ use crate::store::models::{Mode, Model};
 use crate::store::{Store, StoreError};
 use crate::triage::{Rules, RulesError};
 
+/// Signature of the manifest, which pins every other file by its digest.
+const SIGNATURE: &str = "manifest.toml.minisig";
 /// Bytes copied at a time.
 const CHUNK: usize = 1 << 20;
 
@@ -30,6 +33,30 @@ pub enum InstallError {
         /// Why.
         #[source]
         source: BundleError,
+    },
+    /// Nobody we know vouches for it.
+    #[error(
+        "{path} is not signed by any of analysis.model_keys ({reason}); ask whoever sent the bundle \
+         for a signed one, and do not use this"
+    )]
+    Signature {
+        /// Where the signature is, or should be.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An earlier bundle than one that is here.
+    #[error(
+        "the bundle has serial {found}, and {name} with serial {newest} is installed; to go back to \
+         a model that is installed, use `appliance model rollback`"
+    )]
+    Serial {
+        /// Of the bundle.
+        found: u64,
+        /// The highest that is here.
+        newest: u64,
+        /// Whose it is.
+        name: String,
     },
     /// A file cannot be copied.
     #[error("cannot copy {path} into the data folder")]
@@ -82,7 +109,8 @@ pub struct Installed {
 }
 
 /// Installs the bundle in `source` below the data folder `data`. One that is installed already is
-/// tested again and left as it is.
+/// tested again and left as it is. With `keys`, one of them must have signed it, and its serial must
+/// not be lower than that of an installed bundle.
 ///
 /// # Errors
 ///
@@ -91,12 +119,16 @@ pub fn install(
     source: &Path,
     data: &Path,
     store: &Store,
-    rules: &Rules,
+    (rules, keys): (&Rules, &[String]),
     actor: &str,
 ) -> Result<Installed, InstallError> {
     let refused = |source_error| InstallError::Bundle { path: source.into(), source: source_error };
     let bundle = Bundle::open(source).map_err(refused)?;
     let manifest = bundle.manifest().clone();
+    if !keys.is_empty() {
+        check_signature(source, keys)?;
+        check_serial(&manifest, data, store)?;
+    }
     let diagnoses: Vec<&str> = manifest.diagnosis.iter().map(|head| head.name.as_str()).collect();
     let classes = manifest.priority.iter().flat_map(|head| &head.classes);
     rules.check(&diagnoses, &classes.map(String::as_str).collect::<Vec<_>>())?;
@@ -122,6 +154,10 @@ pub fn install(
             }
         }
         copy_file(&path, &partial.join(MANIFEST)).map_err(copy(&path))?;
+        let signature = source.join(SIGNATURE);
+        if signature.exists() {
+            copy_file(&signature, &partial.join(SIGNATURE)).map_err(copy(&signature))?;
+        }
         fs::rename(&partial, &target).map_err(copy(&target))?;
         // The name must survive a power cut as the content does.
         let parent = data.join("models");
@@ -167,4 +203,36 @@ fn copy_file(from: &Path, to: &Path) -> io::Result<String> {
         sha.update(bytes);
         target.write_all(bytes)?;
     }
+}
+
+/// One of the keys signed this very manifest.
+fn check_signature(source: &Path, keys: &[String]) -> Result<(), InstallError> {
+    let path = source.join(SIGNATURE);
+    let refused = |reason: String| InstallError::Signature { path: path.clone(), reason };
+    let text = fs::read_to_string(&path).map_err(|error| refused(error.to_string()))?;
+    let signature = SignatureBox::from_string(&text).map_err(|error| refused(error.to_string()))?;
+    let manifest = fs::read(source.join(MANIFEST)).map_err(|error| refused(error.to_string()))?;
+    let mut reason = String::new();
+    for key in keys {
+        let verified = PublicKey::from_base64(key).and_then(|key| {
+            minisign::verify(&key, &signature, Cursor::new(&manifest), true, false, false)
+        });
+        match verified {
+            Ok(()) => return Ok(()),
+            Err(error) => reason = error.to_string(),
+        }
+    }
+    Err(refused(reason))
+}
+
+/// No bundle here has a higher serial.
+fn check_serial(manifest: &Manifest, data: &Path, store: &Store) -> Result<(), InstallError> {
+    for model in store.models()? {
+        let Ok(bundle) = Bundle::open(&data.join(&model.folder)) else { continue };
+        let newest = bundle.manifest().serial;
+        if newest > manifest.serial {
+            return Err(InstallError::Serial { found: manifest.serial, newest, name: model.name });
+        }
+    }
+    Ok(())
 }

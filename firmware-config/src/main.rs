@@ -41,6 +41,8 @@ enum Command {
     /// Write the files of the box from the settings in force, and start its services. What the
     /// unit prima-settings.service runs at every start.
     Start,
+    /// Wait until the box is healthy, for as long as it takes.
+    Wait,
     /// Look up the names that the box connects to, for the firewall.
     Names,
     /// Every key as a table for the README.
@@ -110,8 +112,9 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Apply { file } => apply(&place, &file, &mut out)?,
         Command::Start => start(&place, &mut out)?,
+        Command::Wait => while systemd::Systemd::default().wait_until_healthy().is_err() {},
         Command::Names => {
-            let checked = Checked::load(Some(Path::new(firmware_config::render::EFFECTIVE)))?;
+            let checked = Checked::load(Some(&place.effective()))?;
             let lost = names::refresh(&checked).map_err(Failure::Services)?;
             for name in lost {
                 writeln!(out, "{name} has no address now; the box keeps those from before")?;

@@ -103,6 +103,12 @@ impl Place {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
+    /// The settings that the services run with, of which some may be on trial.
+    #[must_use]
+    pub fn effective(&self) -> PathBuf {
+        self.below(Path::new(render::EFFECTIVE))
+    }
+
     /// The files that `checked` renders to and that are not there, or other.
     ///
     /// # Errors

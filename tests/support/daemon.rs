@@ -23,6 +23,8 @@ pub struct Launch {
     folder: PathBuf,
     /// Port for DICOM; `None` takes one that is free.
     pub port: Option<u16>,
+    /// Where the pages are shown.
+    pub web: String,
     /// More settings, with whole keys: `assembly.quiet_s = 1`.
     pub settings: String,
     /// A program with arguments that replaces itself by the daemon, such as `prlimit`.
@@ -50,6 +52,7 @@ impl Launch {
         Self {
             folder: folder.to_owned(),
             port: None,
+            web: "127.0.0.1:0".to_owned(),
             settings: String::new(),
             wrap: Vec::new(),
             environment: Vec::new(),
@@ -78,8 +81,8 @@ impl Launch {
         let data = self.data();
         let port = self.port.map_or_else(free_port, Ok)?;
         let text = format!(
-            "data.folder = {data:?}\ndicom.port = {port}\nweb.listen = \"127.0.0.1:0\"\n{}",
-            self.settings
+            "data.folder = {data:?}\ndicom.port = {port}\nweb.listen = {:?}\n{}",
+            self.web, self.settings
         );
         fs::write(&config, text)?;
         let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
@@ -174,6 +177,11 @@ impl Daemon {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it stopped by itself.
+    pub fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
     /// SIGKILL; returns when the process is gone.

@@ -390,6 +390,7 @@ impl Rounds {
         let intended = models_intended_use(&folder);
         Some(ModelNow {
             untrained: model.provenance.contains("untrained"),
+            simulated: model.provenance.contains("simulated"),
             name: model.name,
             digest: model.digest,
             statement: model.provenance,

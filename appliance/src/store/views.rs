@@ -192,7 +192,7 @@ impl Store {
             let Some(mut view) = study(db, study_id)? else { return Ok(None) };
             view.series = series(db, study_id)?;
             let mut select = db.prepare_cached(&format!(
-                "{RESULT} WHERE r.study_id = ? AND r.mode = 'assist' ORDER BY r.id"
+                "{RESULT} WHERE r.study_id = ? AND {SEEN} ORDER BY r.id"
             ))?;
             let results = select.query_map([study_id], result_view)?;
             view.results = results.collect::<Result<_, _>>()?;
@@ -245,8 +245,7 @@ impl Store {
     ) -> Result<Option<StoredResult>, StoreError> {
         self.read(|db| {
             let mut select = db.prepare_cached(&format!(
-                "{RESULT} WHERE r.study_id = ? AND r.id = ? AND r.mode = 'assist'
-                 AND m.killed_at IS NULL"
+                "{RESULT} WHERE r.study_id = ? AND r.id = ? AND {SEEN} AND m.killed_at IS NULL"
             ))?;
             let stored = select.query_row((study_id, inference_id), |row| {
                 Ok(StoredResult {
@@ -376,6 +375,9 @@ fn series(db: &Connection, study_id: i64) -> Result<Vec<SeriesView>, StoreError>
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
+
+/// What may be seen of a model: also what it said as a shadow, once it assists, as in the list.
+const SEEN: &str = "(r.mode = 'assist' OR m.mode = 'assist')";
 
 const RESULT: &str = "
     SELECT r.*, coalesce(m.name, '') AS model_name, m.killed_at IS NOT NULL AS hidden

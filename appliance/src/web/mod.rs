@@ -267,6 +267,10 @@ impl Frame {
     fn untrained(&self) -> Option<&ModelNow> {
         self.model.as_ref().filter(|model| model.untrained)
     }
+
+    fn simulated(&self) -> Option<&ModelNow> {
+        self.model.as_ref().filter(|model| model.simulated)
+    }
 }
 
 fn html(template: &impl Template) -> Result<Response, Error> {

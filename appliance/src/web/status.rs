@@ -59,6 +59,8 @@ pub struct ModelNow {
     pub digest: String,
     /// Its weights are random numbers.
     pub untrained: bool,
+    /// They were learnt from simulated studies alone.
+    pub simulated: bool,
     /// Origin of the weights in one sentence.
     pub statement: String,
     /// What it is for.

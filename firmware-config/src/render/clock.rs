@@ -9,7 +9,12 @@ use crate::settings::Checked;
 ///
 /// Without a server the box goes on with its own clock, and tells it to those who ask: at a site
 /// without internet all devices agree at least (`local ... orphan`).
-pub(super) fn file(checked: &Checked) -> File {
+///
+/// With neither servers nor networks to serve there is nothing for it to do, and none.
+pub(super) fn file(checked: &Checked) -> Option<File> {
+    if !is_wanted(checked) {
+        return None;
+    }
     let mut text = String::from(
         "driftfile /var/lib/chrony/chrony.drift\n\
          # A wrong clock is put right in one step while the box starts, and slowly afterwards.\n\
@@ -28,5 +33,10 @@ pub(super) fn file(checked: &Checked) -> File {
     for network in &checked.machine.serve_networks {
         let _ = writeln!(text, "allow {network}");
     }
-    File::new("/run/prima/chrony.conf", text, &[Effect::restart("prima-clock.service")])
+    Some(File::new("/run/prima/chrony.conf", text, &[Effect::restart("prima-clock.service")]))
+}
+
+/// Whether chrony has anything to do.
+pub(super) fn is_wanted(checked: &Checked) -> bool {
+    !checked.settings.clock.servers.is_empty() || !checked.machine.serve_networks.is_empty()
 }

@@ -82,9 +82,10 @@ pub(super) fn file(checked: &Checked) -> File {
     File::new("/run/prima/firewall.nft", text, &[Effect::restart("prima-firewall.service")])
 }
 
-/// What holds in both directions. Neighbour discovery is part of IPv6 as ARP is not of IPv4.
+/// What holds in both directions. Neighbour discovery is part of IPv6 as ARP is not of IPv4. ICMP
+/// and ICMPv6 by number: their names are in a file that a small system lacks.
 const BOTH: &str = "    ct state established,related accept\n    ct state invalid drop\n    \
-                    meta l4proto { icmp, ipv6-icmp } accept\n";
+                    meta l4proto { 1, 58 } accept\n";
 
 fn input(checked: &Checked) -> String {
     let settings = &checked.settings;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::service::quoted;
 use super::{Effect, File, data_folder};
 use crate::settings::Checked;
 
@@ -39,10 +40,11 @@ pub(super) fn files(checked: &Checked) -> Vec<File> {
         if watchdog.machine_s == 0 { "off".to_owned() } else { format!("{}s", watchdog.machine_s) }
     );
     let folder = data_folder(checked);
-    let folder = folder.display();
+    let folder = quoted(&folder);
     let folders = format!(
-        "d \"{folder}\" 0700 prima prima\n\
+        "d {folder} 0700 prima prima\n\
          d /var/lib/chrony 0750 _chrony _chrony\n\
+         d /run/chrony 0750 _chrony _chrony\n\
          d /run/prima/nut 0750 root nut\n"
     );
     let mut files = vec![

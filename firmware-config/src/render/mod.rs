@@ -86,7 +86,7 @@ pub fn render(checked: &Checked, secret: &str) -> Vec<File> {
     let mut files = vec![effective(checked)];
     files.extend(service::files(checked));
     files.push(firewall::file(checked));
-    files.push(clock::file(checked));
+    files.extend(clock::file(checked));
     files.extend(machine::files(checked));
     files.extend(ups::files(checked, secret));
     files.push(update::file(checked));

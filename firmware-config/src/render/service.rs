@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{EFFECTIVE, Effect, File, data_folder};
+use super::{EFFECTIVE, Effect, File, clock, data_folder};
 use crate::settings::Checked;
 
 /// The daemon's unit.
@@ -20,15 +20,26 @@ pub(super) fn files(checked: &Checked) -> Vec<File> {
         unit("prima-firewall.service", FIREWALL.to_owned(), &restart("prima-firewall.service")),
         unit("prima-names.service", names(), &[Effect::Reload]),
         unit("prima-names.timer", NAMES_TIMER.to_owned(), &restart("prima-names.timer")),
-        unit("prima-clock.service", clock(), &restart("prima-clock.service")),
     ];
+    if clock::is_wanted(checked) {
+        files.push(unit("prima-clock.service", clock_unit(), &restart("prima-clock.service")));
+    }
     if !checked.settings.ups.driver.is_empty() {
         files.push(unit("prima-ups.target", UPS.to_owned(), &restart("prima-ups.target")));
-        files.push(unit("prima-ups-driver.service", ups_driver(), &[Effect::Reload]));
-        files.push(unit("prima-ups-server.service", ups("upsd", "nut", "upsd"), &[Effect::Reload]));
+        let driver = format!("{} -a prima", checked.settings.ups.driver);
+        files.push(unit(
+            "prima-ups-driver.service",
+            ups(&driver, "nut", "prima-firewall.service"),
+            &[Effect::Reload],
+        ));
+        files.push(unit(
+            "prima-ups-server.service",
+            ups("upsd", "nut", "prima-ups-driver.service"),
+            &[Effect::Reload],
+        ));
         files.push(unit(
             "prima-ups-monitor.service",
-            ups("upsmon", "root", "upsmon"),
+            ups("upsmon", "root", "prima-ups-server.service"),
             &[Effect::Reload],
         ));
     }
@@ -71,10 +82,9 @@ fn daemon(checked: &Checked) -> String {
     let mut text = format!(
         "[Unit]\n\
          Description=Prima appliance\n\
-         Documentation=https://github.com/prima\n\
          After=network.target time-sync.target prima-firewall.service\n\
          Requires=prima-firewall.service\n\
-         RequiresMountsFor=\"{folder}\"\n\
+         RequiresMountsFor={folder}\n\
          StartLimitIntervalSec=15min\n\
          StartLimitBurst=10\n\
          \n\
@@ -85,7 +95,7 @@ fn daemon(checked: &Checked) -> String {
          UMask=0077\n\
          WorkingDirectory=/var/lib/prima\n\
          Environment=TZ=:{zone}\n\
-         ExecStart=/usr/bin/appliance serve --config {EFFECTIVE} --data \"{folder}\"\n\
+         ExecStart=/usr/bin/appliance serve --config {EFFECTIVE} --data {argument}\n\
          WatchdogSec={watchdog}s\n\
          Restart=on-failure\n\
          RestartSec=5\n\
@@ -95,7 +105,8 @@ fn daemon(checked: &Checked) -> String {
          TimeoutStopSec=150\n\
          LimitNOFILE=65536\n\
          OOMScoreAdjust=-200\n",
-        folder = folder.display(),
+        folder = quoted(&folder),
+        argument = quoted(&folder).replace('$', "$$"),
         zone = settings.site.time_zone,
         watchdog = settings.watchdog.daemon_s,
         // The database is checked after a power cut.
@@ -103,11 +114,11 @@ fn daemon(checked: &Checked) -> String {
     );
     text += SANDBOX;
     text += "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n";
-    let _ = writeln!(text, "ReadWritePaths=\"{}\"", folder.display());
+    let _ = writeln!(text, "ReadWritePaths={}", quoted(&folder));
     let import = &settings.import;
     let watched = [&import.watch_folder].into_iter().filter(|path| !path.as_os_str().is_empty());
     for path in watched.chain(&import.media_folders) {
-        let _ = writeln!(text, "ReadWritePaths=-\"{}\"", path.display());
+        let _ = writeln!(text, "ReadWritePaths={}", quoted(path).replacen('"', "\"-", 1));
     }
     let low = [settings.dicom.port, settings.dicom.tls.port, checked.web_listen.port()];
     if low.iter().any(|port| (1..1024).contains(port)) {
@@ -126,6 +137,12 @@ fn daemon(checked: &Checked) -> String {
                  DeviceAllow=char-nvidiactl rw\n";
     }
     text + "\n[Install]\nWantedBy=multi-user.target\n"
+}
+
+/// A path as units want it (systemd.syntax(7)): quoted, with nothing of it taken for a specifier.
+pub(super) fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%"))
 }
 
 /// The rules are there before the network is.
@@ -174,7 +191,7 @@ WantedBy=timers.target
 ";
 
 /// chrony's own service under our configuration; the distribution's must not run beside it.
-fn clock() -> String {
+fn clock_unit() -> String {
     "[Unit]\n\
      Description=Clock of the box\n\
      Conflicts=chrony.service systemd-timesyncd.service ntpsec.service\n\
@@ -185,8 +202,6 @@ fn clock() -> String {
      [Service]\n\
      ExecStart=/usr/sbin/chronyd -d -F 1 -f /run/prima/chrony.conf\n\
      Restart=on-failure\n\
-     RuntimeDirectory=chrony\n\
-     RuntimeDirectoryMode=0750\n\
      ProtectSystem=strict\n\
      ReadWritePaths=/var/lib/chrony /run/chrony\n\
      ProtectHome=yes\n\
@@ -203,33 +218,20 @@ Description=Everything that watches the UPS
 Requires=prima-ups-driver.service prima-ups-server.service prima-ups-monitor.service
 ";
 
-fn ups_driver() -> String {
-    "[Unit]\n\
-     Description=Driver of the UPS\n\
-     PartOf=prima-ups.target\n\
-     \n\
-     [Service]\n\
-     Type=oneshot\n\
-     RemainAfterExit=yes\n\
-     Environment=NUT_CONFPATH=/run/prima/nut\n\
-     ExecStart=/sbin/upsdrvctl start\n\
-     ExecStop=/sbin/upsdrvctl stop\n"
-        .to_owned()
-}
-
-fn ups(program: &str, user: &str, what: &str) -> String {
-    let sbin = Path::new("/sbin").join(program);
+/// NUT's programs by their own names: those in `/sbin` are scripts that read `/etc/nut`.
+fn ups(program: &str, user: &str, after: &str) -> String {
+    let program_file = Path::new("/lib/nut").join(program);
     format!(
         "[Unit]\n\
-         Description=UPS: {what}\n\
+         Description=UPS: {program}\n\
          PartOf=prima-ups.target\n\
-         After=prima-ups-driver.service prima-ups-server.service\n\
+         After={after}\n\
          \n\
          [Service]\n\
          User={user}\n\
          Environment=NUT_CONFPATH=/run/prima/nut\n\
          ExecStart={} -F\n\
          Restart=on-failure\n",
-        sbin.display()
+        program_file.display()
     )
 }

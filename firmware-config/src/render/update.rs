@@ -13,25 +13,36 @@ pub(super) fn file(checked: &Checked) -> File {
         "[system]\n\
          compatible={}\n\
          bootloader=grub\n\
-         grubenv=/boot/grub/grubenv\n\
+         grubenv=/boot/efi/grub/grubenv\n\
          statusfile=/var/lib/prima/rauc.status\n\
+         mountprefix=/run/rauc\n\
          bundle-formats=-plain\n\
          \n\
          [keyring]\n\
          path={}\n\
          check-purpose=codesign\n\
-         \n\
-         [slot.rootfs.0]\n\
-         device=/dev/disk/by-partlabel/prima-a\n\
-         type=raw\n\
-         bootname=A\n\
-         \n\
-         [slot.rootfs.1]\n\
-         device=/dev/disk/by-partlabel/prima-b\n\
-         type=raw\n\
-         bootname=B\n",
+         {}{}",
         update.compatible,
-        update.keyring_file.display()
+        update.keyring_file.display(),
+        slots(0, 'A'),
+        slots(1, 'B'),
     );
     File::new("/run/prima/rauc.conf", text, &[Effect::restart("rauc.service")])
+}
+
+/// One copy of the system: its root, and with it the kernel that knows the root's hash.
+fn slots(number: u8, name: char) -> String {
+    let letter = name.to_ascii_lowercase();
+    format!(
+        "\n\
+         [slot.rootfs.{number}]\n\
+         device=/dev/disk/by-partlabel/prima-root-{letter}\n\
+         type=raw\n\
+         bootname={name}\n\
+         \n\
+         [slot.kernel.{number}]\n\
+         device=/dev/disk/by-partlabel/prima-kernel-{letter}\n\
+         type=raw\n\
+         parent=rootfs.{number}\n"
+    )
 }

@@ -47,6 +47,12 @@ impl Settings {
             let expected = "rising marks from 10 to 99: tight, evict, full";
             return Err(refuse("disk.*_percent", &format!("{marks:?}"), expected));
         }
+        for key in &self.analysis.model_keys {
+            if key.len() != 56 || !key.starts_with("RW") {
+                let expected = "the second line of a minisign public key, which begins with RW";
+                return Err(refuse("analysis.model_keys", &format!("{key:?}"), expected));
+            }
+        }
         let networks = networks("dicom.networks", &self.dicom.networks, &refuse)?;
         let web_listen = self.web.listen.parse().map_err(|_| {
             let expected = "an address and a port, such as 127.0.0.1:8042 or [::]:8042";

@@ -53,8 +53,9 @@ impl Settings {
                 }
             }
         }
-        for (key, text) in [("ups.driver", &self.ups.driver), ("ups.port", &self.ups.port)] {
-            if !plain(text, "-_./:@") {
+        let ups = [("ups.driver", &self.ups.driver, "-_"), ("ups.port", &self.ups.port, "-_./:@")];
+        for (key, text, more) in ups {
+            if !plain(text, more) {
                 let expected = "a word as ups.conf(5) has it, such as usbhid-ups and auto";
                 return Err(refuse(key, &format!("{text:?}"), expected));
             }
@@ -63,6 +64,18 @@ impl Settings {
             let found = format!("{:?}", self.update.compatible);
             let expected = "letters, digits, -, _ and ., as the image was built with";
             return Err(refuse("update.compatible", &found, expected));
+        }
+        let update = &self.update.keyring_file;
+        let import = &self.import;
+        let paths = [("data.folder", &self.data.folder), ("update.keyring_file", update)];
+        let paths = paths.into_iter().chain([("import.watch_folder", &import.watch_folder)]);
+        let media = import.media_folders.iter().map(|path| ("import.media_folders", path));
+        for (key, path) in paths.chain(media) {
+            let text = path.to_string_lossy();
+            if text.chars().any(char::is_control) || text.trim() != text {
+                let expected = "a path of printable characters without spaces at its ends";
+                return Err(refuse(key, &format!("{text:?}"), expected));
+            }
         }
         let address = one(&network.address, |text| {
             text.parse::<IpNet>().ok().filter(|found| found.prefix_len() > 0)

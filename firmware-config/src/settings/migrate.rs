@@ -50,8 +50,10 @@ pub fn down(mut settings: Table) -> Table {
     for table in SINCE_2 {
         settings.remove(table);
     }
-    if let Some(Value::Table(site)) = settings.get_mut("site") {
-        site.remove("time_zone");
+    for (table, key) in [("site", "time_zone"), ("analysis", "model_keys")] {
+        if let Some(Value::Table(table)) = settings.get_mut(table) {
+            table.remove(key);
+        }
     }
     settings.remove("format_version");
     settings
@@ -71,5 +73,49 @@ fn shift(settings: &mut Table, from: &str, to: &str) {
     let target = settings.entry(to).or_insert_with(|| Value::Table(Table::new()));
     if let Value::Table(target) = target {
         target.extend(found.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::btree_map;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A site's file of format 1, with whatever it may hold.
+    fn of_format_1() -> impl Strategy<Value = Table> {
+        let table = |keys: &'static [&'static str]| {
+            btree_map(prop::sample::select(keys), 1_i64..100, 0..=keys.len())
+        };
+        let analysis = table(&["gpu_slow_c", "gpu_pause_c", "deaths", "lime_samples"]);
+        let disk = table(&["tight_percent", "evict_percent"]);
+        (any::<bool>(), analysis, disk).prop_map(|(named, analysis, disk)| {
+            let mut settings = Table::new();
+            for (name, keys) in [("analysis", analysis), ("disk", disk)] {
+                if keys.is_empty() {
+                    continue;
+                }
+                let keys = keys.into_iter().map(|(key, value)| (key.to_owned(), value.into()));
+                settings.insert(name.to_owned(), Value::Table(keys.collect()));
+            }
+            if named {
+                let site = [("name".to_owned(), Value::from("Clinic"))];
+                settings.insert("site".to_owned(), Value::Table(site.into_iter().collect()));
+            }
+            settings
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_file_survives_the_next_format_and_the_way_back(settings in of_format_1()) {
+            let later = up(settings.clone()).unwrap();
+            prop_assert_eq!(later.get("format_version"), Some(&Value::Integer(FORMAT)));
+            let keeps_old_place = later.get("analysis").and_then(|t| t.get("gpu_slow_c"));
+            prop_assert_eq!(keeps_old_place, None);
+            prop_assert_eq!(down(later.clone()), settings);
+            prop_assert_eq!(up(down(later.clone())).unwrap(), later);
+        }
     }
 }

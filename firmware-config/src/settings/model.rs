@@ -123,6 +123,7 @@ pub struct Analysis {
     pub lime_samples: u32,
     pub deaths: u32,
     pub gpu_pause_s: u64,
+    pub model_keys: Vec<String>,
     pub referral_rules_file: PathBuf,
 }
 

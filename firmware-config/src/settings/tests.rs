@@ -208,3 +208,67 @@ fn a_hub_that_makes_no_sense_is_refused() {
     );
     check("hub.poll_s = 0", "site.toml: hub.poll_s is 0, expected a number from 1 to 3600");
 }
+
+/// A key whose range is not written down could be anything that its type allows.
+#[test]
+fn every_whole_number_has_a_range() {
+    fn numbers(table: &Table, name: &str, found: &mut Vec<String>) {
+        for (key, value) in table {
+            let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+            match value {
+                toml::Value::Table(inner) => numbers(inner, &name, found),
+                toml::Value::Integer(_) => found.push(name),
+                _ => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    numbers(&BUILT_IN.parse().unwrap(), "", &mut found);
+    let mut known: Vec<String> = RANGES.iter().map(|(key, ..)| (*key).to_owned()).collect();
+    found.sort();
+    known.sort();
+    assert_eq!(found, known);
+}
+
+#[test]
+fn the_table_has_every_key() {
+    let table = markdown();
+    let keys = BUILT_IN.lines().filter(|line| !line.starts_with('#') && line.contains(" = "));
+    assert_eq!(table.lines().count(), 2 + keys.count());
+    let line = "| `import.poll_s` | `5` | 1 to 3600 |  |";
+    assert!(table.contains(line), "{table}");
+    let line = "| `disk.tight_percent` | `80` | 10 to 99 | Shares of the data disk in use: warn, \
+                delete what may be deleted, refuse images. |";
+    assert!(table.contains(line), "{table}");
+}
+
+#[test]
+fn a_later_format_is_refused() {
+    check(
+        "format_version = 3",
+        "site.toml has format_version 3, and this program knows up to 2; use the program that wrote \
+         it, or the copy that it left beside it for earlier ones",
+    );
+    check("analysis.gpu_slow_c = 80", "accepted");
+    let error = "site.toml: analysis.gpu_slow_c is no setting; `appliance check-config` without a \
+                 file prints all";
+    check("format_version = 2\nanalysis.gpu_slow_c = 80", error);
+    check("format_version = 0", "site.toml: format_version is 0, expected a number from 1 to 2");
+}
+
+#[test]
+fn the_readme_has_the_table() {
+    let readme = include_str!("../../README.md");
+    assert!(readme.contains(&markdown()), "put the output of `firmware-config table` into it");
+}
+
+#[test]
+fn the_sites_that_are_shown_are_accepted() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/sites");
+    let files: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert_eq!(files.len(), 2);
+    for file in files {
+        Checked::load(Some(&file)).unwrap();
+    }
+}

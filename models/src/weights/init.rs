@@ -181,6 +181,7 @@ pub fn write_untrained(
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         id: format!("untrained-{}-{}", options.preset, options.seed),
+        serial: 0,
         preset: options.preset.to_owned(),
         preprocessing: Preprocessing::V1,
         intended_use: INTENDED_USE.to_owned(),

@@ -30,6 +30,10 @@ pub struct Manifest {
     pub format_version: u32,
     /// Name of the model, shown with every result.
     pub id: String,
+    /// Rises with every bundle that its owner signs, so that an old one is not taken for news; a
+    /// clock would not do, since boxes' are wrong.
+    #[serde(default)]
+    pub serial: u64,
     /// Name of the preset the sizes follow (`prima`, `tiny`), or `custom`.
     pub preset: String,
     /// Preprocessing that inputs must go through.
@@ -146,6 +150,13 @@ impl Calibration {
         let knots = match self {
             Self::Sigmoid { scale, offset } => {
                 check_finite(|| format!("{at}.scale"), *scale)?;
+                if *scale < 0.0 {
+                    return Err(ManifestFault {
+                        field: format!("{at}.scale"),
+                        found: scale.to_string(),
+                        expected: "0 or more: a probability does not fall as its score rises",
+                    });
+                }
                 return check_finite(|| format!("{at}.offset"), *offset);
             }
             Self::Isotonic { knots } => knots,

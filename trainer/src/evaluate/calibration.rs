@@ -53,7 +53,7 @@ impl Calibration {
         Self::Temperature { temperature: softmax_temperature(&rows, 2, &classes) }
     }
 
-    /// Platt's fit, with his smoothed targets, by Newton's method with step halving.
+    /// Platt's fit, with his smoothed targets, by Newton's method with step halving. It never falls.
     ///
     /// # Panics
     /// When there are not as many logits as labels.
@@ -95,6 +95,13 @@ impl Calibration {
             let Some(size) = halvings.into_iter().find(falls) else { break };
             slope -= size * step[0];
             intercept -= size * step[1];
+        }
+        if slope < 0.0 {
+            // Scores that rank the wrong way say nothing; a falling probability would contradict the
+            // order in which findings are listed. The best constant is left.
+            let targets: f64 = labels.iter().map(|label| target(*label)).sum();
+            let mean = targets / labels.len() as f64;
+            return Self::Platt { slope: 0.0, intercept: (mean / (1.0 - mean)).ln() };
         }
         Self::Platt { slope, intercept }
     }

@@ -11,8 +11,9 @@ use models::tokens::context;
 use models::volume::Preprocessing;
 use models::weights::bundle::hex;
 use models::weights::manifest::{
-    AgeEntry, ContextHeads, FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST, Manifest,
-    NETWORK, PriorityEntry, Provenance, ProvenanceKind, SentenceFiles, SharedHead, TOKENIZER,
+    AgeEntry, ContextHeads, Envelope, FORMAT_VERSION, FileEntry, HeadEntry, INTENDED_USE, MANIFEST,
+    Manifest, NETWORK, PriorityEntry, Provenance, ProvenanceKind, SentenceFiles, SharedHead,
+    TOKENIZER,
 };
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ use crate::stage::weights::{NamedTensor, write};
 pub struct ExportRun {
     /// Name of the model, shown with every result.
     pub id: String,
+    /// Higher than that of every bundle before.
+    #[serde(default)]
+    pub serial: u64,
     /// Cohort the weights were trained on: says what kind of data it was.
     pub cohort: PathBuf,
     /// Half-precision weights.
@@ -41,6 +45,9 @@ pub struct ExportRun {
     /// Python that has onnxruntime and safetensors, for the comparison of engines.
     #[serde(default = "python")]
     pub python: PathBuf,
+    /// Studies that the model was made for; without it, any.
+    #[serde(default)]
+    pub envelope: Option<Envelope>,
     /// What to export.
     pub from: Source,
 }
@@ -323,6 +330,7 @@ fn manifest(
     Ok(Manifest {
         format_version: FORMAT_VERSION,
         id: config.id.clone(),
+        serial: config.serial,
         preset: preset.to_owned(),
         preprocessing: Preprocessing::V1,
         intended_use: INTENDED_USE.to_owned(),
@@ -335,7 +343,7 @@ fn manifest(
         shared_heads: Vec::new(),
         context: None,
         onnx: None,
-        envelope: None,
+        envelope: config.envelope.clone(),
         golden: None,
         files: Vec::new(),
     })

@@ -159,7 +159,8 @@ pub(crate) enum ModelCommand {
     },
     /// What is installed.
     List,
-    /// Let a model order the worklist, instead of the present one; releases its kill switch.
+    /// Let a model order the worklist, instead of the present one. One that is killed must be
+    /// revived first.
     Promote {
         /// Name, or the first digits of the digest.
         model: String,
@@ -176,7 +177,8 @@ pub(crate) enum ModelCommand {
         /// Name, or the first digits of the digest.
         model: String,
     },
-    /// Throw a model's kill switch: within a second it is not used, and nothing it said is shown.
+    /// Throw a model's kill switch: within a second it is not used, and nothing it said of open
+    /// studies is shown.
     Kill {
         /// Name, or the first digits of the digest.
         model: String,

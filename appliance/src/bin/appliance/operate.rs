@@ -92,7 +92,8 @@ pub(crate) fn model(command: &ModelCommand, place: &Place) -> Result<(), Failure
         ModelCommand::Install { bundle } => {
             let rules = rules(&config)?;
             let data = &config.settings.data.folder;
-            let installed = model_install::install(bundle, data, &store, &rules, ACTOR)?;
+            let keys = config.settings.analysis.model_keys.as_slice();
+            let installed = model_install::install(bundle, data, &store, (&rules, keys), ACTOR)?;
             let test = installed.self_test;
             let worst = test.worst.map_or_else(
                 || "it carries no golden scores".to_owned(),

@@ -203,7 +203,15 @@ fn the_assisting_model_is_shown() {
         "UPDATE inference SET mode = 'shadow' WHERE model_digest = 'n'",
         "urgent high model high reader -",
     );
+    // The study's page and the interface have what the list says.
+    let seen = |digest: &str| {
+        let results = b.store.study_view(1).unwrap().unwrap().results;
+        let result = results.iter().find(|result| result.model_digest == digest)?;
+        b.store.stored_result(1, result.id).unwrap().map(|stored| stored.view.id)
+    };
+    assert!(seen("n").is_some());
     switch("UPDATE model SET mode = 'shadow'", nothing);
+    assert_eq!(seen("n"), None);
 }
 
 #[test]

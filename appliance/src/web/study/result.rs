@@ -19,6 +19,7 @@ pub(super) struct Scores {
     pub(super) statement: String,
     pub(super) intended_use: String,
     pub(super) untrained: bool,
+    pub(super) simulated: bool,
     pub(super) with_context: bool,
     /// In the model's order.
     pub(super) all: Vec<Score>,
@@ -67,6 +68,7 @@ impl Scores {
             statement: text(&model["statement"]).trim_end_matches('.').to_owned(),
             intended_use: text(&model["intended_use"]),
             untrained: model["provenance"] == "untrained",
+            simulated: model["provenance"] == "trained_on_simulated_data",
             with_context: scores["with_context"] == true,
             all: items(&scores["diagnosis"])
                 .filter_map(|score| {

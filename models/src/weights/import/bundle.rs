@@ -378,6 +378,7 @@ fn manifest(
     Manifest {
         format_version: FORMAT_VERSION,
         id: format!("imported-{}", file_name(full.trim_end_matches(".pt"))),
+        serial: 0,
         preset: preset.to_owned(),
         // The product's preprocessing; `published` is for comparisons with the published code.
         preprocessing: Preprocessing::V1,

@@ -44,6 +44,28 @@ fn temperature_of_separated_or_reversed_classes_stays_finite() {
 }
 
 #[test]
+fn a_calibration_never_falls() {
+    let logits = [-2.0, -1.0, 0.0, 1.0, 2.0, 3.0];
+    let labels = [true, true, false, false, false, false];
+    let fits = [
+        Calibration::platt(&logits, &labels),
+        Calibration::temperature(&logits, &labels),
+        Calibration::isotonic(&logits, &labels),
+    ];
+    for fit in fits {
+        let found = logits.map(|logit| fit.probability(logit));
+        assert!(found.is_sorted(), "{fit:?}: {found:?}");
+    }
+    // The mean of Platt's targets: two of 3/4, four of 1/6.
+    let Calibration::Platt { slope, intercept } = Calibration::platt(&logits, &labels) else {
+        panic!("Platt")
+    };
+    assert_eq!(slope, 0.0);
+    let mean: f64 = (2.0 * 0.75 + 4.0 / 6.0) / 6.0;
+    assert!((intercept - (mean / (1.0 - mean)).ln()).abs() < 1e-12);
+}
+
+#[test]
 fn platt_equals_the_root_of_its_gradient() {
     let (logits, labels) = logits();
     let Calibration::Platt { slope, intercept } = Calibration::platt(&logits, &labels) else {

@@ -42,6 +42,8 @@ pub(super) fn costs(config: &DistillRun, folder: &Path) -> anyhow::Result<[Cost;
     let export = ExportRun {
         id: "student".to_owned(),
         cohort: config.cohort.clone(),
+        serial: 0,
+        envelope: None,
         half: true,
         python: python(),
         from: Source::Student { distill: folder.to_owned() },

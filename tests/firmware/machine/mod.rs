@@ -1,0 +1,152 @@
+//! The image in a virtual machine: what a box does when it is switched on, hangs, loses its power, is
+//! updated or meddled with. Each in less than three minutes of emulation.
+
+mod qemu;
+
+use std::fs;
+
+use qemu::{Machine, image};
+
+use tests::sender::{Peer, slice};
+
+/// Switched on for the first time: encrypted, under a firewall, healthy, and marked as good.
+#[test]
+#[ignore = "needs the image; ops/test --firmware"]
+fn a_box_boots_and_a_hang_does_not_last() {
+    let Some(image) = image() else { return };
+    let mut machine = Machine::new(&image);
+    machine.start();
+    machine.wait_for_echo();
+    let said = machine.run("cryptsetup status prima-data; nft list table inet prima | head -n 60");
+    assert!(said.contains("type:    LUKS2") && said.contains("policy drop"), "{said}");
+    // The root cannot be written to.
+    assert_eq!(machine.try_run("touch /usr/x"), None);
+    machine.wait_for("systemctl is-active prima-good.service");
+    let said =
+        machine.run("grub-editenv /boot/efi/grub/grubenv list || cat /boot/efi/grub/grubenv");
+    assert!(said.contains("A_OK=1") && said.contains("A_TRY=0"), "{said}");
+    // A key for people is shown, once.
+    assert!(machine.console().contains("RECOVERY KEY"), "{}", machine.console());
+
+    // A daemon that hangs is started again by the watchdog, which nothing feeds now.
+    let first = machine.run("systemctl show -p MainPID --value prima").trim().to_owned();
+    machine.run(
+        "mkdir -p /run/systemd/system/prima.service.d && printf '[Service]\\nWatchdogSec=12\\n' \
+                 > /run/systemd/system/prima.service.d/short.conf && systemctl daemon-reload && \
+                 systemctl restart prima",
+    );
+    machine.wait_for("systemctl is-active prima");
+    let hung = machine.run("systemctl show -p MainPID --value prima").trim().to_owned();
+    assert_ne!(first, hung);
+    machine.run(&format!("kill -STOP {hung}"));
+    machine.wait_for(&format!(
+        "systemctl is-active prima && test \"$(systemctl show -p MainPID --value prima)\" != {hung}"
+    ));
+    let log = machine.run("journalctl -u prima --no-pager -q | grep -i watchdog | tail -n 3");
+    assert!(log.contains("Watchdog timeout"), "{log}");
+    machine.wait_for_echo();
+}
+
+/// The power goes while images come in: whatever was acknowledged is there afterwards.
+#[test]
+#[ignore = "needs the image; ops/test --firmware"]
+fn a_power_cut_while_receiving_loses_nothing() {
+    let Some(image) = image() else { return };
+    let mut machine = Machine::new(&image);
+    machine.start();
+    machine.wait_for_echo();
+    let peer = Peer::new(machine.dicom());
+    let mut scanner = tests::sender::Association::open(&peer).unwrap();
+    let mut stored = Vec::new();
+    for number in 0..40 {
+        let slice = slice(7, 1, 1, number, 64);
+        scanner.store(&slice).unwrap();
+        stored.push(slice.sop_uid);
+    }
+    machine.cut();
+    machine.start();
+    machine.wait_for_echo();
+    let said = machine.run(
+        "cd /var/lib/prima && runuser -u prima -- appliance verify --data data 2>&1 | tail -n 5; \
+                            find data -name '*.dcm' | wc -l",
+    );
+    let count: usize = said.lines().rev().find_map(|line| line.trim().parse().ok()).unwrap();
+    assert!(count >= stored.len(), "{count} of {} are left: {said}", stored.len());
+}
+
+/// A flipped bit in the sealed root is refused, and the other copy starts.
+#[test]
+#[ignore = "needs the image; ops/test --firmware"]
+fn a_flipped_bit_in_the_root_is_refused() {
+    let Some(image) = image() else { return };
+    let mut machine = Machine::new(&image);
+    // The superblock of the root: read by every start.
+    machine.flip(machine.first_byte(3) + 200);
+    machine.start();
+    machine.wait("a refusal", |machine| {
+        let console = machine.console();
+        console.contains("dm-verity device corrupted") || console.contains("is not what was signed")
+    });
+}
+
+/// The data opens for the machine as it was set up, and not after its boot loader was changed.
+#[test]
+#[ignore = "needs the image; ops/test --firmware"]
+fn the_data_opens_for_the_measured_start_alone() {
+    let Some(image) = image() else { return };
+    let mut machine = Machine::new(&image);
+    machine.start();
+    machine.wait_for_echo();
+    machine.run("sync; echo hello > /var/lib/prima/here; sync");
+    machine.cut();
+    machine.start();
+    machine.wait_for("grep hello /var/lib/prima/here");
+    machine.cut();
+    // The same boot loader with one more byte starts all the same, and is measured as another.
+    let mut loader = fs::read(image.join("bootx64.efi")).unwrap();
+    loader.extend([0; 512]);
+    machine.replace_boot_loader(&loader);
+    machine.start();
+    machine.wait("a refusal", |machine| machine.console().contains("the data stays locked"));
+    machine.wait_for("test ! -e /dev/mapper/prima-data");
+    assert_eq!(machine.try_run("grep hello /var/lib/prima/here"), None);
+}
+
+/// An update from a stick: the other copy is written, started, and marked as good.
+#[test]
+#[ignore = "needs the image; ops/test --firmware"]
+fn an_update_starts_from_the_other_copy() {
+    let Some(image) = image() else { return };
+    let mut machine = Machine::new(&image);
+    machine.insert_update(|line| line);
+    machine.start();
+    machine.wait_for("systemctl is-active prima-good.service");
+    machine.run_within(150, "mkdir -p /run/stick && mount -o ro /dev/vdb /run/stick && rauc install /run/stick/update.raucb");
+    machine.restart_within();
+    machine.wait_for("grep -q rauc.slot=B /proc/cmdline");
+    machine.wait_for_echo();
+    machine.wait_for("systemctl is-active prima-good.service");
+    let said = machine.run("cat /boot/efi/grub/grubenv");
+    assert!(said.contains("ORDER=B A") && said.contains("B_TRY=0"), "{said}");
+}
+
+/// One that does not start is left by itself, and the box is as it was.
+#[test]
+#[ignore = "needs the image; ops/test --firmware"]
+fn a_bad_update_falls_back_by_itself() {
+    let Some(image) = image() else { return };
+    let mut machine = Machine::new(&image);
+    machine.insert_update(|line| {
+        let (before, after) = line.split_once("roothash=").unwrap();
+        format!("{before}roothash={}{}", "0".repeat(8), &after[8..])
+    });
+    machine.start();
+    machine.wait_for("systemctl is-active prima-good.service");
+    machine.run_within(150, "mkdir -p /run/stick && mount -o ro /dev/vdb /run/stick && rauc install /run/stick/update.raucb");
+    machine.restart_within();
+    machine.wait("the first copy again", |machine| {
+        machine.boots_of("B") == 1 && machine.boots_of("A") == 2
+    });
+    machine.wait_for_echo();
+    machine.wait_for("grep -q rauc.slot=A /proc/cmdline");
+}
