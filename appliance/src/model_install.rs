@@ -158,6 +158,10 @@ pub fn install(
         if signature.exists() {
             copy_file(&signature, &partial.join(SIGNATURE)).map_err(copy(&signature))?;
         }
+        if !keys.is_empty() {
+            // What lies here now, whatever the stick says by now.
+            check_signature(&partial, keys)?;
+        }
         fs::rename(&partial, &target).map_err(copy(&target))?;
         // The name must survive a power cut as the content does.
         let parent = data.join("models");

@@ -116,8 +116,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Names => {
             let checked = Checked::load(Some(&place.effective()))?;
             let lost = names::refresh(&checked).map_err(Failure::Services)?;
-            for name in lost {
-                writeln!(out, "{name} has no address now; the box keeps those from before")?;
+            if !lost.is_empty() {
+                let lost = lost.join(", ");
+                let text = format!("{lost}: no address now; those from before are kept for a day");
+                return Err(Failure::Services(text));
             }
         }
         Command::Table => out.write_all(markdown().as_bytes())?,

@@ -23,7 +23,7 @@ pub(crate) fn refresh(checked: &Checked) -> Result<Vec<String>, String> {
             continue;
         };
         for address in found {
-            let set = if address.is_ipv6() { "out6" } else { "out4" };
+            let set = if address.is_ipv6() { "named6" } else { "named4" };
             let element = format!("{} . {}", address.ip(), address.port());
             // An element that is there keeps its time, so it is made anew.
             let _ = writeln!(script, "add element inet prima {set} {{ {element} timeout {KEPT} }}");

@@ -11,6 +11,10 @@ use firmware_config::trial::Services;
 
 /// Time for a box to become healthy with new settings.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The unit that everything else rests on.
+const FIREWALL: &str = "prima-firewall.service";
+/// Our folders alone; other packages' are theirs.
+const OUR_TMPFILES: &str = "/run/tmpfiles.d/prima.conf";
 const PAUSE: Duration = Duration::from_secs(1);
 /// Looks in a row at which it must be.
 const LOOKS: u32 = 5;
@@ -31,27 +35,43 @@ impl Systemd {
         match effect {
             Effect::Reload => run("systemctl", &["daemon-reload"]),
             Effect::Reexec => run("systemctl", &["daemon-reexec"]),
-            Effect::Tmpfiles => run("systemd-tmpfiles", &["--create"]),
-            Effect::Networkd => run("systemctl", &["try-restart", "systemd-networkd.service"]),
-            Effect::Stop(unit) => run("systemctl", &["stop", unit]),
+            Effect::Tmpfiles => run("systemd-tmpfiles", &["--create", OUR_TMPFILES]),
+            Effect::Networkd => try_restart("systemd-networkd.service"),
+            // One that was never loaded is stopped.
+            Effect::Stop(unit) => {
+                drop(run("systemctl", &["stop", unit]));
+                Ok(())
+            }
+            Effect::Restart(unit) if !unit.starts_with("prima") => try_restart(unit),
             // The firewall must be there before anything else is.
-            Effect::Restart(unit) if unit == "prima-firewall.service" => {
-                run("systemctl", &["restart", unit])
-            }
-            Effect::Restart(unit) if !unit.starts_with("prima") => {
-                run("systemctl", &["try-restart", unit])
-            }
-            Effect::Restart(unit) if self.starting => {
+            Effect::Restart(unit) if self.starting && unit != FIREWALL => {
                 run("systemctl", &["--no-block", "restart", unit])
             }
-            Effect::Restart(unit) => run("systemctl", &["restart", unit]),
+            Effect::Restart(unit) => {
+                // Crashes with other settings do not count.
+                drop(run("systemctl", &["reset-failed", unit]));
+                run("systemctl", &["restart", unit])
+            }
         }
     }
 }
 
+/// A service of the distribution, which need not be installed.
+fn try_restart(unit: &str) -> Result<(), String> {
+    drop(run("systemctl", &["try-restart", unit]));
+    Ok(())
+}
+
 impl Services for Systemd {
+    /// All of them: whatever fails, the rest is done.
     fn apply(&mut self, effects: &BTreeSet<Effect>) -> Result<(), String> {
-        effects.iter().try_for_each(|effect| self.one(effect))
+        let firewall = |effect: &&Effect| **effect == Effect::Restart(FIREWALL.to_owned());
+        let first = effects.iter().filter(|effect| **effect == Effect::Reload);
+        let first = first.chain(effects.iter().filter(firewall));
+        let rest = effects.iter().filter(|e| **e != Effect::Reload && !firewall(e));
+        let failed: Vec<String> =
+            first.chain(rest).filter_map(|effect| self.one(effect).err()).collect();
+        if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
     }
 
     fn wait_until_healthy(&mut self) -> Result<(), String> {
@@ -82,11 +102,8 @@ fn health() -> Result<(), String> {
     if value("StatusText") != WORKING {
         return Err(format!("prima.service says: {:?}", value("StatusText")));
     }
-    let firewall = show("prima-firewall.service")?;
-    match firewall.contains("ActiveState=active") {
-        true => Ok(()),
-        false => Err("prima-firewall.service is not active".to_owned()),
-    }
+    run("nft", &["list", "table", "inet", "prima"])
+        .map_err(|_| "the rules of the firewall are not there".to_owned())
 }
 
 fn show(unit: &str) -> Result<String, String> {

@@ -21,7 +21,10 @@ use std::path::{Path, PathBuf};
 use similar::TextDiff;
 
 use crate::render::{self, Effect, File};
-use crate::settings::{Checked, SettingsError, down};
+use crate::settings::{Checked, FORMAT, SettingsError, down};
+
+/// Built-in settings over the data of the box.
+const LAST_RESORT: &str = "format_version = 2\ndata.folder = \"/var/lib/prima/data\"\n";
 
 /// Why settings were not put in force.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +125,7 @@ impl Place {
         Ok(files)
     }
 
-    /// What `checked` would change, as a unified diff.
+    /// What `checked` would change, as a unified diff; the secret of the box is left out.
     ///
     /// # Errors
     ///
@@ -135,7 +138,7 @@ impl Place {
             let diff = TextDiff::from_lines(&before, &file.text);
             text += &diff.unified_diff().context_radius(2).header(&name, &name).to_string();
         }
-        Ok(text)
+        Ok(text.replace(&self.secret()?, "(secret)"))
     }
 
     /// Writes the files that `checked` renders to.
@@ -169,33 +172,42 @@ impl Place {
         Ok(effects)
     }
 
-    /// Renders the settings in force, or else those from before, or else the built-in ones: a box
-    /// without a firewall would be worse than one with other settings.
+    /// The best settings there are: those in force, in whichever format this program reads; else those
+    /// from before; else the built-in ones over the same data, because a box without a firewall would
+    /// be worse than one with other settings.
+    fn best(&self) -> Result<(Checked, &'static str, Vec<SettingsError>), TrialError> {
+        let mut refused = Vec::new();
+        let own_format = format!("settings-{FORMAT}.toml");
+        for (name, from) in [
+            ("settings.toml", "the settings in force"),
+            (own_format.as_str(), "the settings in force, in the format of this program"),
+            ("previous.toml", "the settings from before"),
+        ] {
+            let path = self.settings(name);
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            // A torn file is an empty one, and that would be valid.
+            if text.trim().is_empty() {
+                continue;
+            }
+            match Checked::parse(&text, &path.display().to_string()) {
+                Ok(checked) => return Ok((checked, from, refused)),
+                Err(error) => refused.push(error),
+            }
+        }
+        let checked = Checked::parse(LAST_RESORT, "the built-in settings")?;
+        Ok((checked, "the built-in settings", refused))
+    }
+
+    /// Renders the best settings there are.
     ///
     /// # Errors
     ///
     /// When a file cannot be written.
     pub fn start(&self) -> Result<Started, TrialError> {
         drop(fs::remove_file(self.settings("trial.toml")));
-        let mut refused = Vec::new();
-        for (name, from) in [
-            ("settings.toml", "the settings in force"),
-            ("previous.toml", "the settings from before"),
-        ] {
-            let path = self.settings(name);
-            if !path.exists() {
-                continue;
-            }
-            match Checked::load(Some(&path)) {
-                Ok(checked) => {
-                    let effects = self.write(&checked)?;
-                    return Ok(Started { from, refused, effects });
-                }
-                Err(error) => refused.push(error),
-            }
-        }
-        let effects = self.write(&Checked::load(None)?)?;
-        Ok(Started { from: "the built-in settings", refused, effects })
+        let (checked, from, refused) = self.best()?;
+        let effects = self.write(&checked)?;
+        Ok(Started { from, refused, effects })
     }
 
     /// Tries the settings in `file`, and puts them in force when the box is healthy with them.
@@ -210,38 +222,41 @@ impl Place {
         };
         let text = fs::read_to_string(file).map_err(disk(file))?;
         let checked = Checked::parse(&text, &file.display().to_string())?;
-        let (trial, in_force) = (self.settings("trial.toml"), self.settings("settings.toml"));
+        let (before, ..) = self.best()?;
+        let trial = self.settings("trial.toml");
         put(&trial, &text, 0o644)?;
         let tried = self.try_out(&checked, services);
-        let Err(reason) = tried? else {
-            if in_force.exists() {
-                let previous = self.settings("previous.toml");
-                fs::copy(&in_force, &previous).map_err(disk(&previous))?;
-            }
-            self.leave_for_earlier_programs(&text)?;
-            fs::rename(&trial, &in_force).map_err(disk(&in_force))?;
-            return sync_folder(&in_force);
+        let kept = tried.and_then(|()| self.keep(&text).map_err(|error| chain(&error)));
+        let Err(reason) = kept else {
+            drop(fs::remove_file(&trial));
+            return Ok(());
         };
-        let before = match in_force.exists() {
-            true => Checked::load(Some(&in_force))?,
-            false => Checked::load(None)?,
-        };
-        let failed = self.settings("failed.toml");
-        fs::rename(&trial, &failed).map_err(disk(&failed))?;
-        match self.try_out(&before, services)? {
+        // Back first; the rest is for people to read.
+        let back = self.try_out(&before, services);
+        drop(fs::rename(&trial, self.settings("failed.toml")));
+        match back {
             Ok(()) => Err(TrialError::Unhealthy { reason }),
             Err(again) => Err(TrialError::Stuck { reason, again }),
         }
     }
 
-    /// What went wrong with the box is the inner error.
-    fn try_out(
-        &self,
-        checked: &Checked,
-        services: &mut dyn Services,
-    ) -> Result<Result<(), String>, TrialError> {
-        let effects = self.write(checked)?;
-        Ok(services.apply(&effects).and_then(|()| services.wait_until_healthy()))
+    /// What went wrong with the box, or with its files.
+    fn try_out(&self, checked: &Checked, services: &mut dyn Services) -> Result<(), String> {
+        let effects = self.write(checked).map_err(|error| chain(&error))?;
+        services.apply(&effects)?;
+        services.wait_until_healthy()
+    }
+
+    /// Makes settings those of the next start.
+    fn keep(&self, text: &str) -> Result<(), TrialError> {
+        let in_force = self.settings("settings.toml");
+        if let Ok(before) = fs::read_to_string(&in_force)
+            && before != text
+        {
+            put(&self.settings("previous.toml"), &before, 0o644)?;
+        }
+        self.leave_for_earlier_programs(text)?;
+        put(&in_force, text, 0o644)
     }
 
     /// A copy in the format before, for the program that a failed update falls back to.
@@ -285,6 +300,17 @@ fn put(path: &Path, text: &str, mode: u32) -> Result<(), TrialError> {
     handle.sync_all().map_err(disk)?;
     fs::rename(&partial, path).map_err(disk)?;
     sync_folder(path)
+}
+
+/// An error with what caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// A name survives a power cut when its folder was written.

@@ -23,7 +23,7 @@ packages=(
   systemd systemd-sysv systemd-resolved dbus udev kmod tzdata
   linux-image-amd64 initramfs-tools zstd grub-common cryptsetup-bin cryptsetup dosfstools e2fsprogs
   libtss2-esys-3.0.2-0 libtss2-mu0 libtss2-rc0 libtss2-tcti-device0 tpm2-tools
-  nftables iproute2 chrony nut-server nut-client rauc rauc-service
+  nftables iproute2 chrony gdisk nano usbutils nut-server nut-client rauc rauc-service
   libvulkan1 mesa-vulkan-drivers
 )
 
@@ -39,8 +39,8 @@ build_system() {
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
     --customize-hook="copy-in $deb /var/cache" \
     --customize-hook="chroot \"\$1\" sh -c 'dpkg --install /var/cache/*.deb && rm /var/cache/*.deb'" \
-    --customize-hook="tar -C '$here/root' -c --owner=0 --group=0 . | tar -C \"\$1\" -x --no-same-owner" \
-    --customize-hook="install -m 644 '$out/prima-ca.pem' \"\$1/etc/prima/update-keyring.pem\"" \
+    --customize-hook="tar -C '$here/root' -c --owner=0 --group=0 --mode=u=rwX,go=rX . | tar -C \"\$1\" -x --no-same-owner" \
+    --customize-hook="install -D -m 644 '$out/prima-ca.pem' \"\$1/etc/prima/update-keyring.pem\"" \
     --customize-hook="chroot \"\$1\" sh /usr/lib/prima/finish-image" \
     --customize-hook="copy-out /boot/vmlinuz /boot/initrd.img '$out'" \
     --customize-hook="cd \"\$1\" && rm -rf boot usr/lib/prima/finish-image && mkdir -p boot/efi" \
@@ -131,6 +131,8 @@ build_disk() {
     --new=5:0:+"${root_mib}"M --typecode=5:8304 --change-name=5:prima-root-b \
     --new=6:0:0 --typecode=6:8300 --change-name=6:prima-data "$disk" >/dev/null
   mkfs.vfat -C -n PRIMABOOT "$esp" 65536 >/dev/null
+  # Later ones have the firmware start the kernel, which measures it: each update would lock the data.
+  grub-mkstandalone --version | grep -q ' 2\.06' || fail "this needs GRUB 2.06, as Debian 12 has it"
   grub-mkstandalone --format=x86_64-efi --output="$out/bootx64.efi" --locales= --fonts= --themes= \
     --pubkey="$out/boot.gpg" \
     --modules="part_gpt fat loadenv linux search search_label regexp test echo sleep reboot tpm pgp \

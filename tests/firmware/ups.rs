@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tests::daemon::{Launch, free_port};
 
 use super::Rendered;
-use crate::interop::available;
+use crate::interop::{available, succeed};
 
 /// A UPS that is on mains, then on battery, then nearly empty, by dummy-ups(8).
 const RUNS_DOWN: &str = "ups.status: OL\nbattery.charge: 100\nbattery.runtime: 3000\nTIMER 4\n\
@@ -64,17 +64,17 @@ fn a_battery_that_runs_down_drains_the_box() {
             .replace("/etc/nut/sequence.seq", nut_folder.join("sequence.seq").to_str().unwrap())
             .replace("127.0.0.1 3493", &format!("127.0.0.1 {port}"))
             .replace("prima@127.0.0.1", &format!("prima@127.0.0.1:{port}"))
-            .replace("/usr/bin/systemctl poweroff", &drain)
-            .replace("RUN_AS_USER nut", "RUN_AS_USER root");
+            .replace("/usr/bin/systemctl poweroff", &drain);
         fs::write(&path, text).unwrap();
     }
+    owned_as_on_a_box(&rendered);
     let upsmon = fs::read_to_string(nut_folder.join("upsmon.conf")).unwrap();
     assert!(upsmon.contains(&drain), "{upsmon}");
 
     let _driver = nut_driver(&nut_folder);
-    let _server = nut("upsd", &["-F", "-u", "root"], &nut_folder);
+    let _server = nut("upsd", &["-F", "-u", "nut"], &nut_folder);
     wait_for_port(port, &nut_folder);
-    let _monitor = nut("upsmon", &["-F", "-u", "root"], &nut_folder);
+    let _monitor = nut("upsmon", &["-F"], &nut_folder);
 
     let until = Instant::now() + Duration::from_secs(60);
     while !daemon.has_ended() {
@@ -86,10 +86,30 @@ fn a_battery_that_runs_down_drains_the_box() {
     assert!(log.contains("stopping: waiting for open associations"), "{log}");
 }
 
+/// Owners and modes by the rendered tmpfiles.d(5), so that NUT's own user can read what it must.
+fn owned_as_on_a_box(rendered: &Rendered) {
+    let open = |path: &Path| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(path, mode).unwrap();
+    };
+    for folder in ["", "run", "run/prima"] {
+        open(&rendered.path(folder));
+    }
+    fs::create_dir(rendered.path("etc")).unwrap();
+    for name in ["passwd", "group"] {
+        fs::copy(Path::new("/etc").join(name), rendered.path("etc").join(name)).unwrap();
+    }
+    let root = format!("--root={}", rendered.root.path().display());
+    let ours = "--prefix=/run/prima".to_owned();
+    succeed("systemd-tmpfiles", &["--create".to_owned(), ours, root]);
+    // Where its programs meet; on a box that is /run/nut.
+    succeed("chown", &["nut:nut".into(), rendered.path("run/prima/nut").into_os_string()]);
+}
+
 fn nut_driver(folder: &Path) -> Running {
     let log = fs::File::create(folder.join("driver.log")).unwrap();
     let child = Command::new("/lib/nut/dummy-ups")
-        .args(["-a", "prima", "-F", "-u", "root"])
+        .args(["-a", "prima", "-F", "-u", "nut"])
         .env("NUT_CONFPATH", folder)
         .env("NUT_STATEPATH", folder)
         .env("NUT_ALTPIDPATH", folder)

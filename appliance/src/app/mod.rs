@@ -366,7 +366,8 @@ impl App {
         });
 
         if let Some(watchdog) = watchdog {
-            tasks.spawn(watchdog.run(shutdown.clone()));
+            // It ends first: a receiver that is closing answers nobody.
+            tasks.spawn(watchdog.run(receiving.clone()));
         }
         tokio::select! {
             _ = terminate.recv() => {}

@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::inference::task::Promise;
 use crate::store::Store;
 
+/// Pause after something did not move.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// What has to move.
 pub(super) struct Watchdog {
     /// Where this box receives.
@@ -33,16 +36,20 @@ impl Watchdog {
         if !sd_notify::watchdog_enabled(false, &mut usec) {
             return;
         }
-        // Three looks in the time after which systemd gives up.
-        let pause = Duration::from_micros(usec) / 3;
+        // What moves again within half of the time after which systemd gives up is only slow.
+        let patience = Duration::from_micros(usec);
         while !shutdown.is_cancelled() {
-            match self.look(pause).await {
-                Ok(()) => say(&[NotifyState::Watchdog, NotifyState::Status(WORKING)]),
+            let pause = match self.look(patience / 2).await {
+                Ok(()) => {
+                    say(&[NotifyState::Watchdog, NotifyState::Status(WORKING)]);
+                    patience / 4
+                }
                 Err(hangs) => {
                     tracing::error!("{hangs} does not move; systemd will start this again");
                     say(&[NotifyState::Status(hangs)]);
+                    AGAIN
                 }
-            }
+            };
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = sleep(pause) => {}

@@ -20,7 +20,7 @@ use crate::fault::chain;
 use crate::store::events::Level;
 use crate::store::explanations::ExplanationJob;
 use crate::store::jobs::{Finished, Job};
-use crate::store::models::{Mode, Model, not_analysed};
+use crate::store::models::{Mode, Model, ModelSwitchError, not_analysed};
 use crate::store::{Store, StoreError};
 use crate::triage::Rules;
 
@@ -28,6 +28,10 @@ use crate::triage::Rules;
 const TICK: Duration = Duration::from_millis(500);
 /// Rest after the database or a worker failed for no reason of a study's.
 const REST: Duration = Duration::from_secs(5);
+/// Starts that fail in a row before a model makes way for the one before it.
+const STARTS: u32 = 3;
+/// Who did it, in the audit log.
+const ACTOR: &str = "appliance";
 /// On top of the limits of workers, before the analysis counts as hanging.
 const MARGIN: Duration = Duration::from_secs(60);
 
@@ -109,6 +113,8 @@ pub struct Analysis {
     /// The graphics card is not used before this.
     gpu_again: Option<Instant>,
     promise: Promise,
+    /// In a row.
+    failed_starts: u32,
 }
 
 /// How one attempt at a job ended.
@@ -132,7 +138,17 @@ impl Analysis {
         hot: Arc<AtomicBool>,
     ) -> Self {
         let promise = Promise::default();
-        Self { config, store, rules, status, hot, worker: None, gpu_again: None, promise }
+        Self {
+            config,
+            store,
+            rules,
+            status,
+            hot,
+            worker: None,
+            gpu_again: None,
+            promise,
+            failed_starts: 0,
+        }
     }
 
     /// What it promises to whoever watches it.
@@ -408,9 +424,47 @@ impl Analysis {
         };
         if !self.worker.as_mut().is_some_and(fits) {
             self.drop_worker_quietly().await;
-            self.worker = Some(self.start(model, device, shutdown).await?);
+            match self.start(model, device, shutdown).await {
+                Ok(worker) => {
+                    self.failed_starts = 0;
+                    self.worker = Some(worker);
+                }
+                Err(error) => {
+                    self.step_back(model, &error);
+                    return Err(error);
+                }
+            }
         }
         self.worker.as_ref().ok_or(StartError::Stopped)
+    }
+
+    /// A model that orders the worklist and cannot be started makes way for the one before it. Its
+    /// kill switch is thrown, so that the two do not take turns, and so that everybody sees it.
+    fn step_back(&mut self, model: &Model, error: &StartError) {
+        self.failed_starts += 1;
+        let surely = matches!(error, StartError::SelfTest { .. } | StartError::Rules(_));
+        let enough = surely || self.failed_starts >= STARTS;
+        if matches!(error, StartError::Stopped) || model.mode != Mode::Assist || !enough {
+            return;
+        }
+        self.failed_starts = 0;
+        let switched = block_in_place(|| {
+            let earlier = self.store.rollback_model(ACTOR)?;
+            self.store.kill_model(&model.digest, true, ACTOR)?;
+            Ok::<_, ModelSwitchError>(earlier)
+        });
+        let text = match switched {
+            Ok(earlier) => format!(
+                "model {} cannot be used ({}), so {} orders the worklist again",
+                model.name,
+                chain(error),
+                earlier.name
+            ),
+            // There is none before it: studies are listed by age, and the notes say why.
+            Err(ModelSwitchError::NoEarlier) => return,
+            Err(error) => format!("the model before cannot be taken: {}", chain(&error)),
+        };
+        block_in_place(|| self.store.note(Level::Error, "model", &text)).unwrap_or_default();
     }
 
     /// What the next worker should compute on.

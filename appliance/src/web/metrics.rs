@@ -65,6 +65,19 @@ fn render(web: &Web) -> Result<String, StoreError> {
     text.value("prima_info", &[("version", version)], 1);
     text.gauge("prima_running_seconds", "Time since the daemon started.");
     text.value("prima_running_seconds", &[], seconds(now - status.started_at));
+    text.gauge("prima_status_age_seconds", "Time since the box last looked at itself.");
+    text.value("prima_status_age_seconds", &[], seconds(now - status.at));
+    if let Some(at) = web.store.last_backup_at()? {
+        text.gauge("prima_backup_age_seconds", "Time since the database was last copied.");
+        text.value("prima_backup_age_seconds", &[], seconds(now - at));
+    }
+    if let Some(at) = view.senders.iter().map(|sender| sender.last_at).max() {
+        text.gauge("prima_last_image_age_seconds", "Time since an image last came in.");
+        text.value("prima_last_image_age_seconds", &[], seconds(now - at));
+    }
+    let killed = web.store.models()?.iter().filter(|model| model.killed_at.is_some()).count();
+    text.gauge("prima_models_killed", "Models whose kill switch is on.");
+    text.value("prima_models_killed", &[], killed);
     text.gauge("prima_model_info", "The model that orders the worklist.");
     if let Some(model) = &status.model {
         let labels = [("name", model.name.as_str()), ("digest", model.digest.as_str())];

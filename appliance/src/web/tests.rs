@@ -725,6 +725,9 @@ async fn prometheus_reads_what_the_page_says() {
         "prima_deliveries{archive=\"PACS\",state=\"waiting\"} 1",
         "prima_oldest_delivery_seconds{archive=\"PACS\"} 90",
         "prima_running_seconds 90",
+        "prima_status_age_seconds 90",
+        "prima_models_killed 0",
+        "prima_last_image_age_seconds 90",
     ] {
         assert!(answer.text.lines().any(|said| said == line), "{line}:\n{}", answer.text);
     }

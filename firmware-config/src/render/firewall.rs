@@ -58,12 +58,12 @@ pub fn destinations(checked: &Checked) -> BTreeSet<Destination> {
 /// `/run/prima/firewall.nft`, nft(8).
 ///
 /// Destinations that are named, not numbered, are looked up by `firmware-config names` every few
-/// minutes and put into the sets `out4` and `out6` with a time to live.
+/// minutes and put into the sets `named4` and `named6` with a time to live.
 pub(super) fn file(checked: &Checked) -> File {
     let mut text = String::from("table inet prima\ndelete table inet prima\ntable inet prima {\n");
     for (set, kind, v6) in [("out4", "ipv4_addr", false), ("out6", "ipv6_addr", true)] {
         let _ = writeln!(text, "  set {set} {{");
-        let _ = writeln!(text, "    type {kind} . inet_service; flags timeout;");
+        let _ = writeln!(text, "    type {kind} . inet_service;");
         let known: Vec<String> = destinations(checked)
             .into_iter()
             .filter_map(|there| Some((there.host.parse::<IpAddr>().ok()?, there.port)))
@@ -74,6 +74,10 @@ pub(super) fn file(checked: &Checked) -> File {
             let _ = writeln!(text, "    elements = {{ {} }}", known.join(", "));
         }
         text += "  }\n";
+    }
+    for (set, kind) in [("named4", "ipv4_addr"), ("named6", "ipv6_addr")] {
+        let _ =
+            writeln!(text, "  set {set} {{\n    type {kind} . inet_service; flags timeout;\n  }}");
     }
     text += &input(checked);
     text += "  chain forward {\n    type filter hook forward priority filter; policy drop;\n  }\n";
@@ -127,7 +131,15 @@ fn output(checked: &Checked) -> String {
     );
     text += BOTH;
     text += "    udp sport 68 udp dport 67 accept\n    udp sport 546 udp dport 547 accept\n";
-    text += "    ip daddr . tcp dport @out4 accept\n    ip6 daddr . tcp dport @out6 accept\n";
+    for set in ["out", "named"] {
+        let _ = writeln!(text, "    ip daddr . tcp dport @{set}4 accept");
+        let _ = writeln!(text, "    ip6 daddr . tcp dport @{set}6 accept");
+    }
+    // A UPS on the network: SNMP, or another machine's NUT.
+    let ups = checked.settings.ups.port.rsplit('@').next().and_then(|host| host.parse().ok());
+    let ups: Vec<IpNet> = ups.map(|address: IpAddr| address.into()).into_iter().collect();
+    text += &rule("daddr", &ups, "udp dport 161 accept");
+    text += &rule("daddr", &ups, "tcp dport 3493 accept");
     // Name servers that DHCP names are not known here.
     let servers: Vec<IpNet> = checked.machine.name_servers.iter().map(|ip| (*ip).into()).collect();
     let names = "meta l4proto { tcp, udp } th dport 53 accept";

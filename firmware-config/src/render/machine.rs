@@ -20,6 +20,9 @@ pub(super) fn files(checked: &Checked) -> Vec<File> {
          net.ipv4.conf.all.accept_redirects = 0\n\
          net.ipv6.conf.all.accept_redirects = 0\n\
          net.ipv4.tcp_syncookies = 1\n\
+         # A switch that starts later than the box must not keep it from listening.\n\
+         net.ipv4.ip_nonlocal_bind = 1\n\
+         net.ipv6.ip_nonlocal_bind = 1\n\
          # Images are written as they come; bursts to a slow disk would hold up the database.\n\
          vm.dirty_bytes = 268435456\n\
          vm.dirty_background_bytes = 67108864\n",
@@ -41,12 +44,15 @@ pub(super) fn files(checked: &Checked) -> Vec<File> {
     );
     let folder = data_folder(checked);
     let folder = quoted(&folder);
-    let folders = format!(
-        "d {folder} 0700 prima prima\n\
-         d /var/lib/chrony 0750 _chrony _chrony\n\
-         d /run/chrony 0750 _chrony _chrony\n\
-         d /run/prima/nut 0750 root nut\n"
-    );
+    let mut folders = format!("d {folder} 0700 prima prima\n");
+    if super::clock::is_wanted(checked) {
+        folders += "d /var/lib/chrony 0750 _chrony _chrony\nd /run/chrony 0750 _chrony _chrony\n";
+    }
+    if !settings.ups.driver.is_empty() {
+        // NUT's programs run as its own user, and only they may read its passwords.
+        folders += "d /run/nut 0770 root nut\nd /run/prima/nut 0750 root nut\n\
+                    z /run/prima/nut/* 0640 root nut\n";
+    }
     let mut files = vec![
         File::new(
             "/run/sysctl.d/60-prima.conf",
@@ -73,7 +79,8 @@ fn network(checked: &Checked) -> Option<File> {
     }
     let mut text = format!("[Match]\nName={}\n\n[Network]\n", settings.interface);
     match checked.machine.address {
-        None => text += "DHCP=yes\n",
+        // The address belongs to the box, whatever it calls itself at this start.
+        None => text += "DHCP=yes\n\n[DHCPv4]\nClientIdentifier=mac\n\n[Network]\n",
         Some(address) => {
             let _ = writeln!(text, "Address={address}");
         }

@@ -83,10 +83,9 @@ fn daemon(checked: &Checked) -> String {
         "[Unit]\n\
          Description=Prima appliance\n\
          After=network.target time-sync.target prima-firewall.service\n\
-         Requires=prima-firewall.service\n\
+         Wants=prima-firewall.service\n\
          RequiresMountsFor={folder}\n\
-         StartLimitIntervalSec=15min\n\
-         StartLimitBurst=10\n\
+         StartLimitIntervalSec=0\n\
          \n\
          [Service]\n\
          Type=notify\n\
@@ -94,30 +93,42 @@ fn daemon(checked: &Checked) -> String {
          User=prima\n\
          UMask=0077\n\
          WorkingDirectory=/var/lib/prima\n\
-         Environment=TZ=:{zone}\n\
+         Environment=TZ=:{zone} XDG_CACHE_HOME=/var/cache/prima\n\
+         # Another version is another unit, so an upgrade starts the daemon again.\n\
+         Environment=PRIMA_VERSION={version}\n\
+         CacheDirectory=prima\n\
+         # Never without a firewall.\n\
+         ExecStartPre=+/usr/sbin/nft list table inet prima\n\
          ExecStart=/usr/bin/appliance serve --config {EFFECTIVE} --data {argument}\n\
          WatchdogSec={watchdog}s\n\
          Restart=on-failure\n\
-         RestartSec=5\n\
+         RestartSec=10\n\
          # Wrong settings do not get better by trying again.\n\
          RestartPreventExitStatus=78\n\
          TimeoutStartSec={start}s\n\
          TimeoutStopSec=150\n\
+         # One that hangs does not finish anything.\n\
+         TimeoutAbortSec=20\n\
          LimitNOFILE=65536\n\
          OOMScoreAdjust=-200\n",
         folder = quoted(&folder),
         argument = quoted(&folder).replace('$', "$$"),
         zone = settings.site.time_zone,
+        version = env!("CARGO_PKG_VERSION"),
         watchdog = settings.watchdog.daemon_s,
         // The database is checked after a power cut.
         start = 600,
     );
-    text += SANDBOX;
+    // Memory and load of the machine are in /proc; a graphics card's drivers want more of it.
+    let sandbox = SANDBOX.replace("ProcSubset=pid\n", "");
+    let graphics = settings.analysis.device != "cpu";
+    text += &if graphics { sandbox.replace(" @resources", "") } else { sandbox };
     text += "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n";
     let _ = writeln!(text, "ReadWritePaths={}", quoted(&folder));
     let import = &settings.import;
     let watched = [&import.watch_folder].into_iter().filter(|path| !path.as_os_str().is_empty());
     for path in watched.chain(&import.media_folders) {
+        let path = &Path::new("/var/lib/prima").join(path);
         let _ = writeln!(text, "ReadWritePaths={}", quoted(path).replacen('"', "\"-", 1));
     }
     let low = [settings.dicom.port, settings.dicom.tls.port, checked.web_listen.port()];
@@ -127,14 +138,15 @@ fn daemon(checked: &Checked) -> String {
             .replace("CapabilityBoundingSet=\n", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n");
         text = text.replace("PrivateUsers=yes\n", "AmbientCapabilities=CAP_NET_BIND_SERVICE\n");
     }
-    if settings.analysis.device == "cpu" {
-        text += "PrivateDevices=yes\nMemoryDenyWriteExecute=yes\n";
-    } else {
-        text += "DevicePolicy=closed\n\
+    if graphics {
+        text += "SupplementaryGroups=render video\n\
+                 DevicePolicy=closed\n\
                  DeviceAllow=char-drm rw\n\
                  DeviceAllow=char-nvidia-frontend rw\n\
                  DeviceAllow=char-nvidia-uvm rw\n\
                  DeviceAllow=char-nvidiactl rw\n";
+    } else {
+        text += "PrivateDevices=yes\nMemoryDenyWriteExecute=yes\n";
     }
     text + "\n[Install]\nWantedBy=multi-user.target\n"
 }
@@ -158,6 +170,8 @@ Conflicts=shutdown.target
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/sbin/nft -f /run/prima/firewall.nft
+# New rules know no names yet.
+ExecStartPost=-/usr/bin/systemctl start --no-block prima-names.service
 ";
 
 fn names() -> String {
@@ -168,7 +182,10 @@ fn names() -> String {
          \n\
          [Service]\n\
          Type=oneshot\n\
-         ExecStart=/usr/bin/firmware-config names\n{}\
+         ExecStart=/usr/bin/firmware-config names\n\
+         # A name without an address is looked up again soon.\n\
+         Restart=on-failure\n\
+         RestartSec=15\n{}\
          RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK\n",
         SANDBOX
             .replace("CapabilityBoundingSet=\n", "CapabilityBoundingSet=CAP_NET_ADMIN\n")

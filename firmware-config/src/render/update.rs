@@ -18,6 +18,10 @@ pub(super) fn file(checked: &Checked) -> File {
          mountprefix=/run/rauc\n\
          bundle-formats=-plain\n\
          \n\
+         [handlers]\n\
+         pre-install=/usr/lib/prima/before-update\n\
+         post-install=/usr/lib/prima/after-update\n\
+         \n\
          [keyring]\n\
          path={}\n\
          check-purpose=codesign\n\

@@ -8,6 +8,9 @@ const UNIT: &str = "prima-ups.target";
 /// What switches the box off. Stopping the service is what `appliance drain` does: images under
 /// way are finished first.
 const SWITCH_OFF: &str = "/usr/bin/systemctl poweroff";
+/// Says to the last step of switching off that the UPS should cut its sockets, so that the box comes
+/// back with the mains.
+const SWITCH_UPS_OFF: &str = "/run/prima/nut/killpower";
 
 /// The files of `/run/prima/nut`; none without a UPS.
 pub(super) fn files(checked: &Checked, secret: &str) -> Vec<File> {
@@ -16,7 +19,12 @@ pub(super) fn files(checked: &Checked, secret: &str) -> Vec<File> {
         return Vec::new();
     }
     let file = |name: &str, text: String| {
-        File::new(&format!("/run/prima/nut/{name}"), text, &[Effect::restart(UNIT)]).secret()
+        File::new(
+            &format!("/run/prima/nut/{name}"),
+            text,
+            &[Effect::Tmpfiles, Effect::restart(UNIT)],
+        )
+        .secret()
     };
     let driver = format!(
         "[prima]\n\
@@ -40,6 +48,7 @@ pub(super) fn files(checked: &Checked, secret: &str) -> Vec<File> {
          POLLFREQALERT 1\n\
          DEADTIME 15\n\
          FINALDELAY 0\n\
+         POWERDOWNFLAG {SWITCH_UPS_OFF}\n\
          RUN_AS_USER nut\n"
     );
     vec![

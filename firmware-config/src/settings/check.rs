@@ -38,9 +38,6 @@ impl Settings {
             let expected = "less than thermal.gpu_pause_c";
             return Err(refuse("thermal.gpu_slow_c", &self.thermal.gpu_slow_c, expected));
         }
-        if self.data.folder.as_os_str().is_empty() {
-            return Err(refuse("data.folder", &"\"\"", "the name of a folder"));
-        }
         let disk = &self.disk;
         let marks = [disk.tight_percent, disk.evict_percent, disk.full_percent];
         if !marks.is_sorted_by(|a, b| a < b) {

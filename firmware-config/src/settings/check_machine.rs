@@ -1,6 +1,7 @@
 //! What the settings of the machine must be, in the types that files are rendered from.
 
 use std::net::IpAddr;
+use std::path::{Component, Path};
 
 use ipnet::IpNet;
 
@@ -76,6 +77,21 @@ impl Settings {
                 let expected = "a path of printable characters without spaces at its ends";
                 return Err(refuse(key, &format!("{text:?}"), expected));
             }
+        }
+        let folder = Path::new("/var/lib/prima").join(&self.data.folder);
+        let own = Path::new("/var/lib/prima/settings");
+        let plain_path = folder.components().all(|part| !matches!(part, Component::ParentDir));
+        if own.starts_with(&folder)
+            || folder.starts_with(own)
+            || folder.components().count() < 3
+            || !plain_path
+        {
+            let expected = "a folder of its own for the data, such as /var/lib/prima/data";
+            return Err(refuse("data.folder", &format!("{:?}", self.data.folder), expected));
+        }
+        if network.interface.contains('*') && !network.address.is_empty() {
+            let expected = "the name of one interface, because network.address is set";
+            return Err(refuse("network.interface", &format!("{:?}", network.interface), expected));
         }
         let address = one(&network.address, |text| {
             text.parse::<IpNet>().ok().filter(|found| found.prefix_len() > 0)

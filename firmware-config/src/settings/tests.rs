@@ -73,7 +73,11 @@ fn what_makes_no_sense_is_refused_with_the_key() {
         "thermal.gpu_slow_c = 95",
         "site.toml: thermal.gpu_slow_c is 95, expected less than thermal.gpu_pause_c",
     );
-    check("data.folder = ''", "site.toml: data.folder is \"\", expected the name of a folder");
+    check(
+        "data.folder = ''",
+        "site.toml: data.folder is \"\", expected a folder of its own for the data, such as \
+         /var/lib/prima/data",
+    );
     check(
         "worklist.max_wait_high_min = 500",
         "site.toml: worklist.max_wait_*_min contradict each other",

@@ -6,13 +6,18 @@ use super::*;
 #[derive(Default)]
 struct Plan {
     healthy: Vec<Result<(), String>>,
+    refuses: usize,
     told: Vec<BTreeSet<Effect>>,
 }
 
 impl Services for Plan {
     fn apply(&mut self, effects: &BTreeSet<Effect>) -> Result<(), String> {
         self.told.push(effects.clone());
-        Ok(())
+        if self.refuses == 0 {
+            return Ok(());
+        }
+        self.refuses -= 1;
+        Err("`systemctl restart prima.service` failed".to_owned())
     }
 
     fn wait_until_healthy(&mut self) -> Result<(), String> {
@@ -147,4 +152,50 @@ fn a_start_never_goes_without_a_firewall() {
     let started = one.place.start().unwrap();
     assert_eq!((started.from, started.refused.len()), ("the built-in settings", 2));
     assert!(one.read(FIREWALL).unwrap().contains("11112"));
+}
+
+/// A service that cannot even be started with them.
+#[test]
+fn services_that_refuse_are_given_what_they_had() {
+    let one = Clinic::new();
+    one.apply("dicom.port = 4242", &mut Plan::default()).unwrap();
+    let before = one.read(FIREWALL);
+    let mut services = Plan { refuses: 1, ..Plan::default() };
+    let error = one.apply("dicom.port = 4343", &mut services).unwrap_err();
+    assert!(matches!(error, TrialError::Unhealthy { .. }), "{error}");
+    assert_eq!(one.read(FIREWALL), before);
+    assert_eq!(services.told.len(), 2);
+}
+
+/// A file that cannot be written in the middle of a trial.
+#[test]
+fn what_cannot_be_written_is_taken_back() {
+    let one = Clinic::new();
+    one.apply("dicom.port = 4242", &mut Plan::default()).unwrap();
+    // A folder stands where a file of the UPS belongs.
+    fs::create_dir_all(one.place.below(Path::new("/run/prima/nut/upsd.conf"))).unwrap();
+    let error = one.apply("[ups]\ndriver = 'usbhid-ups'", &mut Plan::default()).unwrap_err();
+    assert!(matches!(error, TrialError::Unhealthy { .. }), "{error}");
+    assert!(error.to_string().contains("upsd.conf"), "{error}");
+    assert_eq!(one.place.start().unwrap().from, "the settings in force");
+    assert!(one.read(FIREWALL).unwrap().contains("4242"));
+}
+
+#[test]
+fn an_earlier_program_reads_its_own_copy_and_a_torn_file_counts_as_none() {
+    let one = Clinic::new();
+    one.apply("dicom.port = 4242", &mut Plan::default()).unwrap();
+    // What a later program would leave: its own format, and ours beside it.
+    fs::write(one.place.settings("settings.toml"), "format_version = 3\nnew = 1").unwrap();
+    fs::write(one.place.settings("settings-2.toml"), "format_version = 2\ndicom.port = 4444")
+        .unwrap();
+    let started = one.place.start().unwrap();
+    assert_eq!(started.from, "the settings in force, in the format of this program");
+    assert!(one.read(FIREWALL).unwrap().contains("4444"));
+    fs::write(one.place.settings("settings.toml"), "").unwrap();
+    fs::remove_file(one.place.settings("settings-2.toml")).unwrap();
+    let started = one.place.start().unwrap();
+    assert_eq!(started.from, "the built-in settings");
+    let unit = one.read("/run/systemd/system/prima.service").unwrap();
+    assert!(unit.contains("--data \"/var/lib/prima/data\""), "the same data: {unit}");
 }

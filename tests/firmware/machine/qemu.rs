@@ -227,8 +227,8 @@ impl Machine {
     fn try_run_within(&self, seconds: u64, command: &str) -> Option<String> {
         let mut shell = UnixStream::connect(self.at("shell")).ok()?;
         shell.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-        // The marker is put together by the shell, so that its echo is none.
-        let line = format!("stty -echo 2>/dev/null; {command}; echo \"END\"\"=$?.\"\n");
+        // The markers are put together by the shell, so that its echo of the line has none.
+        let line = format!("echo \"BEG\"\"IN\"; {command}; echo \"END\"\"=$?.\"\n");
         shell.write_all(line.as_bytes()).ok()?;
         let (mut said, mut part) = (Vec::new(), [0; 4096]);
         let until = Instant::now() + Duration::from_secs(seconds);
@@ -244,8 +244,8 @@ impl Machine {
             if let Some((before, after)) = text.split_once("END=")
                 && after.contains('.')
             {
-                let before = before.replace('\r', "");
-                return after.starts_with("0.").then_some(before);
+                let said = before.rsplit_once("BEGIN").map_or("", |(_, said)| said);
+                return after.starts_with("0.").then(|| said.replace('\r', ""));
             }
         }
         None
