@@ -4,6 +4,7 @@
 //! A rule is a function from sources to complaints. Each test first plants a breach and checks
 //! that the rule finds it, because a rule that cannot fail guards nothing.
 
+mod controls;
 mod order;
 
 use std::collections::BTreeSet;
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use cargo_metadata::MetadataCommand;
 
+use controls::missing_tests;
 use order::{BACKWARD_USES, DOORS, MAY_DEPEND_ON, MODULE_ORDER};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -408,6 +410,15 @@ fn check_manifests(rule: fn(&Manifests) -> Vec<String>, breach: (&str, &str)) {
 fn crates_depend_in_one_direction() {
     check_manifests(wrong_directions, ("appliance", "trainer"));
     check_manifests(wrong_directions, ("models", "appliance"));
+}
+
+#[test]
+fn controls_are_shown_by_tests_that_exist() {
+    check(
+        missing_tests,
+        ("ops/docs/HAZARDS.md", "| wrong | `a_test_that_is_nowhere` |"),
+        ("ops/docs/HAZARDS.md", "| `model_keys` | `hub.images_mib_per_day` |"),
+    );
 }
 
 #[test]

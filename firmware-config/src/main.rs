@@ -37,7 +37,12 @@ enum Command {
     Render { file: Option<PathBuf> },
     /// Try settings; they stay when the box is healthy with them within two minutes, and those
     /// from before come back when it is not.
-    Apply { file: PathBuf },
+    Apply {
+        file: PathBuf,
+        /// In this process, which must not be ended meanwhile.
+        #[arg(long, hide = true)]
+        here: bool,
+    },
     /// Write the files of the box from the settings in force, and start its services. What the
     /// unit prima-settings.service runs at every start.
     Start,
@@ -80,7 +85,7 @@ fn main() -> ExitCode {
         }
     };
     match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             let mut text = format!("error: {failure}\n");
             let mut cause = std::error::Error::source(&failure);
@@ -94,7 +99,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<(), Failure> {
+fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let place = Place { root: arguments.root };
     let mut out = std::io::stdout();
     match arguments.command {
@@ -110,7 +115,11 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Render { file } => {
             place.write(&Checked::load(file.as_deref())?)?;
         }
-        Command::Apply { file } => apply(&place, &file, &mut out)?,
+        Command::Apply { file, here } if here || !systemd::is_running(&place.root) => {
+            apply(&place, &file, &mut out)?;
+        }
+        // A trial survives the terminal that it was begun at, and there is one at a time.
+        Command::Apply { file, .. } => return Ok(systemd::apply_in_a_unit(&file)?),
         Command::Start => start(&place, &mut out)?,
         Command::Wait => while systemd::Systemd::default().wait_until_healthy().is_err() {},
         Command::Names => {
@@ -124,7 +133,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Table => out.write_all(markdown().as_bytes())?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn apply(place: &Place, file: &Path, out: &mut impl std::io::Write) -> Result<(), Failure> {

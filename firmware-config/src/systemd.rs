@@ -1,7 +1,8 @@
 //! The services of a running box.
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -126,4 +127,21 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(format!("{} failed: {}", called(), said.trim()))
+}
+
+/// Whether this is the machine itself, under systemd (sd_booted(3)).
+pub(crate) fn is_running(root: &Path) -> bool {
+    root == Path::new("/") && Path::new("/run/systemd/system").exists()
+}
+
+/// Has systemd run the trial, whose name lets no second one begin.
+pub(crate) fn apply_in_a_unit(file: &Path) -> std::io::Result<ExitCode> {
+    let file = std::path::absolute(file)?;
+    let status = Command::new("systemd-run")
+        .args(["--wait", "--collect", "--pipe", "--quiet", "--unit=prima-trial"])
+        .arg(std::env::current_exe()?)
+        .args(["apply", "--here"])
+        .arg(file)
+        .status()?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, Into::into))
 }

@@ -25,9 +25,9 @@ fn a_box_boots_and_a_hang_does_not_last() {
     let said = machine.run("grub-editenv /boot/efi/grub/grubenv list");
     assert!(said.contains("A_TRY=0") && said.contains("A_GOOD=1"), "{said}");
     // A key for people is kept until they have it, and opens the data.
-    let opens = "cryptsetup open --test-passphrase /dev/disk/by-partlabel/prima-data -";
+    let opens = "cryptsetup open --test-passphrase --key-file - /dev/disk/by-partlabel/prima-data";
     machine.run(&format!("tr -d '\\n' < /var/lib/prima/recovery-key | {opens}"));
-    assert_eq!(machine.try_run(&format!("echo wrong | {opens}")), None);
+    assert_eq!(machine.try_run(&format!("printf wrong | {opens}")), None);
 
     // A daemon that hangs is started again by the watchdog, which nothing feeds now.
     let first = machine.run("systemctl show -p MainPID --value prima").trim().to_owned();
@@ -46,6 +46,34 @@ fn a_box_boots_and_a_hang_does_not_last() {
     let log = machine.run("journalctl -u prima --no-pager -q | grep -i watchdog | tail -n 3");
     assert!(log.contains("Watchdog timeout"), "{log}");
     machine.wait_for_echo();
+}
+
+/// Settings that the box cannot work with do not stay, and those that it can do, over a start too.
+#[test]
+#[ignore = "needs the image; ops/test --firmware"]
+fn settings_are_tried_on_the_box() {
+    let Some(image) = image() else { return };
+    let mut machine = Machine::new(&image);
+    machine.start();
+    machine.wait_for_echo();
+    let settings = "/var/lib/prima/settings/settings.toml";
+    // The pages on the port of the scanner: only the start of the daemon shows that.
+    machine.run(&format!("sed 's/8042/11112/' {settings} > /run/bad.toml"));
+    let said = machine.run("! firmware-config apply /run/bad.toml 2>&1");
+    assert!(said.contains("those from before are in force again"), "{said}");
+    machine.wait_for_echo();
+    machine.run(&format!(
+        "grep -q 8042 {settings} && grep -q 11112 /var/lib/prima/settings/failed.toml"
+    ));
+
+    machine.run(&format!("sed 's/8042/8043/' {settings} > /run/good.toml"));
+    let said = machine.run("firmware-config apply /run/good.toml 2>&1");
+    assert!(said.contains("in force"), "{said}");
+    machine.run(&format!("grep -q 8043 {settings} && nft list ruleset | grep -q 'tcp dport 8043'"));
+    machine.cut();
+    machine.start();
+    machine.wait_for_echo();
+    machine.run("nft list ruleset | grep -q 'tcp dport 8043'");
 }
 
 /// The power goes while images come in: whatever was acknowledged is there afterwards.
