@@ -1,6 +1,5 @@
 //! Addresses of the names that the firewall lets the box connect to.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::process::{Command, Stdio};
@@ -26,9 +25,9 @@ pub(crate) fn refresh(checked: &Checked) -> Result<Vec<String>, String> {
             let set = if address.is_ipv6() { "named6" } else { "named4" };
             let element = format!("{} . {}", address.ip(), address.port());
             // An element that is there keeps its time, so it is made anew.
-            let _ = writeln!(script, "add element inet prima {set} {{ {element} timeout {KEPT} }}");
-            let _ = writeln!(script, "delete element inet prima {set} {{ {element} }}");
-            let _ = writeln!(script, "add element inet prima {set} {{ {element} timeout {KEPT} }}");
+            script += &format!("add element inet prima {set} {{ {element} timeout {KEPT} }}\n");
+            script += &format!("delete element inet prima {set} {{ {element} }}\n");
+            script += &format!("add element inet prima {set} {{ {element} timeout {KEPT} }}\n");
         }
     }
     if !script.is_empty() {

@@ -129,7 +129,7 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
     Err(format!("{} failed: {}", called(), said.trim()))
 }
 
-/// Whether this is the machine itself, under systemd (sd_booted(3)).
+/// Whether this is the machine itself, under systemd (`sd_booted(3)`).
 pub(crate) fn is_running(root: &Path) -> bool {
     root == Path::new("/") && Path::new("/run/systemd/system").exists()
 }

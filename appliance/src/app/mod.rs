@@ -365,10 +365,8 @@ impl App {
             }
         });
 
-        if let Some(watchdog) = watchdog {
-            // It ends first: a receiver that is closing answers nobody.
-            tasks.spawn(watchdog.run(receiving.clone()));
-        }
+        // It ends first: a receiver that is closing answers nobody.
+        watchdog.map(|watchdog| tasks.spawn(watchdog.run(receiving.clone())));
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

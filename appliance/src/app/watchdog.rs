@@ -1,4 +1,4 @@
-//! Tells systemd that the daemon works (sd_notify(3)), because it saw it work: receiving, the
+//! Tells systemd that the daemon works (`sd_notify(3)`), because it saw it work: receiving, the
 //! database and the analysis must each have moved. One that hangs keeps the word back, and systemd
 //! starts the daemon again.
 

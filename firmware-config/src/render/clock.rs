@@ -1,7 +1,5 @@
 //! chrony: time for a site that may have no internet.
 
-use std::fmt::Write as _;
-
 use super::{Effect, File};
 use crate::settings::Checked;
 
@@ -25,15 +23,15 @@ pub(super) fn file(checked: &Checked) -> Option<File> {
          cmdport 0\n",
     );
     for server in &checked.settings.clock.servers {
-        let _ = writeln!(text, "server {server} iburst");
+        text += &format!("server {server} iburst\n");
     }
     if checked.machine.serve_networks.is_empty() {
         text += "port 0\n";
     }
     for network in &checked.machine.serve_networks {
-        let _ = writeln!(text, "allow {network}");
+        text += &format!("allow {network}\n");
     }
-    Some(File::new("/run/prima/chrony.conf", text, &[Effect::restart("prima-clock.service")]))
+    Some(File::new("/run/prima/chrony.conf", &text, &[Effect::restart("prima-clock.service")]))
 }
 
 /// Whether chrony has anything to do.

@@ -1,7 +1,6 @@
 //! nftables: nothing comes in or goes out but what the settings name.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -62,8 +61,8 @@ pub fn destinations(checked: &Checked) -> BTreeSet<Destination> {
 pub(super) fn file(checked: &Checked) -> File {
     let mut text = String::from("table inet prima\ndelete table inet prima\ntable inet prima {\n");
     for (set, kind, v6) in [("out4", "ipv4_addr", false), ("out6", "ipv6_addr", true)] {
-        let _ = writeln!(text, "  set {set} {{");
-        let _ = writeln!(text, "    type {kind} . inet_service;");
+        text += &format!("  set {set} {{\n");
+        text += &format!("    type {kind} . inet_service;\n");
         let known: Vec<String> = destinations(checked)
             .into_iter()
             .filter_map(|there| Some((there.host.parse::<IpAddr>().ok()?, there.port)))
@@ -71,23 +70,22 @@ pub(super) fn file(checked: &Checked) -> File {
             .map(|(address, port)| format!("{address} . {port}"))
             .collect();
         if !known.is_empty() {
-            let _ = writeln!(text, "    elements = {{ {} }}", known.join(", "));
+            text += &format!("    elements = {{ {} }}\n", known.join(", "));
         }
         text += "  }\n";
     }
     for (set, kind) in [("named4", "ipv4_addr"), ("named6", "ipv6_addr")] {
-        let _ =
-            writeln!(text, "  set {set} {{\n    type {kind} . inet_service; flags timeout;\n  }}");
+        text += &format!("  set {set} {{\n    type {kind} . inet_service; flags timeout;\n  }}\n");
     }
     text += &input(checked);
     text += "  chain forward {\n    type filter hook forward priority filter; policy drop;\n  }\n";
     text += &output(checked);
     text += "}\n";
-    File::new("/run/prima/firewall.nft", text, &[Effect::restart("prima-firewall.service")])
+    File::new("/run/prima/firewall.nft", &text, &[Effect::restart("prima-firewall.service")])
 }
 
 /// What holds in both directions. Neighbour discovery is part of IPv6 as ARP is not of IPv4. ICMP
-/// and ICMPv6 by number: their names are in a file that a small system lacks.
+/// and `ICMPv6` by number: their names are in a file that a small system lacks.
 const BOTH: &str = "    ct state established,related accept\n    ct state invalid drop\n    \
                     meta l4proto { 1, 58 } accept\n";
 
@@ -107,7 +105,7 @@ fn input(checked: &Checked) -> String {
     let dicom = format!("tcp dport {{ {} }} accept", dicom.join(", "));
     if checked.networks.is_empty() {
         // As dicom.networks says: every one.
-        let _ = writeln!(text, "    {dicom}");
+        text += &format!("    {dicom}\n");
     } else {
         let peers = settings.dicom.peers.iter().map(|peer| peer.host.as_str());
         let peers = peers.chain(settings.results.archives.iter().map(|one| one.host.as_str()));
@@ -132,8 +130,8 @@ fn output(checked: &Checked) -> String {
     text += BOTH;
     text += "    udp sport 68 udp dport 67 accept\n    udp sport 546 udp dport 547 accept\n";
     for set in ["out", "named"] {
-        let _ = writeln!(text, "    ip daddr . tcp dport @{set}4 accept");
-        let _ = writeln!(text, "    ip6 daddr . tcp dport @{set}6 accept");
+        text += &format!("    ip daddr . tcp dport @{set}4 accept\n");
+        text += &format!("    ip6 daddr . tcp dport @{set}6 accept\n");
     }
     // A UPS on the network: SNMP, or another machine's NUT.
     let ups = checked.settings.ups.port.rsplit('@').next().and_then(|host| host.parse().ok());
@@ -144,7 +142,7 @@ fn output(checked: &Checked) -> String {
     let servers: Vec<IpNet> = checked.machine.name_servers.iter().map(|ip| (*ip).into()).collect();
     let names = "meta l4proto { tcp, udp } th dport 53 accept";
     if servers.is_empty() {
-        let _ = writeln!(text, "    {names}");
+        text += &format!("    {names}\n");
     } else {
         text += &rule("daddr", &servers, names);
     }
@@ -165,7 +163,7 @@ fn rule(side: &str, networks: &[IpNet], verdict: &str) -> String {
         let joined: Vec<String> =
             IpNet::aggregate(&of_it).iter().map(|network| network.trunc().to_string()).collect();
         if !joined.is_empty() {
-            let _ = writeln!(text, "    {family} {side} {{ {} }} {verdict}", joined.join(", "));
+            text += &format!("    {family} {side} {{ {} }} {verdict}\n", joined.join(", "));
         }
     }
     text

@@ -1,7 +1,5 @@
 //! The machine itself: kernel, journal, watchdog, folders, network.
 
-use std::fmt::Write as _;
-
 use super::service::quoted;
 use super::{Effect, File, data_folder};
 use crate::settings::Checked;
@@ -56,16 +54,16 @@ pub(super) fn files(checked: &Checked) -> Vec<File> {
     let mut files = vec![
         File::new(
             "/run/sysctl.d/60-prima.conf",
-            kernel,
+            &kernel,
             &[Effect::restart("systemd-sysctl.service")],
         ),
         File::new(
             "/run/systemd/journald.conf.d/prima.conf",
-            journal,
+            &journal,
             &[Effect::restart("systemd-journald.service")],
         ),
-        File::new("/run/systemd/system.conf.d/prima.conf", init, &[Effect::Reexec]),
-        File::new("/run/tmpfiles.d/prima.conf", folders, &[Effect::Tmpfiles]),
+        File::new("/run/systemd/system.conf.d/prima.conf", &init, &[Effect::Reexec]),
+        File::new("/run/tmpfiles.d/prima.conf", &folders, &[Effect::Tmpfiles]),
     ];
     files.extend(network(checked));
     files
@@ -82,14 +80,14 @@ fn network(checked: &Checked) -> Option<File> {
         // The address belongs to the box, whatever it calls itself at this start.
         None => text += "DHCP=yes\n\n[DHCPv4]\nClientIdentifier=mac\n\n[Network]\n",
         Some(address) => {
-            let _ = writeln!(text, "Address={address}");
+            text += &format!("Address={address}\n");
         }
     }
     if let Some(gateway) = checked.machine.gateway {
-        let _ = writeln!(text, "Gateway={gateway}");
+        text += &format!("Gateway={gateway}\n");
     }
     for server in &checked.machine.name_servers {
-        let _ = writeln!(text, "DNS={server}");
+        text += &format!("DNS={server}\n");
     }
-    Some(File::new("/run/systemd/network/10-prima.network", text, &[Effect::Networkd]))
+    Some(File::new("/run/systemd/network/10-prima.network", &text, &[Effect::Networkd]))
 }

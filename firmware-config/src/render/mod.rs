@@ -60,7 +60,7 @@ pub struct File {
 }
 
 impl File {
-    fn new(path: &str, text: String, effects: &[Effect]) -> Self {
+    fn new(path: &str, text: &str, effects: &[Effect]) -> Self {
         let text = format!("{}{text}", banner(path));
         Self { path: path.into(), text, mode: 0o644, effects: effects.to_vec() }
     }
@@ -96,7 +96,7 @@ pub fn render(checked: &Checked, secret: &str) -> Vec<File> {
 /// The settings themselves, every key there.
 fn effective(checked: &Checked) -> File {
     let text = toml::to_string_pretty(&checked.settings).unwrap_or_default();
-    File::new(EFFECTIVE, text, &[Effect::restart(service::UNIT)])
+    File::new(EFFECTIVE, &text, &[Effect::restart(service::UNIT)])
 }
 
 /// What follows from a file that these settings no longer render to.

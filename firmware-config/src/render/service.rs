@@ -1,6 +1,5 @@
 //! systemd units of the box: the daemon in its sandbox, and the services around it.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use super::{EFFECTIVE, Effect, File, clock, data_folder};
@@ -12,7 +11,7 @@ pub(super) const UNIT: &str = "prima.service";
 /// All units.
 pub(super) fn files(checked: &Checked) -> Vec<File> {
     let unit = |name: &str, text: String, effects: &[Effect]| {
-        File::new(&format!("/run/systemd/system/{name}"), text, effects)
+        File::new(&format!("/run/systemd/system/{name}"), &text, effects)
     };
     let restart = |name| [Effect::Reload, Effect::restart(name)];
     let mut files = vec![
@@ -124,12 +123,12 @@ fn daemon(checked: &Checked) -> String {
     let graphics = settings.analysis.device != "cpu";
     text += &if graphics { sandbox.replace(" @resources", "") } else { sandbox };
     text += "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n";
-    let _ = writeln!(text, "ReadWritePaths={}", quoted(&folder));
+    text += &format!("ReadWritePaths={}\n", quoted(&folder));
     let import = &settings.import;
     let watched = [&import.watch_folder].into_iter().filter(|path| !path.as_os_str().is_empty());
     for path in watched.chain(&import.media_folders) {
         let path = &Path::new("/var/lib/prima").join(path);
-        let _ = writeln!(text, "ReadWritePaths={}", quoted(path).replacen('"', "\"-", 1));
+        text += &format!("ReadWritePaths={}\n", quoted(path).replacen('"', "\"-", 1));
     }
     let low = [settings.dicom.port, settings.dicom.tls.port, checked.web_listen.port()];
     if low.iter().any(|port| (1..1024).contains(port)) {

@@ -31,7 +31,7 @@ pub(super) fn file(checked: &Checked) -> File {
         slots(0, 'A'),
         slots(1, 'B'),
     );
-    File::new("/run/prima/rauc.conf", text, &[Effect::restart("rauc.service")])
+    File::new("/run/prima/rauc.conf", &text, &[Effect::restart("rauc.service")])
 }
 
 /// One copy of the system: its root, and with it the kernel that knows the root's hash.

@@ -21,7 +21,7 @@ pub(super) fn files(checked: &Checked, secret: &str) -> Vec<File> {
     let file = |name: &str, text: String| {
         File::new(
             &format!("/run/prima/nut/{name}"),
-            text,
+            &text,
             &[Effect::Tmpfiles, Effect::restart(UNIT)],
         )
         .secret()

@@ -29,6 +29,39 @@ pub struct Machine {
 impl Settings {
     /// The tables from `[network]` on, and the time zone.
     pub(super) fn check_machine(&self, refuse: &Refuse<'_>) -> Result<Machine, SettingsError> {
+        self.check_words(refuse)?;
+        self.check_paths(refuse)?;
+        let network = &self.network;
+        let address = one(&network.address, |text| {
+            text.parse::<IpNet>().ok().filter(|found| found.prefix_len() > 0)
+        });
+        let expected = "an address with its prefix such as 192.168.10.5/24, or \"\" for DHCP";
+        let found = format!("{:?}", network.address);
+        let address = address.ok_or_else(|| refuse("network.address", &found, expected))?;
+        let gateway = one(&network.gateway, |text| text.parse().ok());
+        let found = format!("{:?}", network.gateway);
+        let gateway = gateway
+            .ok_or_else(|| refuse("network.gateway", &found, "an address, or \"\" for none"))?;
+        let name_servers = network.name_servers.iter().map(|text| {
+            let expected = "addresses of name servers";
+            text.parse().map_err(|_| refuse("network.name_servers", &format!("{text:?}"), expected))
+        });
+        Ok(Machine {
+            address,
+            gateway,
+            name_servers: name_servers.collect::<Result<_, _>>()?,
+            page_networks: networks(
+                "firewall.page_networks",
+                &self.firewall.page_networks,
+                refuse,
+            )?,
+            ssh_networks: networks("firewall.ssh_networks", &self.firewall.ssh_networks, refuse)?,
+            serve_networks: networks("clock.serve_networks", &self.clock.serve_networks, refuse)?,
+        })
+    }
+
+    /// What ends up in files as it is written.
+    fn check_words(&self, refuse: &Refuse<'_>) -> Result<(), SettingsError> {
         let network = &self.network;
         let plain = |text: &str, more: &str| {
             text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
@@ -66,6 +99,15 @@ impl Settings {
             let expected = "letters, digits, -, _ and ., as the image was built with";
             return Err(refuse("update.compatible", &found, expected));
         }
+        if network.interface.contains('*') && !network.address.is_empty() {
+            let expected = "the name of one interface, because network.address is set";
+            return Err(refuse("network.interface", &format!("{:?}", network.interface), expected));
+        }
+        Ok(())
+    }
+
+    /// Paths, and that the data has a folder of its own.
+    fn check_paths(&self, refuse: &Refuse<'_>) -> Result<(), SettingsError> {
         let update = &self.update.keyring_file;
         let import = &self.import;
         let paths = [("data.folder", &self.data.folder), ("update.keyring_file", update)];
@@ -89,36 +131,7 @@ impl Settings {
             let expected = "a folder of its own for the data, such as /var/lib/prima/data";
             return Err(refuse("data.folder", &format!("{:?}", self.data.folder), expected));
         }
-        if network.interface.contains('*') && !network.address.is_empty() {
-            let expected = "the name of one interface, because network.address is set";
-            return Err(refuse("network.interface", &format!("{:?}", network.interface), expected));
-        }
-        let address = one(&network.address, |text| {
-            text.parse::<IpNet>().ok().filter(|found| found.prefix_len() > 0)
-        });
-        let expected = "an address with its prefix such as 192.168.10.5/24, or \"\" for DHCP";
-        let found = format!("{:?}", network.address);
-        let address = address.ok_or_else(|| refuse("network.address", &found, expected))?;
-        let gateway = one(&network.gateway, |text| text.parse().ok());
-        let found = format!("{:?}", network.gateway);
-        let gateway = gateway
-            .ok_or_else(|| refuse("network.gateway", &found, "an address, or \"\" for none"))?;
-        let name_servers = network.name_servers.iter().map(|text| {
-            let expected = "addresses of name servers";
-            text.parse().map_err(|_| refuse("network.name_servers", &format!("{text:?}"), expected))
-        });
-        Ok(Machine {
-            address,
-            gateway,
-            name_servers: name_servers.collect::<Result<_, _>>()?,
-            page_networks: networks(
-                "firewall.page_networks",
-                &self.firewall.page_networks,
-                refuse,
-            )?,
-            ssh_networks: networks("firewall.ssh_networks", &self.firewall.ssh_networks, refuse)?,
-            serve_networks: networks("clock.serve_networks", &self.clock.serve_networks, refuse)?,
-        })
+        Ok(())
     }
 }
 
