@@ -218,7 +218,7 @@ fn an_unknown_field() {
       |
     1 | colour = "blue"
       | ^^^^^^
-    unknown field `colour`, expected one of `format_version`, `id`, `preset`, `preprocessing`, `intended_use`, `provenance`, `sizes`, `diagnosis`, `referral`, `priority`, `age`, `shared_heads`, `context`, `onnx`, `envelope`, `golden`, `files`
+    unknown field `colour`, expected one of `format_version`, `id`, `serial`, `preset`, `preprocessing`, `intended_use`, `provenance`, `sizes`, `diagnosis`, `referral`, `priority`, `age`, `shared_heads`, `context`, `onnx`, `envelope`, `golden`, `files`
     "#);
 }
 
@@ -229,9 +229,9 @@ fn a_field_of_another_type() {
     insta::assert_snapshot!(broken.refusal(), @r#"
     error: the model in BUNDLE/ cannot be used; give one with --model, or make an untrained one with `trainer init`
       because: BUNDLE/manifest.toml is not a valid manifest; export the bundle again
-      because: TOML parse error at line 346, column 13
+      because: TOML parse error at line 347, column 13
         |
-    346 | threshold = "high"
+    347 | threshold = "high"
         |             ^^^^^^
     invalid type: string "high", expected f32
     "#);
@@ -240,13 +240,13 @@ fn a_field_of_another_type() {
 #[test]
 fn a_manifest_that_is_no_toml() {
     let broken = Broken::new();
-    broken.edit("manifest.toml", |bytes| bytes.truncate(100));
+    broken.edit("manifest.toml", |bytes| bytes.truncate(111));
     insta::assert_snapshot!(broken.refusal(), @r#"
     error: the model in BUNDLE/ cannot be used; give one with --model, or make an untrained one with `trainer init`
       because: BUNDLE/manifest.toml is not a valid manifest; export the bundle again
-      because: TOML parse error at line 5, column 21
+      because: TOML parse error at line 6, column 21
       |
-    5 | intended_use = "Rese
+    6 | intended_use = "Rese
       |                     ^
     invalid basic string, expected `"`
     "#);

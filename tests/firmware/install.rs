@@ -71,6 +71,9 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
+        // Its init first: with it everything in the container ends.
+        let parent = self.child.id().to_string();
+        drop(Command::new("pkill").args(["-KILL", "-P", &parent]).status());
         drop(self.child.kill());
         drop(self.child.wait());
     }

@@ -393,7 +393,7 @@ impl Rounds {
             simulated: model.provenance.contains("simulated"),
             name: model.name,
             digest: model.digest,
-            statement: model.provenance,
+            statement: model.provenance.trim_end_matches('.').to_owned(),
             intended_use: intended,
         })
     }
