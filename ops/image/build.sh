@@ -8,14 +8,17 @@
 #     prima-ca.pem, prima-ca.key    who signs updates; made where FOLDER has none
 #     boot.gpg, gnupg               who signs what the boot loader starts; made likewise
 # The parts and why they are as they are: ops/image/README.md.
+from=$PWD
 # shellcheck source=../prepare.sh
 . "$(dirname "$0")/../prepare.sh"
 
-out=$(mkdir -p "${1:?the folder for the image}" && realpath "$1")
+(($# == 1)) || fail "usage: ops/image/build.sh FOLDER, which gets the image and keeps its keys"
+out=$(cd "$from" && mkdir -p "$1" && realpath "$1")
 here=$PWD/ops/image
 install_packages mmdebstrap squashfs-tools-ng squashfs-tools cryptsetup-bin e2fsprogs dosfstools mtools \
   grub-efi-amd64-bin grub-common gdisk gpg rauc openssl dpkg-dev
-mirror=${PRIMA_MIRROR:-$(sed -n 's/^URIs: \(.*\)/\1/p' /etc/apt/sources.list.d/*.sources 2>/dev/null | head -n 1)}
+# The mirror that this machine has its packages from.
+mirror=$(sed -n 's/^URIs: \(.*\)/\1/p' /etc/apt/sources.list.d/*.sources 2>/dev/null | head -n 1)
 mirror=${mirror:-$(sed -n 's/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' /etc/apt/sources.list | head -n 1)}
 
 # What the box has beside its own package.
@@ -111,18 +114,19 @@ filename=root.img
 filename=kernel.img
 MANIFEST
   rm -f "$out/prima.raucb"
-  rauc bundle --cert="${PRIMA_SIGNING_CERT:-$out/prima-ca.pem}" \
-    --key="${PRIMA_SIGNING_KEY:-$out/prima-ca.key}" "$tree" "$out/prima.raucb" >/dev/null
+  rauc bundle --cert="$out/prima-ca.pem" --key="$out/prima-ca.key" "$tree" "$out/prima.raucb" \
+    >/dev/null
   rm -rf "$tree"
 }
 
-# GPT: boot loader, kernel and root twice, data. The slots have room for later systems.
+# GPT: boot loader, kernel and root twice, data, which grows with the drive at the first start. The
+# slots have room for later systems.
 build_disk() {
   say "putting the disk together"
   local disk=$out/prima.img esp=$out/esp.img root_mib first
   root_mib=$(( $(stat -c %s "$out/system-root.img") / 1048576 * 5 / 4 + 64 ))
   rm -f "$disk" "$esp"
-  truncate -s "$(( 64 + 2 * 65 + 2 * root_mib + ${PRIMA_DATA_MIB:-1024} + 8 ))M" "$disk"
+  truncate -s "$(( 64 + 2 * 65 + 2 * root_mib + 1024 + 8 ))M" "$disk"
   sgdisk --clear \
     --new=1:1M:+64M --typecode=1:ef00 --change-name=1:prima-boot \
     --new=2:0:+64M --typecode=2:8300 --change-name=2:prima-kernel-a \
@@ -154,7 +158,7 @@ build_disk() {
 }
 
 make_keys
-[[ -n ${PRIMA_IMAGE_KEEP_ROOT:-} && -s $out/root.squashfs ]] || build_system
+build_system
 seal_system
 build_update
 build_disk

@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Packs the box's programs into a Debian package: ops/image/package.sh FOLDER puts
 # prima_VERSION_amd64.deb there, and prints its name. The programs must be built.
+from=$PWD
 # shellcheck source=../prepare.sh
 . "$(dirname "$0")/../prepare.sh"
 
-out=$(mkdir -p "${1:?the folder for the package}" && realpath "$1")
+(($# == 1)) || fail "usage: ops/image/package.sh FOLDER, which gets the package"
+out=$(cd "$from" && mkdir -p "$1" && realpath "$1")
 install_packages dpkg-dev
 use_build_cache
-programs=${PRIMA_PROGRAMS:-$CARGO_TARGET_DIR/debug}
+programs=$CARGO_TARGET_DIR/debug
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-model=${PRIMA_MODEL:-$(printf '%s\n' models/bundles/*/ | tail -n 1)}
+model=$(printf '%s\n' models/bundles/*/ | tail -n 1)
 
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT

@@ -2,10 +2,12 @@
 # Fills a folder, such as a USB stick, from which a bare Debian 12 becomes a box without any network:
 #     ops/image/usb.sh FOLDER        here
 #     sh FOLDER/install              there, as root
+from=$PWD
 # shellcheck source=../prepare.sh
 . "$(dirname "$0")/../prepare.sh"
 
-out=$(mkdir -p "${1:?the folder, such as /media/stick}" && realpath "$1")
+(($# == 1)) || fail "usage: ops/image/usb.sh FOLDER, such as /media/stick"
+out=$(cd "$from" && mkdir -p "$1" && realpath "$1")
 install_packages dpkg-dev apt-utils
 grep -q '^VERSION_CODENAME=bookworm' /etc/os-release ||
   fail "this gathers the packages of the Debian that it runs on, which must be 12 (bookworm)"

@@ -114,7 +114,7 @@ fn a_stick_makes_a_box_of_a_bare_debian() {
     let page = container.inside(&pid, &format!("bash -c \"{get}\""));
     let page = page.unwrap();
     assert!(page.contains("<form") && page.contains("not a medical device"), "{page}");
-    // Installing again, as an upgrade would, leaves settings and data.
+    // Installing the same again leaves the settings.
     container.inside(&pid, "echo '# ours' >> /var/lib/prima/settings/settings.toml").unwrap();
     container.inside(&pid, "sh /media/stick/install").unwrap();
     container.inside(&pid, "grep -q '# ours' /var/lib/prima/settings/settings.toml").unwrap();

@@ -114,6 +114,3 @@ pub fn when_gone(path: &Path) -> Vec<Effect> {
 pub fn data_folder(checked: &Checked) -> PathBuf {
     Path::new("/var/lib/prima").join(&checked.settings.data.folder)
 }
-
-#[cfg(test)]
-mod tests;

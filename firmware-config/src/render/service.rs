@@ -73,8 +73,9 @@ SystemCallErrorNumber=EPERM
 ";
 
 /// The daemon. Its watchdog is fed when receiving, the database and the analysis all moved
-/// (`appliance::app::watchdog`). A graphics card costs two lines of the sandbox: its devices, and
-/// memory that is both written and run, which its compilers need.
+/// (`appliance::app::watchdog`). A graphics card costs four parts of the sandbox: its devices,
+/// memory that is both written and run, which its compilers need, calls that pin threads and
+/// memory, and the groups that may open it.
 fn daemon(checked: &Checked) -> String {
     let settings = &checked.settings;
     let folder = data_folder(checked);
