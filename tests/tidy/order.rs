@@ -3,12 +3,26 @@
 /// Which of our crates a crate may depend on, in any section of its manifest.
 pub(super) const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("models", &[]),
-    ("trainer", &["models"]),
+    ("statistics", &[]),
+    ("evaluation", &["statistics"]),
+    ("trainer", &["models", "statistics", "evaluation"]),
     ("exchange", &[]),
     ("hub", &["exchange"]),
     ("firmware-config", &["exchange"]),
-    ("appliance", &["models", "exchange", "firmware-config"]),
-    ("tests", &["models", "trainer", "appliance", "exchange", "hub", "firmware-config"]),
+    ("appliance", &["models", "statistics", "exchange", "firmware-config"]),
+    (
+        "tests",
+        &[
+            "models",
+            "statistics",
+            "evaluation",
+            "trainer",
+            "appliance",
+            "exchange",
+            "hub",
+            "firmware-config",
+        ],
+    ),
 ];
 
 /// A library, or with a final `*` a family of them, and the only places that may name it.

@@ -3,7 +3,7 @@
 //! Modules in the order of data flow:
 //!
 //! - [`cohort`] studies on disk: records, labels, patch and token shards;
-//! - [`evaluate`] metrics, calibration, thresholds, leak baselines;
+//! - [`evaluate`] a bundle scored on a cohort, robustness, leak baselines;
 //! - [`stage`] the stages of training;
 //! - [`parity`] comparison with recordings of the published code.
 //!
@@ -30,4 +30,3 @@ pub mod reports;
 pub mod show;
 pub mod simulate;
 pub mod stage;
-pub mod svg;

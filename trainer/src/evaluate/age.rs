@@ -6,9 +6,9 @@ use models::engine::StudyScores;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::metrics::{mean, pearson};
 use crate::cohort::Cohort;
 use crate::stage::run::rng;
+use statistics::metrics::{mean, pearson};
 
 /// Resamplings of a bootstrap.
 const RESAMPLES: u64 = 1000;

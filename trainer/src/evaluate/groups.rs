@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use models::engine::StudyScores;
 use serde::{Deserialize, Serialize};
 
-use super::metrics::auroc;
 use crate::cohort::Cohort;
 use crate::cohort::record::{Demographics, StudyLabels};
+use statistics::metrics::auroc;
 
 /// One group of studies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -19,8 +19,6 @@ use super::groups::{GroupMetrics, groups};
 use super::input::Inputs;
 use super::leak::features::{HEADERS_WIDTH, HISTOGRAMS_WIDTH, SeriesHeader, headers, histograms};
 use super::leak::{LENT_PERCENT, LeakReport, MeasuredOn, assign, measure};
-use super::metrics::{Auroc, auroc, average_precision, pearson};
-use super::rows::Rows;
 use crate::cohort::record::{Split, StudyLabels};
 use crate::cohort::shard::{SeriesView, Store, Values};
 use crate::cohort::{Cohort, write_lines};
@@ -28,6 +26,8 @@ use crate::export::card::{self, ModelCard};
 use crate::reports::mapping::{NEUROLOGY, NEUROSURGERY};
 use crate::stage::heads::expected_class;
 use crate::stage::tasks::class;
+use statistics::metrics::{Auroc, auroc, average_precision, pearson};
+use statistics::rows::Rows;
 
 /// What a bundle reached on a split; `metrics.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

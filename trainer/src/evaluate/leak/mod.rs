@@ -7,7 +7,6 @@
 //! without test studies lends some of its training patients for that ([`assign`]).
 
 pub mod features;
-mod logistic;
 
 use std::collections::BTreeSet;
 
@@ -15,11 +14,11 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use self::logistic::{Standard, fit};
-use super::metrics::{Auroc, auroc};
-use super::rows::Rows;
 use crate::cohort::record::{Split, StudyRecord};
 use crate::stage::run::rng;
+use statistics::logistic::{Standard, fit, score};
+use statistics::metrics::{Auroc, auroc};
+use statistics::rows::Rows;
 
 /// Of a hundred training patients, those that a cohort without test studies lends.
 pub const LENT_PERCENT: usize = 30;
@@ -154,7 +153,7 @@ impl<'a> Part<'a> {
     }
 
     fn auroc(&self, model: &[f64], label: usize) -> Option<Auroc> {
-        let scores: Vec<f64> = self.rows().iter().map(|row| logistic::score(model, row)).collect();
+        let scores: Vec<f64> = self.rows().iter().map(|row| score(model, row)).collect();
         auroc(&scores, &self.label(label))
     }
 }

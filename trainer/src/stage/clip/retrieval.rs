@@ -14,10 +14,10 @@ use super::data::Data;
 use super::start::{NETWORK, PROBES};
 use super::{ClipModel, forward};
 use crate::cohort::record::Split;
-use crate::evaluate::embedding::{self, Retrieval};
-use crate::evaluate::rows::Rows;
 use crate::stage::text::Vocabulary;
 use crate::stage::weights::Overlay;
+use statistics::embedding::{self, Retrieval};
+use statistics::rows::Rows;
 
 /// What the network makes of studies and of their reports, one row each.
 #[derive(Default)]

@@ -10,9 +10,9 @@ use super::retrieval::Embeddings;
 use super::supervision::{lesion_targets, series_targets};
 use super::{ClipModel, Pairs, forward};
 use crate::cohort::record::Split;
-use crate::evaluate::metrics::auroc;
 use crate::stage::batch::SeriesExample;
 use crate::stage::learner::Metrics;
+use statistics::metrics::auroc;
 
 /// Studies of a retrieval.
 const GROUP: usize = 100;

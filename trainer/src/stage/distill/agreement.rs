@@ -8,11 +8,11 @@ use super::cost::Cost;
 use super::teacher::{Reading, Taught};
 use super::{School, Student};
 use crate::cohort::record::Split;
-use crate::evaluate::embedding::linear_cka;
-use crate::evaluate::metrics::{auroc, pearson, spearman};
-use crate::evaluate::rows::Rows;
 use crate::stage::batch::Augmentation;
 use crate::stage::heads::expected_class;
+use statistics::embedding::linear_cka;
+use statistics::metrics::{auroc, pearson, spearman};
+use statistics::rows::Rows;
 
 impl School<'_> {
     pub(super) fn agreement(

@@ -56,7 +56,7 @@ use super::weights::{Fresh, Names, WhereItFits, write};
 use crate::cohort::record::Split;
 use crate::cohort::shard::{Store, Values, unpack, unpack_latents};
 use crate::cohort::{Cohort, CohortError};
-use crate::evaluate::threshold::OperatingPoint;
+use statistics::threshold::OperatingPoint;
 
 /// Configuration of `trainer distill`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

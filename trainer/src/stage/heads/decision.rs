@@ -3,8 +3,8 @@
 use models::weights::manifest::Calibration;
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::calibration::Calibration as Fit;
-use crate::evaluate::threshold::OperatingPoint;
+use statistics::calibration::Calibration as Fit;
+use statistics::threshold::OperatingPoint;
 
 /// How logits become probabilities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

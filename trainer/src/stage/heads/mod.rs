@@ -42,9 +42,9 @@ use super::run::{Run, rng};
 use super::tasks::{CLASSES, Targets, Tasks};
 use super::weights::{Fresh, InMemory, NamedTensor, Names, write};
 use crate::cohort::record::Split;
-use crate::evaluate::calibration::softmax_temperature;
-use crate::evaluate::metrics::{auroc, pearson};
-use crate::evaluate::threshold::OperatingPoint;
+use statistics::calibration::softmax_temperature;
+use statistics::metrics::{auroc, pearson};
+use statistics::threshold::OperatingPoint;
 
 /// Configuration of `trainer heads`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -50,7 +50,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Every row in order.
-    pub(crate) fn iter(self) -> impl Iterator<Item = &'a [f32]> {
+    pub fn iter(self) -> impl Iterator<Item = &'a [f32]> {
         self.values.chunks_exact(self.width)
     }
 }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::rows::Rows;
+use crate::rows::Rows;
 
 /// Linear centred kernel alignment (Kornblith et al., ICML 2019) of two embeddings of the same
 /// studies: 1 when one is the other turned and scaled. `None` when one of them is constant.

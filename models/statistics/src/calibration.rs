@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::metrics::mean;
+use crate::metrics::mean;
 
 /// How a logit becomes a probability; fitted on studies that training did not see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -223,12 +223,15 @@ fn polyline(knots: &[[f64; 2]], x: f64) -> f64 {
     }
 }
 
-pub(super) fn sigmoid(x: f64) -> f64 {
+/// `1 / (1 + exp(-x))`.
+#[must_use]
+pub fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
 /// `ln(1 + exp(x))` without overflow.
-pub(super) fn softplus(x: f64) -> f64 {
+#[must_use]
+pub fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 

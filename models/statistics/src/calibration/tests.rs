@@ -1,8 +1,8 @@
 //! Expected values from scikit-learn (isotonic regression), and from `SciPy`'s root finder on the
 //! same losses' gradients.
 
-use super::super::metrics::tests::example;
 use super::*;
+use crate::metrics::tests::example;
 
 fn logits() -> (Vec<f64>, Vec<bool>) {
     let (scores, labels) = example();

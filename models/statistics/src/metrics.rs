@@ -217,14 +217,14 @@ fn midranks(values: &[f64]) -> Vec<f64> {
 }
 
 /// What a threshold at one of the scores calls positive.
-pub(super) struct Step {
-    pub(super) score: f64,
-    pub(super) true_positives: usize,
-    pub(super) false_positives: usize,
+pub(crate) struct Step {
+    pub(crate) score: f64,
+    pub(crate) true_positives: usize,
+    pub(crate) false_positives: usize,
 }
 
 /// The thresholds that differ in their decisions, from the strictest.
-pub(super) fn descending(scores: &[f64], labels: &[bool]) -> Vec<Step> {
+pub(crate) fn descending(scores: &[f64], labels: &[bool]) -> Vec<Step> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     let (mut true_positives, mut false_positives) = (0, 0);
@@ -239,7 +239,9 @@ pub(super) fn descending(scores: &[f64], labels: &[bool]) -> Vec<Step> {
         .collect()
 }
 
-pub(super) fn mean(values: &[f64]) -> f64 {
+/// Mean; not a number without values.
+#[must_use]
+pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
@@ -251,4 +253,4 @@ fn variance(values: &[f64]) -> f64 {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

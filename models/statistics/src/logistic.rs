@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use super::super::calibration::{sigmoid, softplus};
-use super::super::rows::Rows;
+use crate::calibration::{sigmoid, softplus};
+use crate::rows::Rows;
 
 /// Pairs of steps that stand for the curvature.
 const MEMORY: usize = 10;
@@ -15,7 +15,8 @@ const TOLERANCE: f64 = 1e-7;
 const ARMIJO: f64 = 1e-4;
 
 /// Mean and standard deviation of every feature.
-pub(super) struct Standard {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standard {
     mean: Vec<f64>,
     /// 0 for a constant feature.
     inverse_deviation: Vec<f64>,
@@ -23,7 +24,8 @@ pub(super) struct Standard {
 
 impl Standard {
     /// Over `studies`, values that are not numbers left out.
-    pub(super) fn of(features: Rows<'_>, studies: &[usize]) -> Self {
+    #[must_use]
+    pub fn of(features: Rows<'_>, studies: &[usize]) -> Self {
         let mut moments = vec![[0.0; 3]; features.width()];
         for study in studies {
             for (moment, value) in moments.iter_mut().zip(features.row(*study)) {
@@ -44,7 +46,7 @@ impl Standard {
 
     /// Standardised values; absent ones are average.
     #[expect(clippy::cast_possible_truncation, reason = "features are single precision")]
-    pub(super) fn apply(&self, row: &[f32]) -> impl Iterator<Item = f32> {
+    pub fn apply(&self, row: &[f32]) -> impl Iterator<Item = f32> {
         row.iter().zip(&self.mean).zip(&self.inverse_deviation).map(|((value, mean), scale)| {
             let value = (f64::from(*value) - mean) * scale;
             if value.is_finite() { value as f32 } else { 0.0 }
@@ -53,7 +55,11 @@ impl Standard {
 }
 
 /// The logit of a row; the last value of the model is the intercept.
-pub(super) fn score(model: &[f64], row: &[f32]) -> f64 {
+///
+/// # Panics
+/// When the model has fewer values than the row has and one.
+#[must_use]
+pub fn score(model: &[f64], row: &[f32]) -> f64 {
     // Four sums, so that the additions need not wait for each other.
     let (values, values_rest) = row.as_chunks::<4>();
     let (weights, _) = model.as_chunks::<4>();
@@ -69,8 +75,11 @@ pub(super) fn score(model: &[f64], row: &[f32]) -> f64 {
 }
 
 /// Minimises mean cross entropy + `penalty` / 2 * squared length of the weights without the
-/// intercept, starting from `model`, which holds the result.
-pub(super) fn fit(rows: Rows<'_>, labels: &[bool], penalty: f64, model: &mut Vec<f64>) {
+/// intercept, starting from `model`, which holds the result: a weight for each column, then the intercept.
+///
+/// # Panics
+/// When `model` has another length, or there are not as many rows as labels.
+pub fn fit(rows: Rows<'_>, labels: &[bool], penalty: f64, model: &mut Vec<f64>) {
     let mut memory: VecDeque<Pair> = VecDeque::new();
     let (mut loss, mut gradient) = objective(rows, labels, penalty, model);
     for _ in 0..MOST_ITERATIONS {
@@ -164,4 +173,34 @@ fn add(sum: &mut [f64], factor: f64, values: &[f64]) {
 
 fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| a - b).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tests::example;
+
+    #[test]
+    fn fit_equals_scikit_learn() {
+        let (_, labels) = example();
+        let features: Vec<f32> = (0..60_u32)
+            .flat_map(|i| (0..4_u32).map(move |j| (f64::from(i), f64::from(j))))
+            .map(|(i, j)| {
+                let shift = if j == 0.0 && labels[i as usize] { 0.8 } else { 0.0 };
+                ((0.37 * i * (j + 1.0) + j).sin() + shift) as f32
+            })
+            .collect();
+        let mut model = vec![0.0; 5];
+        fit(Rows::new(&features, 4), &labels, 0.02, &mut model);
+        let expected = [
+            1.216_067_725_892_589_2,
+            -0.088_324_068_345_192_98,
+            0.083_374_477_713_585_53,
+            -0.048_494_751_548_497_944,
+            0.304_549_760_624_516_94,
+        ];
+        for (found, expected) in model.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
+    }
 }

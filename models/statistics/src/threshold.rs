@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::metrics::{Confusion, descending};
+use crate::metrics::{Confusion, descending};
 
 /// The rule that picks a threshold on the validation split.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use super::*;
 const TOLERANCE: f64 = 1e-12;
 
 /// Sixty studies, 43 with the label; scores in tenths, so that some are equal.
-pub(in crate::evaluate) fn example() -> (Vec<f64>, Vec<bool>) {
+pub(crate) fn example() -> (Vec<f64>, Vec<bool>) {
     (0..60_u32)
         .map(|i| {
             let label = i * i % 7 < 3;
