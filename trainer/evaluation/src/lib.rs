@@ -4,7 +4,8 @@
 //! come out, and a report is drawn from the numbers alone.
 //!
 //! - [`set`] what is evaluated: truth, scores and groups of every study;
-//! - [`svg`] charts.
+//! - [`plot`] charts as SVG;
+//! - [`page`] the document that holds charts and tables.
 //!
 //! Research use; not a medical device.
 #![cfg_attr(
@@ -19,5 +20,7 @@
     )
 )]
 
+mod markup;
+pub mod page;
+pub mod plot;
 pub mod set;
-pub mod svg;
