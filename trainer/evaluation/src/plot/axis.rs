@@ -185,7 +185,8 @@ impl Track {
         if self.scale == Scale::Linear || high / low < 10.0 {
             return [6.0, 5.0, 4.0, 3.0, 2.0, 1.0].map(|parts| self.steps(parts)).to_vec();
         }
-        let mut candidates = vec![self.decades(1, &[1.0, 2.0, 5.0])];
+        let between = if high / low < 1000.0 { &[1.0, 2.0, 5.0][..] } else { &[1.0] };
+        let mut candidates = vec![self.decades(1, between)];
         candidates
             .extend([1, 2, 3, 5, 10, 20, 30, 50, 100].map(|every| self.decades(every, &[1.0])));
         candidates
@@ -211,7 +212,7 @@ impl Track {
         let largest = sizes().fold(0.0, f64::max);
         let step = values.windows(2).map(|pair| pair[1] - pair[0]).fold(largest, f64::min);
         let is_plain = match decades {
-            true => largest < 1e5 && sizes().all(|size| size >= 9e-4),
+            true => largest < 1e7 && sizes().all(|size| size >= 9e-5),
             false => largest < 1e7 && step >= 1e-6,
         };
         let label = |value: f64| match (is_plain, decades) {

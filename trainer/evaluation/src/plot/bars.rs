@@ -2,8 +2,8 @@
 
 use super::legend::{BAR_RIM, Sample, entries};
 use super::rows::{Figures, Plan, RowWords, items};
-use super::style::style;
-use super::{Axis, Group, Head, Picture, Row, Scale};
+use super::style::{INK, style};
+use super::{Axis, Estimate, Group, Head, Picture, Row, Scale};
 
 /// Height of a bar with its share of the room between.
 const EACH: f64 = 14.0;
@@ -33,8 +33,7 @@ impl Bars {
         let rows: Vec<&Row> = self.groups.iter().flat_map(|group| &group.rows).collect();
         let estimates = || rows.iter().flat_map(|row| row.estimates(parts));
         let base = self.base.or((self.x.scale == Scale::Linear).then_some(0.0));
-        let values: Vec<f64> =
-            estimates().flat_map(|estimate| estimate.values()).chain(base).collect();
+        let values: Vec<f64> = estimates().flat_map(Estimate::values).chain(base).collect();
         let figures = Figures::of(&self.x, &values);
         let has_intervals = estimates().any(|estimate| estimate.ends().is_some());
         let plan = Plan {
@@ -47,6 +46,7 @@ impl Bars {
                 figures: row.estimates(parts).map(|estimate| figures.estimate(estimate)).collect(),
             }),
             pitch: EACH * parts as f64 + GAP,
+            parts,
             columns: ["", if has_intervals { "value (95 % CI)" } else { "" }],
             references: base.as_slice(),
         };
@@ -57,12 +57,12 @@ impl Bars {
                 if estimate.value.is_nan() {
                     continue;
                 }
-                let y = drawn.middle(index, part, parts);
+                let y = drawn.middle(index, part);
                 let end = drawn.axis.place(estimate.value);
                 let bar = [start.min(end), y - 5.0, (end - start).abs(), 10.0];
-                drawn.canvas.rect(bar, style(part).colour, BAR_RIM);
+                drawn.canvas.rect(bar, style(part).fill, BAR_RIM);
                 if let Some(ends) = estimate.ends() {
-                    drawn.whisker(ends, y);
+                    drawn.whisker(ends, y, INK);
                 }
                 drawn.beyond(estimate.value, y);
             }

@@ -105,12 +105,13 @@ impl Boxes {
                 RowWords { name: &row.name, note: count(n), figures: vec![figure] }
             }),
             pitch: PITCH,
+            parts: 1,
             columns: ["n", "median (quartiles)"],
             references: &self.references,
         };
         let mut drawn = plan.open();
         for (index, row) in rows.iter().enumerate() {
-            let y = drawn.middle(index, 0, 1);
+            let y = drawn.middle(index, 0);
             if let Some(summary) = &row.summary {
                 draw(&mut drawn, summary, y);
             }
@@ -122,7 +123,7 @@ impl Boxes {
 }
 
 fn draw(drawn: &mut Rows, summary: &Summary, y: f64) {
-    drawn.whisker(summary.whiskers, y);
+    drawn.whisker(summary.whiskers, y, INK);
     let [low, median, high] = summary.quartiles.map(|value| drawn.axis.place(value));
     let more = format!(r#"stroke="{INK}" stroke-width="1""#);
     drawn.canvas.rect([low, y - HALF, high - low, 2.0 * HALF], FILL, &more);

@@ -1,8 +1,11 @@
 //! What charts draw with. Every number that is written is finite.
 
 use super::style::{INK, Shape};
-use super::text::{SIZE, fit};
+use super::text::{BOLD, SIZE, fit};
 use crate::markup::escape;
+
+/// Room around a drawing.
+pub(super) const EDGE: f64 = 8.0;
 
 /// A drawing under construction.
 #[derive(Clone, Debug, Default)]
@@ -175,11 +178,11 @@ impl Canvas {
     }
 
     pub(super) fn text(&mut self, words: &Words<'_>) {
-        let room = if words.bold { words.room / super::text::BOLD } else { words.room };
-        let shown = fit(words.words, words.size, room);
-        if shown.trim().is_empty() {
+        if words.words.trim().is_empty() {
             return;
         }
+        let room = if words.bold { words.room / BOLD } else { words.room };
+        let shown = fit(words.words, words.size, room);
         let mut out = String::from("<text");
         let [x, y] = words.at.map(short);
         if words.turned {

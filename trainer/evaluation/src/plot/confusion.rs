@@ -1,8 +1,8 @@
 //! Confusion matrices.
 
-use super::canvas::{Anchor, Canvas, Words};
+use super::canvas::{Anchor, Canvas, EDGE, Words};
 use super::legend::{BAR, colour_bar};
-use super::matrix::{EDGE, Grid, Side};
+use super::matrix::{Grid, Side};
 use super::style::{ink_on, sequential};
 use super::text::{BOLD, SIZE, SMALL, count, decimal, width};
 use super::{Axis, Head, Picture};

@@ -1,13 +1,17 @@
 //! Values with intervals, one row each, grouped by category.
 
 use super::legend::{Sample, entries};
-use super::rows::{Figures, Plan, RowWords, Rows, items};
-use super::style::{Shape, Style, style};
+use super::rows::{Figures, Plan, RowWords, items};
+use super::style::{INK, Shape, Style, style};
 use super::{Axis, Estimate, Group, Head, Picture, Row};
 
 /// Height of a row of one estimate, and of several for each.
-const ALONE: f64 = 17.0;
+const ALONE: f64 = 15.0;
 const EACH: f64 = 14.0;
+/// The same where there are more estimates than these: without figures, so that all of them fit
+/// on a sheet of paper.
+const DENSE: f64 = 4.5;
+const MANY: usize = 50;
 
 /// What stands at a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +48,18 @@ impl Forest {
         let parts = self.series.len().max(1);
         let rows: Vec<&Row> = self.groups.iter().flat_map(|group| &group.rows).collect();
         let estimates = || rows.iter().flat_map(|row| row.estimates(parts));
-        let values: Vec<f64> = estimates().flat_map(|estimate| estimate.values()).collect();
+        let values: Vec<f64> = estimates().flat_map(Estimate::values).collect();
         let has_intervals = estimates().any(|estimate| estimate.ends().is_some());
+        let is_dense = parts > 1 && parts * rows.len() > MANY;
         let figures = Figures::of(&self.x, &values);
+        let words = |row: &Row| -> Vec<String> {
+            let is_whole = row.estimates(parts).all(|estimate| !estimate.value.is_nan());
+            match (is_dense, is_whole) {
+                (true, true) => Vec::new(),
+                (true, false) => vec!["n/a".to_owned()],
+                (false, _) => row.estimates(parts).map(|of| figures.estimate(of)).collect(),
+            }
+        };
         let plan = Plan {
             axis: &self.x,
             values,
@@ -54,20 +67,34 @@ impl Forest {
             items: items(&self.groups, |row| RowWords {
                 name: &row.name,
                 note: self.note.as_ref().map_or_else(String::new, |_| row.note.clone()),
-                figures: row.estimates(parts).map(|estimate| figures.estimate(estimate)).collect(),
+                figures: words(row),
             }),
-            pitch: if parts == 1 { ALONE } else { EACH * parts as f64 + 4.0 },
+            pitch: match parts {
+                1 => ALONE,
+                _ if is_dense => (DENSE * parts as f64 + 4.0).max(ALONE),
+                _ => EACH * parts as f64 + 4.0,
+            },
+            parts,
             columns: [
                 self.note.as_deref().unwrap_or_default(),
-                if has_intervals { "estimate (95 % CI)" } else { "" },
+                if has_intervals && !is_dense { "estimate (95 % CI)" } else { "" },
             ],
             references: self.reference.as_slice(),
         };
         let mut drawn = plan.open();
+        let radius = if is_dense { 2.8 } else { 4.0 };
         for (index, row) in rows.iter().enumerate() {
             for (part, estimate) in row.estimates(parts).enumerate() {
-                let y = drawn.middle(index, part, parts);
-                point(&mut drawn, estimate, y, self.style(part));
+                let y = drawn.middle(index, part);
+                let Style { colour, shape, .. } = self.style(part);
+                if let Some(ends) = estimate.ends().filter(|_| !estimate.value.is_nan()) {
+                    drawn.whisker(ends, y, if parts == 1 { INK } else { colour });
+                }
+                if !estimate.value.is_nan() {
+                    drawn.beyond(estimate.value, y);
+                    let place = [drawn.axis.place(estimate.value), y];
+                    drawn.canvas.mark(place, shape, radius, colour);
+                }
             }
         }
         let about = format!("Forest plot of {} rows over the axis {}.", rows.len(), self.x.name);
@@ -81,15 +108,4 @@ impl Forest {
             _ => own,
         }
     }
-}
-
-fn point(drawn: &mut Rows, estimate: Estimate, y: f64, style: Style) {
-    if estimate.value.is_nan() {
-        return;
-    }
-    if let Some(ends) = estimate.ends() {
-        drawn.whisker(ends, y);
-    }
-    drawn.beyond(estimate.value, y);
-    drawn.canvas.mark([drawn.axis.place(estimate.value), y], style.shape, 4.0, style.colour);
 }

@@ -1,7 +1,7 @@
 //! What charts over two axes share: the frame, its figures, the names of its axes, a legend.
 
 use super::axis::Track;
-use super::canvas::{Anchor, Canvas, Words};
+use super::canvas::{Anchor, Canvas, EDGE, Words};
 use super::legend::{self, Entry};
 use super::style::{GRID, INK};
 use super::text::{SIZE, SMALL, width, wrap};
@@ -12,8 +12,6 @@ pub(super) const WIDTH: f64 = 720.0;
 /// Sides of a square frame, and height of a wide one.
 pub(super) const SQUARE: f64 = 400.0;
 const HEIGHT: f64 = 380.0;
-/// Room around.
-pub(super) const EDGE: f64 = 8.0;
 /// Height of a line of an axis' name.
 const LINE: f64 = 16.0;
 /// Lines of an axis' name.
@@ -45,8 +43,9 @@ impl Frame {
             (HEIGHT, 2.0 * EDGE + legend)
         };
         let names = [Some(x.name.as_str()), Some(y.name.as_str())];
+        let name = &y.name;
         let y = y.track(points.clone().map(|point| point[1]), [top + height, top]);
-        let left = left(&y);
+        let left = left(&y, name);
         let right = if is_square { left + SQUARE } else { WIDTH - 2.0 * EDGE };
         let x = x.track(points.map(|point| point[0]), [left, right]);
         let bottom = draw(&mut canvas, &x, &y, names);
@@ -74,15 +73,16 @@ pub(super) fn room([left, _]: [f64; 2]) -> f64 {
 }
 
 /// Where a frame begins that has this axis and its name at the left.
-pub(super) fn left(y: &Track) -> f64 {
+pub(super) fn left(y: &Track, name: &str) -> f64 {
     let widest = y.ticks_up().iter().map(|tick| width(&tick.label, SMALL)).fold(0.0, f64::max);
-    EDGE + MOST_LINES as f64 * LINE + widest + 8.0
+    let lines = wrap(name, SIZE, y.from - y.to, MOST_LINES).len();
+    EDGE + lines as f64 * LINE + widest + 12.0
 }
 
 /// Draws grid, figures and names; returns where the names end. Without a name, the horizontal
 /// axis has no figures either.
 pub(super) fn draw(canvas: &mut Canvas, x: &Track, y: &Track, names: [Option<&str>; 2]) -> f64 {
-    let [across, up] = [x.ticks_across(SMALL, [EDGE, WIDTH]), y.ticks_up()];
+    let [across, up] = [x.ticks_across(SMALL, [0.0, WIDTH]), y.ticks_up()];
     for tick in &across {
         canvas.line([tick.at, y.from, tick.at, y.to], GRID, 1.0);
     }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::canvas::{Canvas, short};
+use super::canvas::{Canvas, EDGE, Words, short};
 use super::legend::{BAR, colour_bar};
-use super::matrix::{EDGE, Grid, Side};
-use super::style::{GREY, diverging, ink_on, sequential};
+use super::matrix::{Grid, Side};
+use super::style::{GREY, INK, diverging, ink_on, sequential};
+use super::text::{SIZE, SMALL, ratio};
 use super::{Axis, Head, Picture};
 
 /// Length of the longer side.
@@ -16,6 +17,8 @@ const CELLS: [f64; 2] = [10.0, 32.0];
 const SHADES: f64 = 80.0;
 /// Cells at least so far below the centre have a minus sign, which grey paper needs.
 const MARKED: f64 = -0.2;
+/// Where it says what signs in cells mean.
+const SIGNS: f64 = EDGE + BAR + 24.0;
 
 /// From values to colours.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,9 +114,11 @@ impl Heatmap {
             .collect();
         let colours = cells.iter().map(|(place, share)| (*place, self.palette.colour(*share)));
         grid.fill(&mut canvas, colours);
-        let below = cells.iter().filter(|(_, share)| *share <= MARKED);
-        self.signs(&mut canvas, &grid, below);
+        let is_below = |cell: &([usize; 2], f64)| cell.1 <= MARKED;
+        self.signs(&mut canvas, &grid, cells.iter().filter(|cell| is_below(cell)));
         hatch(&mut canvas, &grid, &missing);
+        grid.border(&mut canvas, self.lower_triangle);
+        self.explain(&mut canvas, !missing.is_empty(), cells.iter().any(is_below));
         let about = format!(
             "Matrix of {} rows, {}, and {} columns, {}; colours show {}.",
             self.rows.len(),
@@ -122,8 +127,25 @@ impl Heatmap {
             self.column_name,
             self.value
         );
-        let width = grid.end[0].max(BAR + 3.0 * EDGE);
+        let width = grid.end[0].max(SIGNS + 160.0);
         Picture::new(&self.head, about, [width, grid.end[1]], canvas)
+    }
+
+    /// What strokes in cells say, right of the colours.
+    fn explain(&self, canvas: &mut Canvas, has_missing: bool, has_signs: bool) {
+        let mut base = EDGE + SIZE;
+        let mut say = |stroke: &str, words: &str| {
+            let [x, y] = [SIGNS, short(base - 8.0)];
+            canvas.add(format_args!(r#"<path d="M{x} {y}{stroke}" stroke="{INK}"/>"#));
+            canvas.text(&Words::new(words, [SIGNS + 18.0, base]).size(SMALL));
+            base += 17.0;
+        };
+        if let (true, Palette::Diverging { centre, reach }) = (has_signs, self.palette) {
+            say("m2 4h6", &format!("below {}", ratio(centre + MARKED * reach)));
+        }
+        if has_missing {
+            say("m0 9l10 -10", "n/a");
+        }
     }
 
     /// A minus sign in every cell.

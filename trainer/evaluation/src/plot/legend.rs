@@ -13,9 +13,8 @@ const APART: f64 = 20.0;
 const LINE: f64 = 17.0;
 /// Lines of a name.
 const MOST_LINES: usize = 3;
-/// Width of a bar of colours, and how far its figures stand out.
+/// Width of a bar of colours.
 pub(super) const BAR: f64 = 220.0;
-const EDGE: f64 = 8.0;
 
 /// What of a style is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +64,8 @@ pub(super) fn draw(
             canvas.text(&Words::new(line, [x + SAMPLE, base]));
         }
         x += SAMPLE + widest + APART;
-        bottom = bottom.max(y + lines.len().max(1) as f64 * LINE);
+        let gap = if lines.len() > 1 { 4.0 } else { 0.0 };
+        bottom = bottom.max(y + lines.len().max(1) as f64 * LINE + gap);
         if lines.len() > 1 {
             x = left + room;
         }
@@ -74,9 +74,9 @@ pub(super) fn draw(
 }
 
 fn sample(canvas: &mut Canvas, entry: &Entry<'_>, [x, y]: [f64; 2]) {
-    let Style { colour, shape, dashes } = entry.style;
+    let Style { colour, fill, shape, dashes } = entry.style;
     if entry.sample == Sample::Bar {
-        canvas.rect([x + 8.0, y - 5.0, 20.0, 10.0], colour, BAR_RIM);
+        canvas.rect([x + 8.0, y - 5.0, 20.0, 10.0], fill, BAR_RIM);
     }
     if matches!(entry.sample, Sample::Line | Sample::Both) {
         canvas.dashed([x, y, x + 28.0, y], colour, 1.8, dashes);
@@ -111,7 +111,7 @@ pub(super) fn colour_bar(
         canvas.rect([x, y, step + 0.3, 12.0], &fill, r#"shape-rendering="crispEdges""#);
     }
     y += 12.0;
-    for tick in track.ticks_across(SMALL, [left - EDGE, left + BAR + EDGE]) {
+    for tick in track.ticks_across(SMALL, [left, left + BAR]) {
         canvas.line([tick.at, y, tick.at, y + 3.0], INK, 1.0);
         let words = Words::new(&tick.label, [tick.middle, y + 14.0]).anchor(Anchor::Middle);
         canvas.text(&words.size(SMALL));

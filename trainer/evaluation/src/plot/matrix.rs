@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::canvas::{Anchor, Canvas, Words, short};
-use super::style::hex;
+use super::canvas::{Anchor, Canvas, EDGE, Words, short};
+use super::style::{GREY, hex};
 use super::text::{SIZE, SMALL, width, wrap};
 
-/// Room around.
-pub(super) const EDGE: f64 = 8.0;
 /// Longest names.
 const NAME: f64 = 220.0;
 /// Height of a line of what rows and columns are.
@@ -57,6 +55,8 @@ pub(super) struct Grid {
     pub(super) top: f64,
     /// Width and height of a cell.
     pub(super) cell: [f64; 2],
+    /// Width and height of all cells.
+    size: [f64; 2],
     /// Right and lower end of the drawing.
     pub(super) end: [f64; 2],
 }
@@ -97,7 +97,8 @@ impl Grid {
             canvas.text(&Words::new(&line, [middle, bottom]).anchor(Anchor::Middle));
         }
         let cell = [columns.cell, rows.cell];
-        Self { left, top, cell, end: [right + EDGE, bottom + EDGE] }
+        let size = [columns.length(), rows.length()];
+        Self { left, top, cell, size, end: [right + EDGE, bottom + EDGE] }
     }
 
     /// Left upper corner of a cell.
@@ -123,5 +124,16 @@ impl Grid {
                 r#"<path d="{path}" fill="{fill}" shape-rendering="crispEdges"/>"#
             ));
         }
+    }
+
+    /// A line around the cells, or left of and below those under the diagonal.
+    pub(super) fn border(&self, canvas: &mut Canvas, is_triangle: bool) {
+        let [right, bottom] = [self.left + self.size[0], self.top + self.size[1]];
+        let corner = [self.left, bottom];
+        let mut points = vec![[self.left, self.top], corner, [right, bottom]];
+        if !is_triangle {
+            points.extend([[right, self.top], [self.left, self.top]]);
+        }
+        canvas.polyline(&points, GREY, 0.7, "");
     }
 }

@@ -1,13 +1,11 @@
 //! A chart that is drawn, and what stands around it.
 
 use super::Head;
-use super::canvas::{Canvas, Words, short};
+use super::canvas::{Canvas, EDGE, Words, short};
 use super::style::{GREY, INK};
 use super::text::{BOLD, SIZE, SMALL, wrap};
 use crate::markup::escape;
 
-/// Room around what a picture of its own says.
-const EDGE: f64 = 12.0;
 /// Size of the title.
 const TITLE: f64 = 15.0;
 /// Distance of base lines.
@@ -53,7 +51,7 @@ impl Picture {
         }
         y = says(&mut canvas, &self.head.n, SIZE, [y, room]) + 6.0;
         let top = y;
-        y = says(&mut canvas, &self.head.command, SMALL, [y + height, room]) + EDGE;
+        y = says(&mut canvas, &self.head.command, SMALL, [y + height + EDGE, room]) + EDGE;
         canvas.add(format_args!(
             "<g transform=\"translate(0 {})\">\n{}</g>",
             short(top),

@@ -3,25 +3,24 @@
 use std::f64::consts::PI;
 
 use super::axis::Track;
-use super::canvas::{Anchor, Canvas, Words, short};
+use super::canvas::{Anchor, Canvas, EDGE, Words, short};
 use super::legend::{self, Sample, entries};
 use super::style::{GREY, GRID, style};
 use super::text::{BOLD, SIZE, SMALL, fit, width};
 use super::{Axis, Group, Head, Picture};
 
-const EDGE: f64 = 6.0;
 /// Of the circle.
 const RADIUS: f64 = 210.0;
 /// From the circle to the names.
 const AWAY: f64 = 46.0;
 /// Longest names.
-const NAME: f64 = 210.0;
+const NAME: f64 = 230.0;
 /// Heights of names and headings.
 const LINE: f64 = 14.5;
 const HEADING: f64 = 22.0;
 /// Lines from spokes to names, and between categories.
 const LEADER: &str = "#b3bac2";
-const BORDER: &str = "#8d96a0";
+const BORDER: &str = "#c2c9d0";
 
 /// A model of a [`Radar`].
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! Reliability diagrams.
 
-use super::canvas::Canvas;
-use super::frame::{self, EDGE, SQUARE};
+use super::canvas::{Canvas, EDGE};
+use super::frame::{self, SQUARE};
 use super::legend::{self, Sample, entries};
 use super::style::{GREY, style};
 use super::{Axis, Estimate, Head, Picture};
@@ -52,7 +52,7 @@ impl Reliability {
         let middle = EDGE + SQUARE;
         let y = observed.track([], [middle, EDGE]);
         let counts = studies.track([], [middle + GAP + COUNTS, middle + GAP]);
-        let left = frame::left(&y).max(frame::left(&counts));
+        let left = frame::left(&y, &observed.name).max(frame::left(&counts, &studies.name));
         let x = predicted.track([], [left, left + SQUARE]);
         frame::draw(&mut canvas, &x, &y, [None, Some(&observed.name)]);
         let names = [Some(predicted.name.as_str()), Some(studies.name.as_str())];
@@ -65,18 +65,19 @@ impl Reliability {
             for run in frame::runs(&points, &x, &y) {
                 canvas.polyline(&run, style.colour, 1.4, style.dashes);
             }
-            // Stems of several models stand side by side.
-            let aside = (index as f64 - (self.models.len() - 1) as f64 / 2.0) * 4.0;
+            // Whiskers and stems of several models stand side by side.
+            let aside = index as f64 - (self.models.len() - 1) as f64 / 2.0;
             for bin in model.bins.iter().filter(|bin| !bin.predicted.is_nan()) {
                 let at = x.place(bin.predicted);
                 if let Some([low, high]) = bin.observed.ends() {
+                    let at = at + 2.0 * aside;
                     canvas.line([at, y.place(low), at, y.place(high)], style.colour, 1.2);
                 }
                 if !bin.observed.value.is_nan() {
                     canvas.mark([at, y.place(bin.observed.value)], style.shape, 4.0, style.colour);
                 }
                 if bin.count > 0 {
-                    let stem = [at + aside, counts.place(bin.count as f64)];
+                    let stem = [at + 5.0 * aside, counts.place(bin.count as f64)];
                     canvas.line([stem[0], counts.from, stem[0], stem[1]], style.colour, 2.0);
                     canvas.mark(stem, style.shape, 2.6, style.colour);
                 }

@@ -1,22 +1,23 @@
 //! What charts with one row a name share: headings, names, an axis beside them, figures.
 
 use super::axis::{Side, Tick, Track};
-use super::canvas::{Anchor, Canvas, Words};
+use super::canvas::{Anchor, Canvas, EDGE, Words};
 use super::legend::{self, Entry};
-use super::style::{GREY, GRID, INK, SHADE};
-use super::text::{BOLD, SIZE, SMALL, decimal, decimals, significant, width, wrap};
+use super::style::{GREY, GRID, INK, SHADE, ZERO};
+use super::text::{BOLD, SIZE, SMALL, decimal, decimals, ratio, width, wrap};
 use super::{Axis, Estimate, Group, Head, Picture, Scale};
 
 /// Width of the drawing, that of a page's text.
 const WIDTH: f64 = 720.0;
-const EDGE: f64 = 4.0;
 /// Room between columns.
-const GAP: f64 = 12.0;
+const GAP: f64 = 18.0;
 /// Longest names and notes.
 const NAME: f64 = 240.0;
 const NOTE: f64 = 90.0;
+/// Longest heading of a column.
+const COLUMN: f64 = 160.0;
 /// Height of a heading.
-const HEADING: f64 = 22.0;
+const HEADING: f64 = 19.0;
 /// Rows below headings stand in.
 const INDENT: f64 = 10.0;
 /// Rows taller than this have an axis at both ends.
@@ -45,6 +46,8 @@ pub(super) struct Plan<'a> {
     pub(super) items: Vec<Item<'a>>,
     /// Height of a row.
     pub(super) pitch: f64,
+    /// How many estimates share a row.
+    pub(super) parts: usize,
     /// Headings of the columns left and right of the axis.
     pub(super) columns: [&'a str; 2],
     /// Dashed lines.
@@ -57,8 +60,8 @@ pub(super) struct Rows {
     pub(super) axis: Track,
     /// Top of each row, in order.
     tops: Vec<f64>,
-    /// Height of a row.
-    pitch: f64,
+    /// Height of a part of a row.
+    part: f64,
     height: f64,
 }
 
@@ -78,7 +81,7 @@ impl Plan<'_> {
         let from = EDGE + widths.names + widths.notes + GAP;
         let to = WIDTH - EDGE - widths.figures - GAP;
         let axis = self.axis.track(self.values.iter().copied(), [from, to]);
-        let ticks = axis.ticks_across(SMALL, [from - GAP / 2.0, to + GAP / 2.0]);
+        let ticks = axis.ticks_across(SMALL, [from - GAP + 4.0, to + GAP - 4.0]);
 
         let mut top = EDGE;
         if !self.legend.is_empty() {
@@ -92,11 +95,15 @@ impl Plan<'_> {
 
         for (column, right) in self.columns.iter().zip([from - GAP, WIDTH - EDGE]) {
             let words = Words::new(column, [right, top - 7.0]).anchor(Anchor::End);
-            canvas.text(&words.size(SMALL).bold().room(widths.names + widths.notes));
+            canvas.text(&words.size(SMALL).bold().room(COLUMN));
         }
         self.shade(&mut canvas, top);
         for tick in &ticks {
             canvas.line([tick.at, top, tick.at, bottom], GRID, 1.0);
+        }
+        let [low, high] = axis.range();
+        if self.axis.scale == Scale::Linear && low < 0.0 && high > 0.0 {
+            canvas.line([axis.place(0.0), top, axis.place(0.0), bottom], ZERO, 1.0);
         }
         for value in self.references.iter().filter(|value| axis.side(**value) == Side::Inside) {
             let at = axis.place(*value);
@@ -120,7 +127,8 @@ impl Plan<'_> {
             let middle = f64::midpoint(from, to).min(WIDTH - EDGE - half).max(EDGE + half);
             canvas.text(&Words::new(&line, [middle, height]).anchor(Anchor::Middle));
         }
-        Rows { canvas, axis, tops, pitch: self.pitch, height: height + 6.0 }
+        let part = self.pitch / self.parts as f64;
+        Rows { canvas, axis, tops, part, height: height + 6.0 }
     }
 
     fn height(&self, item: &Item<'_>) -> f64 {
@@ -148,7 +156,7 @@ impl Plan<'_> {
         }
         let [left, right] = self.columns.map(|column| width(column, SMALL * BOLD));
         widths.names = widths.names.min(NAME);
-        widths.figures = widths.figures.max(right);
+        widths.figures = widths.figures.max(right.min(COLUMN));
         widths.notes = match widths.notes.max(left) {
             notes if notes > 0.0 => notes.min(NOTE) + GAP,
             _ => 0.0,
@@ -167,7 +175,7 @@ impl Plan<'_> {
         for item in &self.items {
             is_shaded = matches!(item, Item::Row(_)) && !is_shaded;
             if is_shaded {
-                canvas.rect([EDGE, y, WIDTH - 2.0 * EDGE, self.pitch], SHADE, "");
+                canvas.rect([EDGE / 2.0, y, WIDTH - EDGE, self.pitch], SHADE, "");
             }
             y += self.height(item);
         }
@@ -181,7 +189,7 @@ impl Plan<'_> {
         for item in &self.items {
             match item {
                 Item::Heading(heading) => {
-                    let words = Words::new(heading, [EDGE, y + HEADING - 6.0]).size(SMALL);
+                    let words = Words::new(heading, [EDGE, y + HEADING - 5.0]).size(SMALL);
                     canvas.text(&words.bold().room(names + notes));
                 }
                 Item::Row(row) => {
@@ -206,9 +214,9 @@ impl Plan<'_> {
 }
 
 impl Rows {
-    /// Middle of a part of a row that is divided into so many.
-    pub(super) fn middle(&self, row: usize, part: usize, parts: usize) -> f64 {
-        self.tops[row] + (part as f64 + 0.5) * self.pitch / parts as f64
+    /// Middle of a part of a row.
+    pub(super) fn middle(&self, row: usize, part: usize) -> f64 {
+        self.tops[row] + (part as f64 + 0.5) * self.part
     }
 
     /// The drawing, with its data.
@@ -217,9 +225,12 @@ impl Rows {
     }
 
     /// A line from one end of an interval to the other, with a head where it goes on.
-    pub(super) fn whisker(&mut self, [low, high]: [f64; 2], y: f64) {
+    pub(super) fn whisker(&mut self, [low, high]: [f64; 2], y: f64, colour: &str) {
+        let cap = f64::min(3.0, self.part / 2.0);
         let [from, to] = [self.axis.place(low), self.axis.place(high)];
-        self.canvas.line([from, y, to, y], INK, 1.2);
+        // A white rim shows it on dark bars.
+        self.canvas.line([from, y, to, y], "#fff", 3.0);
+        self.canvas.line([from, y, to, y], colour, 1.2);
         for (value, at, outwards) in [(low, from, -1.0), (high, to, 1.0)] {
             let goes_on = match self.axis.side(value) {
                 Side::Below => outwards < 0.0,
@@ -227,9 +238,9 @@ impl Rows {
                 Side::Inside => false,
             };
             if goes_on {
-                self.canvas.arrow([at, y], [outwards, 0.0], INK);
+                self.canvas.arrow([at, y], [outwards, 0.0], colour);
             } else {
-                self.canvas.line([at, y - 3.0, at, y + 3.0], INK, 1.2);
+                self.canvas.line([at, y - cap, at, y + cap], colour, 1.2);
             }
         }
     }
@@ -237,8 +248,8 @@ impl Rows {
     /// A head at the edge where a value lies outside.
     pub(super) fn beyond(&mut self, value: f64, y: f64) {
         match self.axis.side(value) {
-            Side::Below => self.canvas.arrow([self.axis.from - 2.0, y], [-1.0, 0.0], INK),
-            Side::Above => self.canvas.arrow([self.axis.to + 2.0, y], [1.0, 0.0], INK),
+            Side::Below => self.canvas.arrow([self.axis.from - 5.0, y], [-1.0, 0.0], INK),
+            Side::Above => self.canvas.arrow([self.axis.to + 5.0, y], [1.0, 0.0], INK),
             Side::Inside => {}
         }
     }
@@ -282,7 +293,7 @@ impl Figures {
     pub(super) fn write(&self, value: f64) -> String {
         match self.scale {
             Scale::Linear => decimal(value, self.decimals),
-            Scale::Log => significant(value),
+            Scale::Log => ratio(value),
         }
     }
 

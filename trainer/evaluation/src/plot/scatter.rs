@@ -100,26 +100,28 @@ impl Scatter {
             let most = hexagons(canvas, x, y, points);
             let key = Axis::log("points in a hexagon").from_to(1.0, most.max(2) as f64);
             aside[1] += colour_bar(canvas, &key, *aside, shade);
-        } else {
-            for (index, cloud) in self.clouds.iter().enumerate() {
-                for point in &cloud.points {
-                    mark(canvas, x, y, *point, style(index));
-                }
-            }
         }
         if self.identity {
-            line(canvas, x, y, Law::Straight { intercept: 0.0, slope: 1.0 }, (GREY, "5 3"));
+            let law = Law::Straight { intercept: 0.0, slope: 1.0 };
+            line(canvas, x, y, law, identity_style());
         }
         for (index, cloud) in self.clouds.iter().enumerate() {
-            // On dark hexagons a line is black.
-            let colour = if is_dense { INK } else { style(index).colour };
             if let Some(fit) = &cloud.fit {
-                line(canvas, x, y, fit.law, (colour, style(index).dashes));
+                line(canvas, x, y, fit.law, self.fit_style(index));
+            }
+            for point in cloud.points.iter().filter(|_| !is_dense) {
+                mark(canvas, x, y, *point, style(index));
             }
         }
         let count = self.clouds.iter().map(|cloud| cloud.points.len()).sum::<usize>();
         let about = format!("{count} points: {} against {}.", self.y.name, self.x.name);
         frame.close(&self.head, about)
+    }
+
+    /// The line through a cloud has its colour, and is black where there is one cloud only.
+    fn fit_style(&self, index: usize) -> Style {
+        let own = style(index);
+        if self.clouds.len() == 1 { Style { colour: INK, ..own } } else { own }
     }
 
     fn entries(&self, is_dense: bool) -> Vec<Entry<'_>> {
@@ -130,17 +132,21 @@ impl Scatter {
                 entries.push(Entry { name: &cloud.name, style: own, sample: Sample::Mark });
             }
             if let Some(fit) = &cloud.fit {
-                let colour = if is_dense { INK } else { own.colour };
-                let style = Style { colour, ..own };
+                let style = self.fit_style(index);
                 entries.push(Entry { name: &fit.name, style, sample: Sample::Line });
             }
         }
         if self.identity {
-            let style = Style { colour: GREY, dashes: "5 3", ..style(0) };
-            entries.push(Entry { name: "equal", style, sample: Sample::Line });
+            let style = identity_style();
+            entries.push(Entry { name: "y = x", style, sample: Sample::Line });
         }
         entries
     }
+}
+
+/// The line where y is x.
+fn identity_style() -> Style {
+    Style { colour: GREY, dashes: "5 3", ..style(0) }
 }
 
 /// A mark; at the edge with a head that points outwards where the point lies outside.
@@ -166,7 +172,7 @@ fn mark(canvas: &mut Canvas, x: &Track, y: &Track, point: [f64; 2], style: Style
 }
 
 /// A law where it runs inside the frame.
-fn line(canvas: &mut Canvas, x: &Track, y: &Track, law: Law, (colour, dashes): (&str, &str)) {
+fn line(canvas: &mut Canvas, x: &Track, y: &Track, law: Law, style: Style) {
     let points: Vec<[f64; 2]> = (0..=SAMPLES)
         .map(|index| {
             let at = x.value_at(f64::from(index) / f64::from(SAMPLES));
@@ -175,7 +181,9 @@ fn line(canvas: &mut Canvas, x: &Track, y: &Track, law: Law, (colour, dashes): (
         })
         .collect();
     for run in runs(&points, x, y) {
-        canvas.polyline(&run, colour, 1.8, dashes);
+        // A white rim shows it on dark hexagons.
+        canvas.polyline(&run, "#fff", 3.4, "");
+        canvas.polyline(&run, style.colour, 1.8, style.dashes);
     }
 }
 
@@ -221,9 +229,15 @@ fn hexagons<'a>(
         *paths.entry(level).or_default() +=
             &format!("M{x} {y}l{half} {up}v{side}l-{half} {up}l-{half} -{up}v-{side}z");
     }
+    // An element `svg` cuts off what is outside of it, and needs no id for that.
+    let [left, top, width, height] = [x.from, y.to, x.to - x.from, y.from - y.to].map(short);
+    canvas.add(format_args!(
+        r#"<svg x="{left}" y="{top}" width="{width}" height="{height}" viewBox="{left} {top} {width} {height}">"#
+    ));
     for (level, path) in paths {
         let fill = hex(shade(level as f64 / SHADES));
         canvas.add(format_args!(r#"<path d="{path}" fill="{fill}"/>"#));
     }
+    canvas.add(format_args!("</svg>"));
     most
 }

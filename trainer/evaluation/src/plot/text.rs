@@ -41,6 +41,8 @@ fn advance(character: char) -> f64 {
 
 /// The words, or as many letters of them as fit, and three dots.
 pub(super) fn fit(words: &str, size: f64, room: f64) -> String {
+    // Rooms are sums of widths, and not exact.
+    let room = room + 0.01;
     if width(words, size) <= room {
         return words.to_owned();
     }
@@ -58,7 +60,7 @@ pub(super) fn fit(words: &str, size: f64, room: f64) -> String {
 /// The words in lines that fit; the last of them is cut off where it is too long.
 pub(super) fn wrap(words: &str, size: f64, room: f64, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in words.split_whitespace() {
+    for word in words.split_ascii_whitespace() {
         match lines.pop() {
             None => lines.push(word.to_owned()),
             Some(line) => {
@@ -108,12 +110,13 @@ fn thousands(digits: &str) -> String {
     out
 }
 
-/// A number of three digits that say something: "0.0213", "1.83", "12.4", "1,204".
-pub(super) fn significant(value: f64) -> String {
-    if value != 0.0 && value.abs() < 1e-4 {
-        return scientific(value);
+/// A ratio: "0.87", "1.83", "12.4", "1,204"; below 0.1 with two digits that say something.
+pub(super) fn ratio(value: f64) -> String {
+    match value.abs() {
+        size if size > 0.0 && size < 1e-4 => scientific(value),
+        size if size < 0.095 => decimal(value, decimals(size) - 1),
+        size => decimal(value, decimals(size).min(2)),
     }
-    decimal(value, decimals(value.abs()))
 }
 
 /// Decimals with which a number of this size has three digits that say something; at most six.
