@@ -41,7 +41,7 @@ impl Confusion {
         let rows = Side { title: &self.truth, names, cell: cell(LENGTHS[1], HEIGHTS) };
         let columns = Side { title: &self.predicted, names, cell: cell(LENGTHS[0], WIDTHS) };
         let key = Axis::linear("share of the row, %").from_to(0.0, 100.0);
-        let height = colour_bar(&mut canvas, &key, [EDGE, EDGE], sequential);
+        let height = colour_bar(&mut canvas, &key, [EDGE, EDGE, BAR], sequential);
         let grid = Grid::open(&mut canvas, [&rows, &columns], height + 2.0 * EDGE);
 
         let places = (0..classes).flat_map(|row| (0..classes).map(move |column| [row, column]));

@@ -10,8 +10,8 @@ use super::{Axis, Head, Picture};
 /// Width of the drawing, that of a page's text.
 pub(super) const WIDTH: f64 = 720.0;
 /// Sides of a square frame, and height of a wide one.
-pub(super) const SQUARE: f64 = 400.0;
-const HEIGHT: f64 = 380.0;
+pub(super) const SQUARE: f64 = 330.0;
+const HEIGHT: f64 = 300.0;
 /// Height of a line of an axis' name.
 const LINE: f64 = 16.0;
 /// Lines of an axis' name.

@@ -94,7 +94,7 @@ impl Heatmap {
         let columns = Side { title: &self.column_name, names: &self.columns, cell };
         let [low, high] = self.palette.range();
         let key = Axis::linear(self.value.as_str()).from_to(low, high);
-        let height = colour_bar(&mut canvas, &key, [EDGE, EDGE], |share| match self.palette {
+        let height = colour_bar(&mut canvas, &key, [EDGE, EDGE, BAR], |share| match self.palette {
             Palette::Sequential(..) => self.palette.colour(share),
             Palette::Diverging { .. } => self.palette.colour(2.0 * share - 1.0),
         });

@@ -89,21 +89,23 @@ fn sample(canvas: &mut Canvas, entry: &Entry<'_>, [x, y]: [f64; 2]) {
 /// Edge of bars: light colours need one on white.
 pub(super) const BAR_RIM: &str = r##"stroke="#1a1a1a" stroke-width="0.6""##;
 
-/// A bar of colours with the values they stand for, its name above it; returns its height.
+/// A bar of colours as wide as there is room for, with the values they stand for and its name
+/// above it; returns its height.
 pub(super) fn colour_bar(
     canvas: &mut Canvas,
     axis: &Axis,
-    [left, top]: [f64; 2],
+    [left, top, room]: [f64; 3],
     colour: impl Fn(f64) -> [u8; 3],
 ) -> f64 {
     const PARTS: u32 = 50;
-    let track = axis.track([], [left, left + BAR]);
+    let length = room.min(BAR);
+    let track = axis.track([], [left, left + length]);
     let mut y = top;
-    for line in wrap(&axis.name, SIZE, BAR, MOST_LINES) {
+    for line in wrap(&axis.name, SIZE, length, MOST_LINES) {
         y += LINE;
         canvas.text(&Words::new(&line, [left, y - 4.0]));
     }
-    let step = BAR / f64::from(PARTS);
+    let step = length / f64::from(PARTS);
     for part in 0..PARTS {
         let share = (f64::from(part) + 0.5) / f64::from(PARTS);
         let x = left + f64::from(part) * step;
@@ -111,7 +113,7 @@ pub(super) fn colour_bar(
         canvas.rect([x, y, step + 0.3, 12.0], &fill, r#"shape-rendering="crispEdges""#);
     }
     y += 12.0;
-    for tick in track.ticks_across(SMALL, [left, left + BAR]) {
+    for tick in track.ticks_across(SMALL, [left, left + length]) {
         canvas.line([tick.at, y, tick.at, y + 3.0], INK, 1.0);
         let words = Words::new(&tick.label, [tick.middle, y + 14.0]).anchor(Anchor::Middle);
         canvas.text(&words.size(SMALL));

@@ -7,7 +7,7 @@ use super::style::{GREY, style};
 use super::{Axis, Estimate, Head, Picture};
 
 /// Height of the histogram, and the room above it.
-const COUNTS: f64 = 96.0;
+const COUNTS: f64 = 84.0;
 const GAP: f64 = 18.0;
 
 /// Studies whose predictions are alike.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::axis::{Side, Track};
 use super::canvas::{Canvas, short};
-use super::frame::{Frame, runs};
+use super::frame::{Frame, room, runs};
 use super::legend::{Entry, Sample, colour_bar};
 use super::style::{GREY, INK, Style, hex, sequential, style, whole};
 use super::{Axis, Head, Picture};
@@ -99,7 +99,8 @@ impl Scatter {
         if is_dense {
             let most = hexagons(canvas, x, y, points);
             let key = Axis::log("points in a hexagon").from_to(1.0, most.max(2) as f64);
-            aside[1] += colour_bar(canvas, &key, *aside, shade);
+            let place = [aside[0], aside[1], room(*aside)];
+            aside[1] += colour_bar(canvas, &key, place, shade);
         }
         if self.identity {
             let law = Law::Straight { intercept: 0.0, slope: 1.0 };
