@@ -119,14 +119,21 @@ fn block(block: &Block, numbers: &mut Numbers, contents: &mut String) -> String 
     }
 }
 
+/// Attributes of what is wider than a small screen: keys move it, too.
+fn scrolls(name: &str) -> String {
+    format!("class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{name}\"")
+}
+
 fn figure(picture: &Picture, caption: &str, number: usize) -> String {
     let Head { title, n, command } = picture.head();
-    let [title, n, command, caption] = [title, n, command, caption].map(|words| escape(words));
+    let [title, n, command, caption] = [title, n, command, caption].map(escape);
     let width = picture.width();
+    let name = format!("Figure {number}");
     format!(
-        "<figure id=\"figure-{number}\">\n<div class=\"scroll\" style=\"--width: {width}px\">\n{}\
-         </div>\n<figcaption><strong>Figure {number}. {title}.</strong> {caption} \
+        "<figure id=\"figure-{number}\">\n<div {} style=\"--width: {width}px\">\n{}\
+         </div>\n<figcaption><strong>{name}. {title}.</strong> {caption} \
          <span class=\"n\">{n}.</span> <code>{command}</code></figcaption>\n</figure>\n",
+        scrolls(&name),
         picture.inline()
     )
 }
@@ -157,10 +164,11 @@ fn table(table: &Table, number: usize) -> String {
     let [caption, n, command] =
         [&table.caption, &table.n, &table.command].map(|words| escape(words));
     format!(
-        "<div class=\"table\" id=\"table-{number}\">\n<div class=\"scroll\">\n<table>\n\
+        "<div class=\"table\" id=\"table-{number}\">\n<div {}>\n<table>\n\
          <caption><strong>Table {number}.</strong> {caption}</caption>\n\
          <thead>\n<tr>{heads}</tr>\n</thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n\
-         <div class=\"made\">{n}. <code>{command}</code></div>\n</div>\n"
+         <div class=\"made\">{n}. <code>{command}</code></div>\n</div>\n",
+        scrolls(&format!("Table {number}"))
     )
 }
 
@@ -227,7 +235,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(60))]
+        #![proptest_config(ProptestConfig::with_cases(48))]
 
         #[test]
         fn a_page_is_whole_whatever_it_holds(page in page()) {

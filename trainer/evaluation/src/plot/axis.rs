@@ -234,7 +234,8 @@ impl Track {
 
 /// Decimals that a multiple of this step needs.
 fn digits_after(step: f64) -> usize {
-    (0..17).find(|digits| step * 10_f64.powi(*digits) >= 1.0 - 1e-9).unwrap_or(17) as usize
+    let mut powers = (0..17).map(|digits| 10_f64.powi(digits));
+    powers.position(|power| step * power >= 1.0 - 1e-9).unwrap_or(17)
 }
 
 #[cfg(test)]
@@ -270,8 +271,10 @@ mod tests {
 
     #[test]
     fn ranges_hold_the_values_and_end_at_round_ones() {
-        let range =
-            |axis: Axis, values: &[f64]| axis.track(values.iter().copied(), [0.0, 1.0]).range();
+        let range = |axis: Axis, values: &[f64]| {
+            let range = axis.track(values.iter().copied(), [0.0, 1.0]).range();
+            range.map(|end| (end * 1e9).round() / 1e9)
+        };
         assert_eq!(range(Axis::linear(""), &[0.2, 4.1, f64::NAN]), [0.0, 5.0]);
         assert_eq!(range(Axis::linear(""), &[300.0, 300.0]), [299.4, 300.6]);
         assert_eq!(range(Axis::linear(""), &[f64::INFINITY]), [0.0, 1.0]);

@@ -28,7 +28,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// A frame over two axes: a square with the legend at its right, or a wide one below it.
+    /// A frame over two axes: a square with the legend at its right, or a wide one below its legend.
     pub(super) fn open<'a>(
         [x, y]: [&Axis; 2],
         points: impl Iterator<Item = &'a [f64; 2]> + Clone,

@@ -10,7 +10,8 @@
 //! - [`Scatter`] points with a fitted line or power law;
 //! - [`Heatmap`] and [`Confusion`] matrices.
 //!
-//! A value outside the range of its axis stands at the edge with an arrow; NaN reads "n/a".
+//! What lies outside the range of its axis stands at the edge, a single value with an arrow; what
+//! is not a number reads "n/a".
 //! Colours are Okabe and Ito's (Color Universal Design, 2008), and never the only difference.
 
 mod axis;

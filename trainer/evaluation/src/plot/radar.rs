@@ -69,8 +69,9 @@ impl Radar {
     pub fn draw(&self) -> Picture {
         let mut canvas = Canvas::default();
         let [right, left] = self.sides();
-        let names = self.groups.iter().flat_map(|group| group.rows.iter().chain([&group.name]));
-        let widest = names.map(|name| width(name, SMALL * BOLD)).fold(0.0, f64::max).min(NAME);
+        let headings = self.groups.iter().map(|group| width(&group.name, SMALL * BOLD));
+        let names = right.iter().chain(&left).map(|spoke| width(&self.words(spoke), SMALL));
+        let widest = headings.chain(names).fold(0.0, f64::max).min(NAME);
         let across = 2.0 * (EDGE + widest + AWAY + RADIUS);
         let entries = entries(self.models.iter().map(|model| &model.name), Sample::Both);
         let top = EDGE + legend::draw(&mut canvas, &entries, [EDGE, EDGE], across - 2.0 * EDGE);
@@ -130,6 +131,14 @@ impl Radar {
         [right, left]
     }
 
+    /// The name of a spoke, and whether a value is missing there.
+    fn words(&self, spoke: &Spoke<'_>) -> String {
+        let is_missing =
+            |model: &Model| model.values.get(spoke.index).is_none_or(|value| value.is_nan());
+        let suffix = if self.models.iter().any(is_missing) { " (n/a)" } else { "" };
+        format!("{}{suffix}", fit(spoke.name, SMALL, NAME - width(suffix, SMALL)))
+    }
+
     /// Names beside one half, under headings, with a line to each spoke.
     fn column(&self, canvas: &mut Canvas, side: &[Spoke<'_>], [x, y, sign, height]: [f64; 4]) {
         let edge = x + sign * (RADIUS + AWAY);
@@ -141,11 +150,7 @@ impl Radar {
                 canvas.text(&words.bold().room(NAME));
                 continue;
             };
-            let is_missing =
-                |model: &Model| model.values.get(spoke.index).is_none_or(|value| value.is_nan());
-            let suffix = if self.models.iter().any(is_missing) { " (n/a)" } else { "" };
-            let room = NAME - width(suffix, SMALL);
-            let words = format!("{}{suffix}", fit(spoke.name, SMALL, room));
+            let words = self.words(spoke);
             canvas.text(&Words::new(&words, at).anchor(anchor).size(SMALL));
             let rim = at_angle([x, y], spoke.angle, RADIUS + 4.0);
             canvas.polyline(&[rim, [edge - sign * 5.0, label.middle]], LEADER, 0.8, "");
