@@ -13,6 +13,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, Response as HttpResponse, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use firmware_config::trial::ConfirmError;
 use serde_json::json;
 
 use super::dicomweb::{self, DicomError};
@@ -163,6 +164,9 @@ pub enum Error {
     /// The model was not switched.
     #[error(transparent)]
     Model(#[from] ModelSwitchError),
+    /// New settings were not kept.
+    #[error(transparent)]
+    Confirm(#[from] ConfirmError),
     /// A viewer's request was not done.
     #[error(transparent)]
     Dicom(#[from] DicomError),
@@ -197,7 +201,10 @@ impl Error {
             | Self::Users(UserError::Unknown { .. } | UserError::NoToken { .. }) => {
                 (StatusCode::NOT_FOUND, "not_found")
             }
-            Self::SeriesChanged => (StatusCode::CONFLICT, "conflict"),
+            Self::SeriesChanged
+            | Self::Confirm(ConfirmError::Nothing | ConfirmError::Late { .. }) => {
+                (StatusCode::CONFLICT, "conflict")
+            }
             Self::Evicted(_) => (StatusCode::GONE, "gone"),
             Self::Slice(error) | Self::Volume(VolumeError::Slice(error)) => of_slice(error),
             Self::Volume(
@@ -245,6 +252,7 @@ impl Error {
             | Self::Model(ModelSwitchError::Store(_))
             | Self::Users(UserError::Store(_))
             | Self::Account(AccountError::System(_))
+            | Self::Confirm(ConfirmError::Disk { .. })
             | Self::Store(_)
             | Self::Stored(_)
             | Self::Template(_)
