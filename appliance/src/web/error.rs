@@ -201,10 +201,8 @@ impl Error {
             | Self::Users(UserError::Unknown { .. } | UserError::NoToken { .. }) => {
                 (StatusCode::NOT_FOUND, "not_found")
             }
-            Self::SeriesChanged
-            | Self::Confirm(ConfirmError::Nothing | ConfirmError::Late { .. }) => {
-                (StatusCode::CONFLICT, "conflict")
-            }
+            Self::SeriesChanged => (StatusCode::CONFLICT, "conflict"),
+            Self::Confirm(error) => of_confirmation(error),
             Self::Evicted(_) => (StatusCode::GONE, "gone"),
             Self::Slice(error) | Self::Volume(VolumeError::Slice(error)) => of_slice(error),
             Self::Volume(
@@ -252,7 +250,6 @@ impl Error {
             | Self::Model(ModelSwitchError::Store(_))
             | Self::Users(UserError::Store(_))
             | Self::Account(AccountError::System(_))
-            | Self::Confirm(ConfirmError::Disk { .. })
             | Self::Store(_)
             | Self::Stored(_)
             | Self::Template(_)
@@ -278,6 +275,13 @@ fn of_slice(error: &SliceError) -> (StatusCode, &'static str) {
         SliceError::Encode(_) | SliceError::Panic(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "internal")
         }
+    }
+}
+
+fn of_confirmation(error: &ConfirmError) -> (StatusCode, &'static str) {
+    match error {
+        ConfirmError::Nothing | ConfirmError::Late { .. } => (StatusCode::CONFLICT, "conflict"),
+        ConfirmError::Disk { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     }
 }
 
