@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::measure::Measure;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -22,7 +23,6 @@ use trainer::export::bundle::Exported;
 use trainer::reports::command::{self as reports, ReportsConfig};
 use trainer::show::{self, MosaicOptions};
 use trainer::simulate::simulate;
-use self::measure::Measure;
 use trainer::stage::group::Group;
 use trainer::stage::{clip, distill, heads, run, series_names, text, tokenizer};
 

@@ -1,8 +1,8 @@
 //! How near the age that a model reads from the images comes to the patient's.
 
 use serde::{Deserialize, Serialize};
-use statistics::correlation::{Correlation, pearson_interval};
 use statistics::interval::Interval;
+use statistics::metrics::{Correlation, pearson_test};
 use statistics::sample::mean;
 
 use crate::resample::Resamples;
@@ -54,7 +54,7 @@ pub fn age(set: &Set, resamples: &Resamples) -> Option<Age> {
         studies: pairs.len(),
         mean_absolute_error_years: mean(&errors),
         interval_years: statistics::bootstrap::percentile(&resampled),
-        pearson: pearson_interval(&found, &truth),
+        pearson: pearson_test(&found, &truth),
         points: pairs.iter().step_by(every).map(|(_, pair)| *pair).collect(),
     })
 }

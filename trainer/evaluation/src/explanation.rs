@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use crate::plain::Share;
+use serde::{Deserialize, Serialize};
 
 /// Name of the file of [`Explained`].
 pub const EXPLAINED: &str = "explained.jsonl";
@@ -88,10 +88,7 @@ fn shares(explained: &[&Explained]) -> Option<TopShares> {
         let sum: f64 = explained.iter().map(|e| 1.0 - all_miss(e.tokens, e.lesion_tokens, k)).sum();
         sum / explained.len() as f64
     });
-    Some(TopShares {
-        found: found.into_iter().collect::<Option<_>>()?,
-        chance: chance.to_vec(),
-    })
+    Some(TopShares { found: found.into_iter().collect::<Option<_>>()?, chance: chance.to_vec() })
 }
 
 /// Probability that none of `k` tokens drawn from `tokens` is one of `lesion`.

@@ -13,7 +13,8 @@ use crate::set::{FORMAT_VERSION, Header, Output, Scores, Set, Study, Truth};
 
 const DIAGNOSES: usize = 52;
 const SERVICES: usize = 15;
-const CATEGORIES: [&str; 6] = ["tumour", "ischaemia", "haemorrhage", "trauma", "cyst", "structural"];
+const CATEGORIES: [&str; 6] =
+    ["tumour", "ischaemia", "haemorrhage", "trauma", "cyst", "structural"];
 const CLASSES: [&str; 4] = ["none", "low", "medium", "high"];
 
 /// A set of so many studies, the same for the same seed.
@@ -63,7 +64,7 @@ fn study(number: u32, rng: &mut ChaCha8Rng) -> Study {
     .into();
     let slow = if groups["county"] == "rural" { 1.6 } else { 1.0 };
     let mut normal = || rng.sample::<f64, _>(StandardNormal);
-    let age_years = 50.0 + 20.0 * normal();
+    let age_years = (50.0 + 20.0 * normal()).clamp(0.0, 90.0);
     let turnaround_h = slow * 60.0 * (0.75 * normal()).exp();
     let age_found = age_years + 6.0 * normal();
     let has: Vec<bool> = (0..DIAGNOSES).map(|d| rng.random_bool(0.3 / (1.0 + d as f64))).collect();

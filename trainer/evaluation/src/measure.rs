@@ -38,12 +38,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            seed: 0,
-            resamples: 1000,
-            fairness: None,
-            trial: Trial::default(),
-        }
+        Self { seed: 0, resamples: 1000, fairness: None, trial: Trial::default() }
     }
 }
 
@@ -194,20 +189,13 @@ pub fn of(set: &Set, options: &Options, command: &str) -> Evaluation {
         alignment: None,
         explanation: None,
         dropping: Vec::new(),
-        fairness: Fairness::of(
-            set,
-            options.fairness.clone().unwrap_or_else(|| Settings::of(set)),
-        ),
+        fairness: Fairness::of(set, options.fairness.clone().unwrap_or_else(|| Settings::of(set))),
         trial_studies: trial.size(power).map(Size::total),
     }
 }
 
 /// A column for every diagnosis, of the studies for which `of` gives scores.
-fn columns(
-    set: &Set,
-    of: impl Fn(&Study) -> Option<&Scores>,
-    with_context: bool,
-) -> Vec<Column> {
+fn columns(set: &Set, of: impl Fn(&Study) -> Option<&Scores>, with_context: bool) -> Vec<Column> {
     let told: Vec<(&Study, &Scores)> =
         set.studies.iter().filter_map(|study| Some((study, of(study)?))).collect();
     let outputs = set.header.diagnoses.iter().enumerate();
@@ -274,9 +262,9 @@ fn departments(set: &Set, resamples: &Resamples) -> Option<Outputs> {
             .filter(|s| set.header.services[*s].category == *department)
             .collect();
         let margin = |study: &Study| {
-            let margins = members.iter().map(|s| {
-                f64::from(study.scores.service[*s] - set.header.services[*s].threshold)
-            });
+            let margins = members
+                .iter()
+                .map(|s| f64::from(study.scores.service[*s] - set.header.services[*s].threshold));
             margins.fold(f64::NEG_INFINITY, f64::max)
         };
         columns.push(Column {
@@ -322,8 +310,7 @@ fn nearest(folder: &Path, set: &Set, earlier: &Path) -> Result<Option<Neighbours
 
 fn embeddings(folder: &Path, set: &Set) -> Result<Vec<f32>, SetError> {
     let path = folder.join(set::EMBEDDINGS);
-    let bytes =
-        fs::read(&path).map_err(|source| SetError::Io { path: path.clone(), source })?;
+    let bytes = fs::read(&path).map_err(|source| SetError::Io { path: path.clone(), source })?;
     let (values, _) = bytes.as_chunks::<4>();
     let expected = set.studies.len() * set.header.embedding * 4;
     if bytes.len() != expected {

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use statistics::metrics::midranks;
+use statistics::cluster::{average_linkage, optimal_order};
+use statistics::sample::midranks;
 
 use crate::set::Set;
 
@@ -63,7 +64,7 @@ fn order(auroc: &[Vec<Option<f64>>]) -> Vec<usize> {
         pairs.map(|(a, b)| (chance(a) - chance(b)).powi(2)).sum::<f64>().sqrt()
     };
     let count = auroc.len();
-    let distances: Vec<f64> =
-        (0..count).flat_map(|i| (i + 1..count).map(move |j| distance(i, j))).collect();
-    statistics::cluster::leaf_order(count, &distances)
+    let pairs = (0..count).flat_map(|i| (0..count).map(move |j| (i, j)));
+    let distances: Vec<f64> = pairs.map(|(i, j)| distance(i, j)).collect();
+    optimal_order(&average_linkage(&distances, count), &distances)
 }

@@ -59,7 +59,8 @@ pub fn neighbours(set: &Set, own: Rows<'_>, earlier: &Set, theirs: Rows<'_>) -> 
                 .filter(|(_, (_, other))| other.patient != of.patient)
                 .map(|(row, (other, _))| (dot(&direction, other), row))
                 .collect();
-            let order = |a: &(f32, usize), b: &(f32, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+            let order =
+                |a: &(f32, usize), b: &(f32, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
             if found.len() > NEIGHBOURS {
                 found.select_nth_unstable_by(NEIGHBOURS - 1, order);
                 found.truncate(NEIGHBOURS);
@@ -136,7 +137,10 @@ mod tests {
         // The patients' own earlier studies do not count.
         let mut few = other.clone();
         few.studies.truncate(9);
-        few.studies.iter_mut().zip(&own.studies).for_each(|(a, b)| a.patient.clone_from(&b.patient));
+        few.studies
+            .iter_mut()
+            .zip(&own.studies)
+            .for_each(|(a, b)| a.patient.clone_from(&b.patient));
         let found = neighbours(&own, Rows::new(&a, 2), &few, Rows::new(&rows(9), 2));
         assert!(found.labels[0].positive < Some(3.0), "{found:?}");
     }

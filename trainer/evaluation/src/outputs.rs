@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::plain::Share;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use statistics::bootstrap::{Ranked, percentile};
 use statistics::interval::Interval;
-use crate::plain::Share;
-use statistics::metrics::{Auroc, Confusion, auroc, average_precision, mean, roc};
-use statistics::roc::{PairedAuroc, compare};
+use statistics::metrics::{
+    Auroc, AurocDifference, Confusion, auroc, auroc_difference, average_precision, mean, roc,
+};
 
 use crate::resample::Resamples;
 use crate::set::Output;
@@ -206,7 +207,7 @@ pub struct Context {
     pub with_context: Outputs,
     /// The difference of the areas of every output, context less images, by `DeLong`'s test for
     /// the same studies; in the order of the outputs.
-    pub differences: Vec<Option<PairedAuroc>>,
+    pub differences: Vec<Option<AurocDifference>>,
 }
 
 impl Context {
@@ -223,7 +224,9 @@ impl Context {
             studies: images.first().map_or(0, |column| column.labels.len()),
             images: Outputs::of(outputs, images, resamples),
             with_context: Outputs::of(outputs, with_context, resamples),
-            differences: pairs.map(|(a, b)| compare(&b.scores, &a.scores, &a.labels)).collect(),
+            differences: pairs
+                .map(|(a, b)| auroc_difference(&b.scores, &a.scores, &a.labels))
+                .collect(),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! How well the worklist would be ordered (paper, Fig. 2d, Extended Data Fig. 9a).
 
+use crate::plain::Share;
 use serde::{Deserialize, Serialize};
 use statistics::agreement::ConfusionMatrix;
-use statistics::correlation::{Correlation, pearson_interval, spearman_interval};
-use crate::plain::Share;
+use statistics::metrics::{Correlation, pearson_test, spearman_test};
 
 use crate::plain::Spread;
 use crate::set::{Scores, Set, Study};
@@ -64,8 +64,8 @@ fn of(set: &Set, logits: impl Fn(&Study) -> &Vec<f32>) -> Option<Priority> {
     Some(Priority {
         classes: classes.clone(),
         studies: told.len(),
-        pearson: pearson_interval(&expected, &truth),
-        spearman: spearman_interval(&expected, &truth),
+        pearson: pearson_test(&expected, &truth),
+        spearman: spearman_test(&expected, &truth),
         spread: spread.collect(),
         quadratic_kappa: ConfusionMatrix { counts: confusion.clone() }.quadratic_kappa(),
         opposite: Share::of(opposite, ends(0) + ends(k - 1)),
@@ -83,7 +83,8 @@ pub fn expected_class(logits: &[f32]) -> f64 {
 }
 
 fn most_probable(logits: &[f32]) -> usize {
-    let better = |best: usize, class: usize| if logits[class] > logits[best] { class } else { best };
+    let better =
+        |best: usize, class: usize| if logits[class] > logits[best] { class } else { best };
     (0..logits.len()).reduce(better).unwrap_or(0)
 }
 

@@ -1,8 +1,7 @@
 //! Whether probabilities are frequencies (paper, Extended Data Fig. 6e).
 
 use serde::{Deserialize, Serialize};
-use statistics::calibration::{brier, expected_calibration_error, reliability};
-pub use statistics::calibration::ReliabilityBin;
+use statistics::calibration::{Bin, brier, expected_calibration_error, reliability};
 
 use crate::set::Set;
 
@@ -15,7 +14,7 @@ pub struct Reliability {
     /// Pairs of study and diagnosis.
     pub pairs: usize,
     /// Bins of the diagram over all pairs.
-    pub bins: Vec<ReliabilityBin>,
+    pub bins: Vec<Bin>,
     /// Mean distance of probability and frequency over the bins.
     pub expected_calibration_error: f64,
     /// Mean squared distance of probability and outcome.
@@ -45,7 +44,7 @@ pub fn of(set: &Set) -> Option<Reliability> {
     if outputs.is_empty() || set.studies.is_empty() || !set.studies.iter().all(told) {
         return None;
     }
-    let (mut all, mut all_labels) = (Vec::new(), Vec::new());
+    let (mut all, mut all_labels, mut called) = (Vec::new(), Vec::new(), Vec::new());
     let labels = outputs.iter().enumerate().map(|(d, output)| {
         let found: Vec<f64> =
             set.studies.iter().map(|s| f64::from(s.scores.probability[d])).collect();
@@ -56,6 +55,7 @@ pub fn of(set: &Set) -> Option<Reliability> {
             expected_calibration_error: expected_calibration_error(&found, &labels, BINS),
             brier: brier(&found, &labels),
         };
+        called.extend(set.logits(d).iter().map(|logit| *logit >= f64::from(output.threshold)));
         all.extend(found);
         all_labels.extend(labels);
         measured
@@ -63,7 +63,7 @@ pub fn of(set: &Set) -> Option<Reliability> {
     let labels = labels.collect();
     Some(Reliability {
         pairs: all.len(),
-        bins: reliability(&all, &all_labels, BINS),
+        bins: reliability(&all, &called, &all_labels, BINS),
         expected_calibration_error: expected_calibration_error(&all, &all_labels, BINS),
         brier: brier(&all, &all_labels),
         labels,

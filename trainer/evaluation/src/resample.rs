@@ -20,13 +20,12 @@ impl Resamples {
     #[must_use]
     pub fn of(set: &Set, count: usize, seed: u64) -> Self {
         let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
-        let number = |study: &'_ crate::set::Study| study.patient.as_str();
         let patient = set
             .studies
             .iter()
             .map(|study| {
                 let next = numbers.len();
-                *numbers.entry(number(study)).or_insert(next)
+                *numbers.entry(&study.patient).or_insert(next)
             })
             .collect();
         Self { plan: Plan::new(seed, count, numbers.len()), patient }

@@ -389,7 +389,10 @@ pub(crate) mod tests {
 
         type Breach = fn(&mut Vec<Study>);
         let cases: [(Breach, &str); 5] = [
-            (|s| s[1].id = "s0".to_owned(), "line 2, study s0: the study is there twice; leave one"),
+            (
+                |s| s[1].id = "s0".to_owned(),
+                "line 2, study s0: the study is there twice; leave one",
+            ),
             (
                 |s| s[0].truth.diagnoses.push(3),
                 "line 1, study s0: diagnosis 3; set.json lists 3, from 0",

@@ -16,9 +16,7 @@ fn options() -> Options {
 #[test]
 fn the_report_is_drawn_from_its_numbers_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let set = made_up::set(600, 7);
-    set.write(folder.path()).unwrap();
-    assert_eq!(Set::open(folder.path()).unwrap(), set);
+    made_up::set(600, 7).write(folder.path()).unwrap();
     let found = evaluate(folder.path(), None, &options(), "evaluate SET").unwrap();
     let json = serde_json::to_string(&found).unwrap();
     let read: Evaluation = serde_json::from_str(&json).unwrap();
@@ -41,15 +39,18 @@ fn the_report_is_drawn_from_its_numbers_alone() {
         assert_eq!(html.contains(&format!("id=\"{id}\"")), there, "{id}");
     }
     assert!(html.contains("22338"), "the paper's trial");
-    assert!(!html.contains("http://") && !html.contains("https://"), "nothing is fetched");
+    let links = html.split("href=\"").skip(1).all(|link| link.starts_with('#'));
+    assert!(links && !html.contains("src="), "nothing is fetched");
 
     // What was planted: context helps, rural counties wait, nobody is treated unfairly.
     let context = found.context.unwrap();
     assert!(context.with_context.mean.auroc > context.images.mean.auroc);
     let rural = found.fairness.delays.iter().find(|delay| delay.group == "rural").unwrap();
-    assert!(rural.crude.lower > 1.0, "{rural:?}");
+    assert!(rural.crude.unwrap().lower > 1.0, "{rural:?}");
     let age = found.age.unwrap();
-    assert!((age.mean_absolute_error_years - 6.0 * (2.0 / std::f64::consts::PI).sqrt()).abs() < 0.6);
+    assert!(
+        (age.mean_absolute_error_years - 6.0 * (2.0 / std::f64::consts::PI).sqrt()).abs() < 0.6
+    );
 }
 
 #[test]

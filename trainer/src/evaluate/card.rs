@@ -57,7 +57,8 @@ pub fn card(words: &CardWords, metrics: &Path) -> anyhow::Result<ModelCard> {
         let sizes = c.diameter_mm.iter().map(|b| bin("lesion diameter, mm", b));
         sizes.chain(c.contrast_to_noise.iter().map(|b| bin("contrast to noise", b)))
     });
-    let kinds = [Some(&measured.diagnoses), measured.services.as_ref(), measured.departments.as_ref()];
+    let kinds =
+        [Some(&measured.diagnoses), measured.services.as_ref(), measured.departments.as_ref()];
     let rows = kinds.into_iter().flatten().flat_map(|outputs: &Outputs| &outputs.labels);
     Ok(ModelCard {
         teacher: words.teacher.clone(),

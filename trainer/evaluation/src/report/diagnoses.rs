@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{counted, digits, head, none, optional, point, ranged, share, table};
+use super::{counted, digits, grouped, head, none, optional, point, ranged, share, table};
 use crate::measure::Evaluation;
 use crate::outputs::{Label, Mean, Outputs};
 use crate::page::{Block, Section};
@@ -15,8 +15,8 @@ pub(super) fn diagnoses(evaluation: &Evaluation) -> Section {
     let outputs = &evaluation.diagnoses;
     let operating = table(
         evaluation,
-        "Decisions at the operating points of the bundle, with Wilson's 95 % intervals. PPV and \
-         NPV hold at the frequencies of these studies only.",
+        "Decisions at the operating points of the bundle, in per cent, with Wilson's 95 % \
+         intervals. PPV and NPV hold at the frequencies of these studies only.",
         &["Diagnosis", "Positives", "Sensitivity", "Specificity", "PPV", "NPV", "AUPRC"],
         outputs.labels.iter().map(decisions).collect(),
     );
@@ -35,10 +35,7 @@ pub(super) fn diagnoses(evaluation: &Evaluation) -> Section {
                 caption: "AUROC of every diagnosis, by category (paper, Fig. 2a).".to_owned(),
             },
             Block::Figure {
-                picture: areas(
-                    head(evaluation, "AUROC of every diagnosis"),
-                    outputs,
-                ).draw(),
+                picture: areas(head(evaluation, "AUROC of every diagnosis"), outputs).draw(),
                 caption: "Whiskers are DeLong's 95 % intervals; the dashed line is chance. The \
                           notes give positive studies: an interval from a handful of them is wide \
                           for that reason."
@@ -48,7 +45,8 @@ pub(super) fn diagnoses(evaluation: &Evaluation) -> Section {
                 picture: categories(
                     head(evaluation, "Mean AUROC of every category"),
                     &outputs.categories,
-                ).draw(),
+                )
+                .draw(),
                 caption: "Means over the diagnoses of a category (paper, Extended Data Fig. 6a); \
                           whiskers from resampled patients."
                     .to_owned(),
@@ -84,10 +82,8 @@ fn radar(evaluation: &Evaluation) -> Radar {
         let groups = by_category(&outputs.labels, value);
         groups.into_iter().flat_map(|group| group.rows).collect()
     };
-    let mut models = vec![Model {
-        name: "images".to_owned(),
-        values: in_order(&evaluation.diagnoses),
-    }];
+    let mut models =
+        vec![Model { name: "images".to_owned(), values: in_order(&evaluation.diagnoses) }];
     if let Some(context) = &evaluation.context {
         let values = in_order(&context.with_context);
         models.push(Model { name: "images and clinical context".to_owned(), values });
@@ -150,8 +146,8 @@ pub(super) fn context(evaluation: &Evaluation) -> Option<Section> {
             images.title.clone(),
             optional(images.auroc.as_ref().map(|area| area.value)),
             optional(both.auroc.as_ref().map(|area| area.value)),
-            difference.as_ref().map_or_else(none, |d| ranged(d.difference, [d.lower, d.upper])),
-            difference.as_ref().map_or_else(none, |d| p_value(d.p)),
+            difference.as_ref().map_or_else(none, |d| ranged(d.value, [d.lower, d.upper])),
+            difference.as_ref().map_or_else(none, |d| p_value(d.p_value)),
         ]
     });
     let lead = format!(
@@ -183,15 +179,22 @@ pub(super) fn p_value(p: f64) -> String {
 
 pub(super) fn reliability(evaluation: &Evaluation) -> Option<Section> {
     let found = evaluation.reliability.as_ref()?;
-    let bins = found.bins.iter().filter(|bin| bin.count > 0).map(|bin| Bin {
-        predicted: bin.mean_confidence,
-        observed: Estimate { value: bin.frequency, interval: Some([bin.lower, bin.upper]) },
-        count: bin.count as u64,
+    let bins = found.bins.iter().map(|bin| Bin {
+        predicted: bin.confidence,
+        observed: Estimate {
+            value: bin.frequency,
+            interval: Some([bin.interval.lower, bin.interval.upper]),
+        },
+        count: bin.studies as u64,
     });
     let chart = Reliability {
         head: Head::new(
             "Reliability of probabilities",
-            format!("{} pairs of study and diagnosis; {}", found.pairs, counted(evaluation)),
+            format!(
+                "{} pairs of study and diagnosis; {}",
+                grouped(found.pairs),
+                counted(evaluation)
+            ),
             evaluation.command.clone(),
         ),
         models: vec![Calibration {
@@ -238,15 +241,14 @@ pub(super) fn multilabel(evaluation: &Evaluation) -> Section {
     let labels = &evaluation.header.diagnoses;
     let names: Vec<String> = found.order.iter().map(|i| labels[*i].title.clone()).collect();
     let ordered = |matrix: &[Vec<Option<f64>>]| -> Vec<Vec<f64>> {
-        let row = |i: &usize| {
-            found.order.iter().map(|j| matrix[*i][*j].unwrap_or(f64::NAN)).collect()
-        };
+        let row =
+            |i: &usize| found.order.iter().map(|j| matrix[*i][*j].unwrap_or(f64::NAN)).collect();
         found.order.iter().map(row).collect()
     };
-    let matrix = |title: &str, value: &str, center, extent, values, lower_triangle| Heatmap {
+    let matrix = |title: &str, value: &str, centre, reach, values, lower_triangle| Heatmap {
         head: head(evaluation, title),
         value: value.to_owned(),
-        palette: Palette::Diverging { center, extent },
+        palette: Palette::Diverging { centre, reach },
         row_name: if lower_triangle { "label" } else { "logit" }.to_owned(),
         column_name: "label".to_owned(),
         rows: names.clone(),

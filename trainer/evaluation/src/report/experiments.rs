@@ -1,6 +1,6 @@
 //! Experiments: words and images, neighbours, explanations, series left out, lesions' size.
 
-use super::{digits, head, none, optional, point, ranged, share, table};
+use super::{head, none, optional, point, share, table};
 use crate::measure::Evaluation;
 use crate::page::{Block, Section};
 use crate::plot::{Axis, Bars, Estimate, Forest, Group, Head, Mark, Row};
@@ -84,10 +84,7 @@ pub(super) fn neighbours(evaluation: &Evaluation) -> Option<Section> {
         x: Axis::log("times the rate among all earlier studies"),
         base: Some(1.0),
         series: vec!["studies with the diagnosis".to_owned(), "all studies".to_owned()],
-        groups: vec![Group {
-            name: String::new(),
-            rows: found.labels.iter().map(row).collect(),
-        }],
+        groups: vec![Group { name: String::new(), rows: found.labels.iter().map(row).collect() }],
     };
     Some(Section {
         id: "neighbours".to_owned(),
@@ -112,7 +109,7 @@ pub(super) fn explanation(evaluation: &Evaluation) -> Option<Section> {
         let mut row = vec![name.to_owned()];
         row.push(of.found.first().map_or_else(none, |s| s.of.to_string()));
         row.extend(of.found.iter().map(|s| share(Some(*s))));
-        row.push(of.chance.get(1).map_or_else(none, |c| format!("{:.1} %", 100.0 * c)));
+        row.push(of.chance.get(1).map_or_else(none, |c| format!("{:.1}", 100.0 * c)));
         rows.push(row);
     };
     line("all", &found.all);
@@ -122,7 +119,8 @@ pub(super) fn explanation(evaluation: &Evaluation) -> Option<Section> {
         ..table(
             evaluation,
             "Explanations of rightly found diagnoses in which one of LIME's first tokens has a \
-             voxel of the lesion; the last column is what three tokens drawn blindly would reach.",
+             voxel of the lesion, in per cent; the last column is what three tokens drawn blindly would \
+             reach.",
             &["Diagnosis", "Explanations", "Top 1", "Top 3", "Top 5", "Top 3 by chance"],
             rows,
         )
@@ -130,7 +128,7 @@ pub(super) fn explanation(evaluation: &Evaluation) -> Option<Section> {
     if let Some([own, other]) = found.two_lesions {
         blocks.push(Block::Text(format!(
             "In {} explanations the series shows another lesion apart. The first token lies in the \
-             explained one in {}, in the other one in {}: it is the diagnosis that is explained, \
+             explained one in {} %, in the other one in {} %: it is the diagnosis that is explained, \
              not the most conspicuous place (paper, Extended Data Fig. 8b).",
             own.of,
             share(Some(own)),

@@ -18,28 +18,18 @@ pub(super) fn delays(evaluation: &Evaluation) -> Option<Section> {
         return None;
     }
     let row = |delay: &Delay| {
-        let crude = &delay.crude;
+        let crude = delay.crude.as_ref();
         let adjusted = delay.adjusted.as_ref();
-        let name = format!(
-            "{}, {} h or more, against {}",
-            delay.group, delay.at_least_h, delay.reference
-        );
         Row {
-            name,
-            note: delay.table[0].iter().sum::<u64>().to_string(),
+            name: format!("{}, {} h or more", delay.group, delay.at_least_h),
+            note: (delay.table.with + delay.table.without).to_string(),
             estimates: vec![
-                point(Some(crude.value), Some([crude.lower, crude.upper])),
+                point(crude.map(|c| c.value), crude.map(|c| [c.lower, c.upper])),
                 point(adjusted.map(|a| a.odds_ratio), adjusted.map(|a| [a.lower, a.upper])),
             ],
         }
     };
-    let mut groups: Vec<Group<Row>> = Vec::new();
-    for delay in delays {
-        match groups.iter_mut().find(|group| group.name == delay.attribute) {
-            Some(group) => group.rows.push(row(delay)),
-            None => groups.push(Group { name: delay.attribute.clone(), rows: vec![row(delay)] }),
-        }
-    }
+    let heading = |delay: &Delay| format!("{}, against {}", delay.attribute, delay.reference);
     let chart = Forest {
         head: head(evaluation, "Odds ratios of a late report"),
         x: Axis::log("odds ratio"),
@@ -47,19 +37,22 @@ pub(super) fn delays(evaluation: &Evaluation) -> Option<Section> {
         reference: Some(1.0),
         series: vec!["crude".to_owned(), "adjusted".to_owned()],
         note: Some("studies".to_owned()),
-        groups,
+        groups: grouped(delays, heading, row),
     };
     let rows = delays.iter().map(|delay| {
-        let [group, reference] = delay.table;
+        let table = &delay.table;
         let adjusted = delay.adjusted.as_ref();
-        let ratio = |value: f64, lower: f64, upper: f64| {
-            format!("{value:.2} ({lower:.2} to {upper:.2})")
-        };
+        let ratio =
+            |value: f64, lower: f64, upper: f64| format!("{value:.2} ({lower:.2} to {upper:.2})");
         vec![
             format!("{} {}, {} h", delay.attribute, delay.group, delay.at_least_h),
-            format!("{} of {}", group[0], group[0] + group[1]),
-            format!("{} of {}", reference[0], reference[0] + reference[1]),
-            ratio(delay.crude.value, delay.crude.lower, delay.crude.upper),
+            format!("{} of {}", table.with, table.with + table.without),
+            format!(
+                "{} of {}",
+                table.reference_with,
+                table.reference_with + table.reference_without
+            ),
+            delay.crude.as_ref().map_or_else(none, |c| ratio(c.value, c.lower, c.upper)),
             p_value(delay.p_holm),
             adjusted.map_or_else(none, |a| ratio(a.odds_ratio, a.lower, a.upper)),
             delay.adjusted_p_holm.map_or_else(none, p_value),

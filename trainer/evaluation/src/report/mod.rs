@@ -20,7 +20,7 @@ pub fn page(evaluation: &Evaluation) -> Page {
     let header = &evaluation.header;
     let facts = [
         ("Model", header.model.clone()),
-        ("Studies", format!("{} of {} patients", evaluation.studies, evaluation.patients)),
+        ("Studies", counted(evaluation)),
         ("Cohort", format!("{}; {} split", header.cohort, header.split)),
         ("Command", evaluation.command.clone()),
     ];
@@ -90,7 +90,7 @@ fn results(evaluation: &Evaluation) -> Vec<[String; 3]> {
     }
     if let Some(explanation) = &evaluation.explanation {
         let top3 = explanation.all.found.get(1).copied();
-        row("LIME, one of the first 3 tokens in the lesion", share(top3), "98.0 % (BraTS)");
+        row("LIME, one of the first 3 tokens in the lesion, %", share(top3), "98.0 (BraTS)");
     }
     if let Some(reliability) = &evaluation.reliability {
         let error = digits(reliability.expected_calibration_error);
@@ -139,7 +139,18 @@ fn head(evaluation: &Evaluation, title: &str) -> Head {
 }
 
 fn counted(evaluation: &Evaluation) -> String {
-    format!("{} studies of {} patients", evaluation.studies, evaluation.patients)
+    let [studies, patients] = [evaluation.studies, evaluation.patients].map(grouped);
+    format!("{studies} studies of {patients} patients")
+}
+
+/// A number with a comma before every three digits.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let place = |(i, digit): (usize, char)| {
+        let comma = i > 0 && (digits.len() - i).is_multiple_of(3);
+        comma.then_some(',').into_iter().chain([digit])
+    };
+    digits.chars().enumerate().flat_map(place).collect()
 }
 
 /// A table over all studies, whose first column is words.
@@ -185,17 +196,19 @@ fn years(value: f64, interval: Option<Interval>) -> String {
     }
 }
 
-/// A share in per cent with its interval.
+/// A share in per cent with its interval, for a column that says so.
 fn share(share: Option<Share>) -> String {
     share.map_or_else(none, |s| {
-        format!("{:.1} % ({:.1} to {:.1})", 100.0 * s.value, 100.0 * s.lower, 100.0 * s.upper)
+        format!("{:.1} ({:.1}–{:.1})", 100.0 * s.value, 100.0 * s.lower, 100.0 * s.upper)
     })
 }
 
 fn mean_text(mean: &crate::outputs::Mean) -> String {
     let (Some(value), Some(sd)) = (mean.auroc, mean.sd) else { return none() };
     match mean.interval {
-        Some(Interval { lower, upper }) => format!("{value:.3} ± {sd:.3} ({lower:.3} to {upper:.3})"),
+        Some(Interval { lower, upper }) => {
+            format!("{value:.3} ± {sd:.3} ({lower:.3} to {upper:.3})")
+        }
         None => format!("{value:.3} ± {sd:.3}"),
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn priority(evaluation: &Evaluation) -> Option<Section> {
             rows: found.classes.iter().zip(&found.spread).map(row).collect(),
         }],
     };
-    let correlation = |c: Option<statistics::correlation::Correlation>| {
+    let correlation = |c: Option<statistics::metrics::Correlation>| {
         c.map_or_else(none, |c| ranged(c.value, [c.lower, c.upper]))
     };
     let line = |name: &str, of: &Priority| {
@@ -55,7 +55,7 @@ pub(super) fn priority(evaluation: &Evaluation) -> Option<Section> {
                 evaluation,
                 "Agreement with the true acuity; opposite means the most urgent class taken for \
                  the least urgent or the other way round.",
-                &["Head", "Pearson", "Spearman", "Weighted kappa", "Opposite"],
+                &["Head", "Pearson", "Spearman", "Weighted kappa", "Opposite, %"],
                 rows,
             )
         }),
@@ -84,7 +84,8 @@ fn confusion(evaluation: &Evaluation, name: &str, of: &Priority) -> Block {
     };
     Block::Figure {
         picture: chart.draw(),
-        caption: "Studies by true and most probable class (paper, Extended Data Fig. 9a).".to_owned(),
+        caption: "Studies by true and most probable class (paper, Extended Data Fig. 9a)."
+            .to_owned(),
     }
 }
 
@@ -111,7 +112,7 @@ pub(super) fn services(evaluation: &Evaluation) -> Option<Section> {
         blocks.push(Block::Table(table(
             evaluation,
             "Any service of a department, by the largest margin over its threshold.",
-            &["Department", "Positives", "AUROC", "Sensitivity", "Specificity"],
+            &["Department", "Positives", "AUROC", "Sensitivity, %", "Specificity, %"],
             rows.collect(),
         )));
     }
@@ -133,11 +134,7 @@ pub(super) fn age(evaluation: &Evaluation) -> Option<Section> {
         ),
         x: Axis::linear("age, years"),
         y: Axis::linear("age found, years"),
-        clouds: vec![Cloud {
-            name: "studies".to_owned(),
-            points: found.points.clone(),
-            fit: None,
-        }],
+        clouds: vec![Cloud { name: "studies".to_owned(), points: found.points.clone(), fit: None }],
         identity: true,
     };
     let correlation = found.pearson.map_or_else(none, |p| ranged(p.value, [p.lower, p.upper]));
@@ -150,9 +147,10 @@ pub(super) fn age(evaluation: &Evaluation) -> Option<Section> {
         ),
         blocks: vec![Block::Figure {
             picture: chart.draw(),
-            caption: "Ages of 90 and more are written as 90. Points above the line look older than \
+            caption:
+                "Ages of 90 and more are written as 90. Points above the line look older than \
                       they are."
-                .to_owned(),
+                    .to_owned(),
         }],
     })
 }

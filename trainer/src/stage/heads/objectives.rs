@@ -14,7 +14,9 @@ use models::nn::parameters::Parameters;
 use serde::{Deserialize, Serialize};
 use statistics::threshold::OperatingPoint;
 
-use super::{AcuityObjective, CalibrationMethod, ContextConfig, HeadsRun, Kind, Table, fit, logits};
+use super::{
+    AcuityObjective, CalibrationMethod, ContextConfig, HeadsRun, Kind, Table, fit, logits,
+};
 use crate::cohort::write_lines;
 use crate::stage::run::Run;
 use crate::stage::tasks::{CLASSES, Targets};
