@@ -5,6 +5,8 @@
 //! - [`calibration`] from logits to probabilities, and their error;
 //! - [`threshold`] a decision threshold by a stated operating point;
 //! - [`logistic`] regression with a penalty;
+//! - [`drift`] whether the present looks like the past: stability index, Kolmogorov-Smirnov,
+//!   cumulative sums with a stated run length;
 //! - [`rows`], [`embedding`] agreement of embeddings: CKA, retrieval.
 //!
 //! Every function that resamples draws from a seed, and says which studies it drew.
@@ -21,8 +23,11 @@
 )]
 
 pub mod calibration;
+mod distribution;
+pub mod drift;
 pub mod embedding;
 pub mod logistic;
 pub mod metrics;
 pub mod rows;
+pub mod sample;
 pub mod threshold;
