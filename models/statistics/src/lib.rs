@@ -36,7 +36,7 @@ pub mod bootstrap;
 pub mod calibration;
 pub mod cluster;
 pub mod contingency;
-pub mod distribution;
+mod distribution;
 pub mod drift;
 pub mod embedding;
 pub mod interval;

@@ -99,7 +99,6 @@ fn ask(python: &str, calls: &[Value]) -> Vec<Value> {
     let mut process = command.spawn().unwrap();
     let mut stdin = process.stdin.take().unwrap();
     let text = serde_json::to_string(calls).unwrap();
-    std::fs::write("/tmp/w/cases.json", &text).unwrap();
     let writer = thread::spawn(move || stdin.write_all(text.as_bytes()));
     let output = process.wait_with_output().unwrap();
     writer.join().unwrap().unwrap();
