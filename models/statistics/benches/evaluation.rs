@@ -43,11 +43,27 @@ fn main() {
     let each = |work: &(dyn Fn(&[f64], &[bool]) + Sync)| {
         outputs.par_iter().for_each(|(scores, labels)| work(scores, labels));
     };
-    timed("areas with DeLong", &|| each(&|s, l| drop(black_box(auroc(s, l)))));
-    timed("average precision", &|| each(&|s, l| drop(black_box(average_precision(s, l)))));
+    timed("areas with DeLong", &|| {
+        each(&|s, l| {
+            black_box(auroc(s, l));
+        })
+    });
+    timed("average precision", &|| {
+        each(&|s, l| {
+            black_box(average_precision(s, l));
+        })
+    });
     let (other, _) = &outputs[0];
-    timed("paired differences", &|| each(&|s, l| drop(black_box(auroc_difference(s, other, l)))));
-    timed("Spearman", &|| each(&|s, _| drop(black_box(spearman_test(s, other)))));
+    timed("paired differences", &|| {
+        each(&|s, l| {
+            black_box(auroc_difference(s, other, l));
+        })
+    });
+    timed("Spearman", &|| {
+        each(&|s, _| {
+            black_box(spearman_test(s, other));
+        })
+    });
     timed("reliability", &|| {
         each(&|s, l| {
             let probabilities: Vec<f64> = s.iter().map(|score| sigmoid(*score)).collect();

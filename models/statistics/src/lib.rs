@@ -36,7 +36,7 @@ pub mod bootstrap;
 pub mod calibration;
 pub mod cluster;
 pub mod contingency;
-mod distribution;
+pub mod distribution;
 pub mod drift;
 pub mod embedding;
 pub mod interval;

@@ -44,7 +44,7 @@ pub fn sorted(values: &[f64]) -> Vec<f64> {
 }
 
 /// Ranks from 1; equal values share their mean rank.
-pub(crate) fn midranks(values: &[f64]) -> Vec<f64> {
+pub fn midranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
     let mut ranks = vec![0.0; values.len()];
