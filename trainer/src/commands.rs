@@ -2,7 +2,6 @@
 
 mod measure;
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
