@@ -53,7 +53,7 @@ pub use live::Live;
 pub use login::Gate;
 use who::Who;
 
-pub use status::{Association, Check, ModelNow, Receive, Status, Verdict};
+pub use status::{Association, Check, ModelNow, Receive, SelectionNow, Status, Verdict};
 
 use crate::accounts::Right;
 use crate::archive::Archive;

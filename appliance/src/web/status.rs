@@ -15,6 +15,8 @@ pub struct Status {
     pub receive: Receive,
     /// The assisting model; `None` when there is none.
     pub model: Option<ModelNow>,
+    /// Which series its training saw, where its bundle says so.
+    pub selection: Option<SelectionNow>,
     /// The link to the referral hospital's hub; `None` when there is none.
     pub hub: Option<HubNow>,
     /// One line each for disk, memory, temperatures, analysis, database, backup, clock and what
@@ -65,6 +67,17 @@ pub struct ModelNow {
     pub statement: String,
     /// What it is for.
     pub intended_use: String,
+}
+
+/// The rules for series that the assisting model's training saw, beside those of this box.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SelectionNow {
+    /// Version of those of its training.
+    pub trained: String,
+    /// Version of those of this box.
+    pub here: String,
+    /// How they differ, in words; `None` when they select the same.
+    pub difference: Option<String>,
 }
 
 /// How a check went, best first.

@@ -162,6 +162,7 @@ impl Program {
         appliance.status.send_modify(|status| {
             status.receive.associations = vec![association];
             status.model = Some(ModelNow::default());
+            status.selection = Some(SelectionNow::default());
             status.checks = vec![Check {
                 name: "disk".to_owned(),
                 verdict: Verdict::Notice,
