@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::hex;
 use crate::store::models::{Mode, Model};
 use crate::store::{Store, StoreError};
-use crate::triage::{Rules, RulesError};
+use crate::triage::{RulesError, Tables};
 
 /// Signature of the manifest, which pins every other file by its digest.
 const SIGNATURE: &str = "manifest.toml.minisig";
@@ -91,8 +91,8 @@ pub enum InstallError {
         /// What is accepted.
         tolerance: f32,
     },
-    /// The rules do not cover the model.
-    #[error("the referral rules do not cover this model")]
+    /// The clinical tables and the model's labels or classes differ.
+    #[error("the clinical tables do not fit this model")]
     Rules(#[from] RulesError),
     /// The database failed.
     #[error("the model was not registered")]
@@ -106,6 +106,8 @@ pub struct Installed {
     pub model: Model,
     /// How the golden study went on the CPU.
     pub self_test: SelfTest,
+    /// How this box selects series otherwise than its training did, where that is known.
+    pub selects_otherwise: Option<String>,
 }
 
 /// Installs the bundle in `source` below the data folder `data`. One that is installed already is
@@ -114,12 +116,12 @@ pub struct Installed {
 ///
 /// # Errors
 ///
-/// When the bundle, its files, the rules or the database are not in order.
+/// When the bundle, its files, the clinical tables or the database are not in order.
 pub fn install(
     source: &Path,
     data: &Path,
     store: &Store,
-    (rules, keys): (&Rules, &[String]),
+    (tables, keys): (&Tables, &[String]),
     actor: &str,
 ) -> Result<Installed, InstallError> {
     let refused = |source_error| InstallError::Bundle { path: source.into(), source: source_error };
@@ -131,7 +133,7 @@ pub fn install(
     }
     let diagnoses: Vec<&str> = manifest.diagnosis.iter().map(|head| head.name.as_str()).collect();
     let classes = manifest.priority.iter().flat_map(|head| &head.classes);
-    rules.check(&diagnoses, &classes.map(String::as_str).collect::<Vec<_>>())?;
+    tables.check(&diagnoses, &classes.map(String::as_str).collect::<Vec<_>>())?;
 
     let copy = |path: &Path| {
         let path = path.to_owned();
@@ -173,6 +175,8 @@ pub fn install(
         let worst = self_test.worst.unwrap_or(f32::INFINITY);
         return Err(InstallError::SelfTest { worst, tolerance: self_test.tolerance });
     }
+    let selects_otherwise =
+        manifest.selection.as_ref().and_then(|seen| seen.difference(&tables.selection));
     let model = Model {
         name: manifest.id,
         folder,
@@ -186,7 +190,7 @@ pub fn install(
         digest,
     };
     store.install_model(&model, actor)?;
-    Ok(Installed { model, self_test })
+    Ok(Installed { model, self_test, selects_otherwise })
 }
 
 /// Copies a file to the disk for good; returns its SHA-256 in hexadecimal.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::dicom::decoder::Decoder;
 use crate::dicom::published::{read_stack_published, read_study_published};
 use crate::dicom::read::{Limits, ReadStudyError, read_study};
+use crate::dicom::select::Selection;
 use crate::dicom::series::read_stack;
 use crate::dims::MAX_NAME_CHARS;
 use crate::study::{LeftOut, LeftOutReason, Remark, Series, Stack, Study};
@@ -60,19 +61,25 @@ pub struct PrepareTimings {
     pub patches: Duration,
 }
 
-/// Reads a study's headers in the manner of a preprocessing version.
+/// Reads a study's headers in the manner of a preprocessing version; the published one selects
+/// nothing.
 ///
 /// # Errors
 ///
 /// When the folder cannot be read as one study.
-pub fn open_study(dir: &Path, version: Preprocessing) -> Result<Study, ReadStudyError> {
+pub fn open_study(
+    dir: &Path,
+    version: Preprocessing,
+    selection: &Selection,
+) -> Result<Study, ReadStudyError> {
     match version {
         Preprocessing::Published => read_study_published(dir),
-        Preprocessing::V1 => read_study(dir, Limits::default()),
+        Preprocessing::V1 => read_study(dir, Limits::default(), selection),
     }
 }
 
-/// Decodes, preprocesses and cuts every series of the study under `dir`, one at a time.
+/// Decodes, preprocesses and cuts every series of the study under `dir` that `selection` has a use
+/// for, one at a time.
 /// `progress` is told the name of each series before its pixels are read.
 ///
 /// # Errors
@@ -82,11 +89,12 @@ pub fn open_study(dir: &Path, version: Preprocessing) -> Result<Study, ReadStudy
 pub fn prepare(
     dir: &Path,
     version: Preprocessing,
+    selection: &Selection,
     decoder: &Decoder,
     mut progress: impl FnMut(&str),
 ) -> Result<Prepared, ReadStudyError> {
     let started = Instant::now();
-    let study = open_study(dir, version)?;
+    let study = open_study(dir, version, selection)?;
     let mut prepared = Prepared {
         uid: study.uid,
         description: study.description,

@@ -1,6 +1,8 @@
 //! From the scanner to the worklist with the shipped programs: complete, late and partial studies,
 //! models switched on and off, workers that die, a clinical context that is typed in.
 
+mod tables;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -54,15 +56,17 @@ impl Clinic {
         self.daemon.as_ref().unwrap()
     }
 
-    fn bundle(&self, seed: u32) -> PathBuf {
-        self.folder.path().join(format!("bundle{seed}"))
-    }
-
-    fn install(&self, seed: u32) {
-        let bundle = self.bundle(seed);
+    /// Makes an untrained bundle.
+    fn init(&self, seed: u32) -> PathBuf {
+        let bundle = self.folder.path().join(format!("bundle{seed}"));
         let arguments = ["init", "--preset", "tiny", "--seed", &seed.to_string(), "--out"];
         let made = Command::new(program("trainer")).args(arguments).arg(&bundle).output().unwrap();
         assert!(made.status.success(), "{made:?}");
+        bundle
+    }
+
+    fn install(&self, seed: u32) {
+        let bundle = self.init(seed);
         self.appliance(&["model", "install", bundle.to_str().unwrap()]);
     }
 

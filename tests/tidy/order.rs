@@ -96,8 +96,8 @@ pub(super) const MODULE_ORDER: &[(&str, &[&str])] = &[
     (
         "models/src/",
         &[
-            "dims", "labels", "study", "dicom", "volume", "tokens", "nn", "weights", "engine",
-            "explain",
+            "dims", "labels", "table", "study", "dicom", "volume", "tokens", "nn", "weights",
+            "engine", "explain",
         ],
     ),
     (

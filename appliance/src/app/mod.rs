@@ -44,13 +44,13 @@ use crate::store::models::Mode;
 use crate::store::retention::EvictError;
 use crate::store::{Store, StoreError};
 use crate::tls::{self, Identity, TlsError};
-use crate::triage::RulesError;
+use crate::triage::{RulesError, Tables};
 use crate::web::{self, Gate, Live, Niivue, NiivueError, Web};
 use crate::{assembly, fault, retention};
 
 pub use lock::{Lock, drain, lock};
 pub use maintenance::{
-    doctor, open_archive, open_existing_store, open_store, origin, rebuild_index, restore, rules,
+    doctor, open_archive, open_existing_store, open_store, origin, rebuild_index, restore, tables,
     verify,
 };
 
@@ -142,8 +142,8 @@ pub enum AppError {
     /// Volumes cannot be drawn.
     #[error("the pages cannot draw volumes")]
     Niivue(#[from] NiivueError),
-    /// The rules are wrong.
-    #[error("the referral rules cannot be used")]
+    /// A clinical table is wrong.
+    #[error("the clinical tables cannot be used")]
     Rules(#[from] RulesError),
     /// A backup could not be put back.
     #[error("the database was not restored")]
@@ -183,6 +183,7 @@ impl AppError {
 /// Everything, built and not yet running.
 pub struct App {
     config: Config,
+    tables: Arc<Tables>,
     store: Arc<Store>,
     archive: Arc<Archive>,
     decoder: Arc<Decoder>,
@@ -213,7 +214,7 @@ impl App {
             let path = data.join(name);
             std::fs::create_dir_all(&path).map_err(|source| AppError::Folder { path, source })?;
         }
-        let rules = Arc::new(rules(&config)?);
+        let tables = Arc::new(tables(&config)?);
         let niivue = Niivue::read(&config.settings.web.niivue_file)?;
         let web_tls = web_tls(&config)?;
         let clock = Arc::new(SystemClock::new());
@@ -247,12 +248,13 @@ impl App {
         let analysis = Analysis::new(
             analysis_config(&config, program),
             Arc::clone(&store),
-            rules,
+            Arc::clone(&tables),
             status,
             Arc::clone(&hot),
         );
         Ok(Self {
             config,
+            tables,
             store,
             archive,
             decoder: Arc::new(decoder),
@@ -333,6 +335,7 @@ impl App {
         tasks.spawn(self.analysis.run(Arc::clone(&poke), shutdown.clone()));
         let rounds = rounds::Rounds {
             config: self.config.clone(),
+            tables: Arc::clone(&self.tables),
             store: Arc::clone(&self.store),
             archive: Arc::clone(&self.archive),
             scp: Arc::clone(&self.scp),
@@ -453,6 +456,7 @@ impl App {
 
     fn note_start(&self) -> Result<(), AppError> {
         tracing::info!(settings = %self.config.render(), "settings in force");
+        self.store.note_tables(&self.tables.heads())?;
         self.store.audit(&Entry {
             actor: "appliance",
             action: "appliance.start",

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use firmware_config::trial::Place;
+use models::dicom::select::Selection;
+use models::weights::bundle::Bundle;
+use models::weights::manifest::SelectionSeen;
 use tokio::sync::watch;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::archive::{self, Archive};
 use crate::config::Config;
+use crate::doctor::SELECTS_OTHERWISE;
 use crate::fault::chain;
 use crate::health::devices::{self, Sensors, Thermal};
 use crate::health::disk::{self, DiskLevel};
@@ -27,7 +31,8 @@ use crate::store::deliveries::Queue;
 use crate::store::events::Level;
 use crate::store::models::{Mode, not_analysed};
 use crate::store::{Store, backup};
-use crate::web::{Check, ModelNow, Receive, Status, Verdict};
+use crate::triage::Tables;
+use crate::web::{Check, ModelNow, Receive, SelectionNow, Status, Verdict};
 use crate::{retention, web};
 
 /// Time between two looks at the box.
@@ -50,6 +55,7 @@ const SILENT: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(super) struct Rounds {
     pub(super) config: Config,
+    pub(super) tables: Arc<Tables>,
     pub(super) store: Arc<Store>,
     pub(super) archive: Arc<Archive>,
     pub(super) scp: Arc<Scp>,
@@ -306,6 +312,9 @@ impl Rounds {
             ),
         });
         checks.extend(self.archive_checks());
+        let (model, seen) = self.model_now().unzip();
+        let selection = seen.flatten().map(|seen| selection_now(&seen, &self.tables.selection));
+        checks.extend(selection.as_ref().map(selection_check));
         let hub = self.hub.now();
         checks.extend(hub.as_ref().map(|hub| super::hub::check(hub, health.readings.own)));
         let devices = &health.readings.devices;
@@ -333,7 +342,8 @@ impl Rounds {
                 tls_port: bound.tls.map(|address| address.port()),
                 associations: snapshot.associations.values().map(association).collect(),
             },
-            model: self.model_now(),
+            model,
+            selection,
             hub,
             trial,
             checks,
@@ -388,19 +398,21 @@ impl Rounds {
         queues.into_iter().map(check).collect()
     }
 
-    fn model_now(&self) -> Option<ModelNow> {
+    /// The assisting model, and which series its training saw.
+    fn model_now(&self) -> Option<(ModelNow, Option<SelectionSeen>)> {
         let models = self.store.models().ok()?;
         let model = models.into_iter().find(|m| m.mode == Mode::Assist && m.in_force())?;
-        let folder = self.config.settings.data.folder.join(&model.folder);
-        let intended = models_intended_use(&folder);
-        Some(ModelNow {
+        let bundle = Bundle::open(&self.config.settings.data.folder.join(&model.folder)).ok();
+        let manifest = bundle.as_ref().map(Bundle::manifest);
+        let now = ModelNow {
             untrained: model.provenance.contains("untrained"),
             simulated: model.provenance.contains("simulated"),
             name: model.name,
             digest: model.digest,
             statement: model.provenance.trim_end_matches('.').to_owned(),
-            intended_use: intended,
-        })
+            intended_use: manifest.map(|m| m.intended_use.clone()).unwrap_or_default(),
+        };
+        Some((now, manifest.and_then(|m| m.selection.clone())))
     }
 }
 
@@ -441,9 +453,20 @@ struct Look {
     stop: CancellationToken,
 }
 
-fn models_intended_use(folder: &std::path::Path) -> String {
-    let bundle = ::models::weights::bundle::Bundle::open(folder);
-    bundle.map(|bundle| bundle.manifest().intended_use.clone()).unwrap_or_default()
+fn selection_now(seen: &SelectionSeen, here: &Selection) -> SelectionNow {
+    SelectionNow {
+        trained: seen.version.clone(),
+        here: here.head().version.clone(),
+        difference: seen.difference(here),
+    }
+}
+
+fn selection_check(selection: &SelectionNow) -> Check {
+    let (verdict, said) = match &selection.difference {
+        None => (Verdict::Good, format!("version {}, as in training", selection.here)),
+        Some(difference) => (Verdict::Notice, format!("{difference}; {SELECTS_OTHERWISE}")),
+    };
+    Check { name: "series selection".to_owned(), verdict, said }
 }
 
 fn temperature_check(health: &Health, hottest: f64) -> Check {

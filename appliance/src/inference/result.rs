@@ -3,6 +3,7 @@
 use models::engine::{DeviceChoice, Engine, StudyScores};
 use models::prepare::PreparedSeries;
 use models::study::{LeftOut, Remark};
+use models::table::Head;
 use models::volume::Preprocessing;
 use models::weights::manifest::ProvenanceKind;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,9 @@ pub struct TriageResult {
     pub series: Vec<SeriesInfo>,
     /// What was not looked at, with the reason.
     pub left_out: Vec<LeftOut>,
+    /// The rules that decided between the two.
+    #[serde(default)]
+    pub selection: Option<Head>,
     /// Scores, or why there are none.
     pub outcome: Outcome,
     /// Seconds on the wall by stage.

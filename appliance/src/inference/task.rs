@@ -22,7 +22,7 @@ use crate::store::explanations::ExplanationJob;
 use crate::store::jobs::{Finished, Job};
 use crate::store::models::{Mode, Model, ModelSwitchError, not_analysed};
 use crate::store::{Store, StoreError};
-use crate::triage::Rules;
+use crate::triage::Tables;
 
 /// How often work is looked for when nobody pokes.
 const TICK: Duration = Duration::from_millis(500);
@@ -105,7 +105,7 @@ impl Promise {
 pub struct Analysis {
     config: Config,
     store: Arc<Store>,
-    rules: Arc<Rules>,
+    tables: Arc<Tables>,
     status: watch::Sender<Status>,
     /// Set while the graphics card is too hot.
     hot: Arc<AtomicBool>,
@@ -133,7 +133,7 @@ impl Analysis {
     pub fn new(
         config: Config,
         store: Arc<Store>,
-        rules: Arc<Rules>,
+        tables: Arc<Tables>,
         status: watch::Sender<Status>,
         hot: Arc<AtomicBool>,
     ) -> Self {
@@ -141,7 +141,7 @@ impl Analysis {
         Self {
             config,
             store,
-            rules,
+            tables,
             status,
             hot,
             worker: None,
@@ -341,6 +341,7 @@ impl Analysis {
         };
         let order = Order {
             folder: self.config.data.join("archive").join(&job.folder),
+            selection: self.tables.selection.text().to_owned(),
             tokens: PathBuf::new(),
             context: job.context.clone(),
             earlier: None,
@@ -374,6 +375,7 @@ impl Analysis {
         let tokens = tokens_file(job.study_id, job.generation, &model.digest);
         Order {
             folder: self.config.data.join("archive").join(&job.folder),
+            selection: self.tables.selection.text().to_owned(),
             tokens: self.config.data.join("tokens").join(tokens),
             context: job.context.clone(),
             // A result of another schema is not worth an error: the study is encoded again.
@@ -403,7 +405,7 @@ impl Analysis {
     }
 
     fn assess(&self, scores: &StudyScores, finished: &mut Finished) {
-        match self.rules.assess(scores) {
+        match self.tables.assess(scores) {
             Ok(assessment) => {
                 finished.acuity = Some(assessment.acuity.word());
                 finished.assessment = serde_json::to_string(&assessment).ok();
@@ -521,7 +523,7 @@ impl Analysis {
         }
         if test.passed {
             let (diagnoses, classes) = (&worker.ready().diagnoses, &worker.ready().classes);
-            self.rules.check(&words(diagnoses), &words(classes))?;
+            self.tables.check(&words(diagnoses), &words(classes))?;
             return Ok(worker);
         }
         let error = StartError::SelfTest {

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 
-use super::{Error, Verdict, Web};
+use super::{Error, Status, Verdict, Web};
 use crate::hub::task::{Doing, HubNow};
 use crate::store::StoreError;
 use crate::worklist::Queue;
@@ -75,14 +75,7 @@ fn render(web: &Web) -> Result<String, StoreError> {
         text.gauge("prima_last_image_age_seconds", "Time since an image last came in.");
         text.value("prima_last_image_age_seconds", &[], seconds(now - at));
     }
-    let killed = web.store.models()?.iter().filter(|model| model.killed_at.is_some()).count();
-    text.gauge("prima_models_killed", "Models whose kill switch is on.");
-    text.value("prima_models_killed", &[], killed);
-    text.gauge("prima_model_info", "The model that orders the worklist.");
-    if let Some(model) = &status.model {
-        let labels = [("name", model.name.as_str()), ("digest", model.digest.as_str())];
-        text.value("prima_model_info", &labels, 1);
-    }
+    model(&mut text, web, &status)?;
 
     text.gauge("prima_check", "How a check went: 0 good, 1 worth knowing, 2 somebody must act.");
     for check in &status.checks {
@@ -129,6 +122,27 @@ fn render(web: &Web) -> Result<String, StoreError> {
     }
     hub(&mut text, web, status.hub.as_ref())?;
     Ok(text.0)
+}
+
+/// The models, and whether the assisting one was trained on series as this box selects them.
+fn model(text: &mut Text, web: &Web, status: &Status) -> Result<(), StoreError> {
+    let killed = web.store.models()?.iter().filter(|model| model.killed_at.is_some()).count();
+    text.gauge("prima_models_killed", "Models whose kill switch is on.");
+    text.value("prima_models_killed", &[], killed);
+    text.gauge("prima_model_info", "The model that orders the worklist.");
+    if let Some(model) = &status.model {
+        let labels = [("name", model.name.as_str()), ("digest", model.digest.as_str())];
+        text.value("prima_model_info", &labels, 1);
+    }
+    if let Some(selection) = &status.selection {
+        text.gauge(
+            "prima_selection_differs",
+            "Training saw series selected by other rules than this box has: 1, else 0.",
+        );
+        let labels = [("trained", selection.trained.as_str()), ("here", selection.here.as_str())];
+        text.value("prima_selection_differs", &labels, u8::from(selection.difference.is_some()));
+    }
+    Ok(())
 }
 
 /// The link to the hub. Rows wait also where sticks are the only link.

@@ -56,7 +56,9 @@ pub use login::Gate;
 use trial::OnTrial;
 use who::Who;
 
-pub use status::{Association, Check, ModelNow, Receive, Status, Trial, Verdict};
+pub use status::{
+    Association, Check, ModelNow, Receive, SelectionNow, Status, Trial, Verdict,
+};
 
 use crate::accounts::Right;
 use crate::archive::Archive;

@@ -15,6 +15,8 @@ pub struct Status {
     pub receive: Receive,
     /// The assisting model; `None` when there is none.
     pub model: Option<ModelNow>,
+    /// Which series its training saw, where its bundle says so.
+    pub selection: Option<SelectionNow>,
     /// The link to the referral hospital's hub; `None` when there is none.
     pub hub: Option<HubNow>,
     /// New settings that change how the box is reached, when somebody has to know of them.
@@ -85,6 +87,17 @@ pub enum Trial {
         /// Why.
         why: String,
     },
+}
+
+/// The rules for series that the assisting model's training saw, beside those of this box.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SelectionNow {
+    /// Version of those of its training.
+    pub trained: String,
+    /// Version of those of this box.
+    pub here: String,
+    /// How they differ, in words; `None` when they select the same.
+    pub difference: Option<String>,
 }
 
 /// How a check went, best first.

@@ -126,6 +126,8 @@ pub struct Analysis {
     pub gpu_pause_s: u64,
     pub model_keys: Vec<String>,
     pub referral_rules_file: PathBuf,
+    pub labels_file: PathBuf,
+    pub series_selection_file: PathBuf,
 }
 
 /// `[worklist]`.

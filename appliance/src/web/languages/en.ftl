@@ -197,6 +197,7 @@ findings-acuity = The model's acuity comes from: { $reasons }.
 findings-no-finding = no finding at or above its threshold
 findings-none = No finding reached its threshold. That does not mean the study is normal.
 findings-no-result = There is no result to show.
+findings-withheld = Not reported at this site: { $finding }. { $reason }
 findings-all = All { $n } scores
 findings-scores = A score is not a probability. What stands at or above its threshold is a finding.
 finding-probability = probability { $share }

@@ -197,6 +197,7 @@ findings-acuity = La gravedad según el modelo viene de: { $reasons }.
 findings-no-finding = ningún hallazgo alcanza su umbral
 findings-none = Ningún hallazgo alcanzó su umbral. Eso no significa que el estudio sea normal.
 findings-no-result = No hay resultado que mostrar.
+findings-withheld = No se informa en este centro: { $finding }. { $reason }
 findings-all = Las { $n } puntuaciones
 findings-scores = Una puntuación no es una probabilidad. Lo que alcanza su umbral es un hallazgo.
 finding-probability = probabilidad { $share }

@@ -194,6 +194,7 @@ findings-acuity = La gravité selon le modèle vient de : { $reasons }.
 findings-no-finding = aucun signe n'atteint son seuil
 findings-none = Aucun signe n'a atteint son seuil. Cela ne veut pas dire que l'examen est normal.
 findings-no-result = Il n'y a pas de résultat à montrer.
+findings-withheld = Non signalé sur ce site : { $finding }. { $reason }
 findings-all = Tous les { $n } scores
 findings-scores = Un score n'est pas une probabilité. Ce qui atteint son seuil est un signe.
 finding-probability = probabilité { $share }

@@ -197,6 +197,7 @@ findings-acuity = मॉडल की गंभीरता का आधार:
 findings-no-finding = कोई निष्कर्ष अपनी सीमा तक नहीं पहुँचा
 findings-none = कोई निष्कर्ष अपनी सीमा तक नहीं पहुँचा। इसका अर्थ यह नहीं कि जाँच सामान्य है।
 findings-no-result = दिखाने के लिए कोई परिणाम नहीं है।
+findings-withheld = यहाँ रिपोर्ट नहीं किया जाता: { $finding }। { $reason }
 findings-all = सभी { $n } स्कोर
 findings-scores = स्कोर संभावना नहीं है। जो अपनी सीमा तक पहुँचे वह निष्कर्ष है।
 finding-probability = संभावना { $share }

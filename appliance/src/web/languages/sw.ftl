@@ -197,6 +197,7 @@ findings-acuity = Kiwango cha dharura cha modeli kinatokana na: { $reasons }.
 findings-no-finding = hakuna tokeo lililofikia kizingiti chake
 findings-none = Hakuna tokeo lililofikia kizingiti chake. Hiyo haimaanishi kwamba kipimo ni cha kawaida.
 findings-no-result = Hakuna matokeo ya kuonyesha.
+findings-withheld = Hairipotiwi hapa: { $finding }. { $reason }
 findings-all = Alama zote { $n }
 findings-scores = Alama si uwezekano. Kinachofikia kizingiti chake ni tokeo.
 finding-probability = uwezekano { $share }

@@ -163,6 +163,7 @@ impl Program {
             status.receive.associations = vec![association];
             status.model = Some(ModelNow::default());
             status.trial = Some(Trial::Undone { why: "nobody kept them".to_owned() });
+            status.selection = Some(SelectionNow::default());
             status.checks = vec![Check {
                 name: "disk".to_owned(),
                 verdict: Verdict::Notice,

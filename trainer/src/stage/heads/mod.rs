@@ -403,9 +403,10 @@ fn fit(
 
 fn positive_weights(kind: Kind, train: &Table) -> Vec<f32> {
     let Kind::Binary { first, count } = kind else { return Vec::new() };
-    let total = train.targets.len() as f32;
     let weight = |output: usize| {
-        let positives: f32 = train.targets.iter().map(|t| t.binary[first + output]).sum();
+        let known = train.targets.iter().map(|t| t.binary[first + output]);
+        let known: Vec<f32> = known.filter(|target| !target.is_nan()).collect();
+        let (total, positives) = (known.len() as f32, known.iter().sum::<f32>());
         // Equation 13 of the paper, bounded: three positives must not steer everything.
         ((total - positives) / positives.max(1.0)).clamp(1.0, 50.0)
     };
@@ -427,10 +428,14 @@ fn loss(
         Kind::Binary { first, count } => {
             let y: Vec<f32> =
                 targets.iter().flat_map(|t| t.binary[first..first + count].to_vec()).collect();
-            let weights = y.iter().enumerate();
-            let weights = weights.map(|(i, y)| if *y > 0.5 { positive[i % count] } else { 1.0 });
-            let total = (n * count) as f32;
-            weighted_bce(logits, y.clone(), weights.collect(), total)
+            let weight = |(i, y): (usize, &f32)| {
+                // What nobody knows has no weight, whatever stands there.
+                let known = if *y > 0.5 { positive[i % count] } else { 1.0 };
+                if y.is_nan() { 0.0 } else { known }
+            };
+            let weights = y.iter().enumerate().map(weight).collect();
+            let known = y.iter().map(|y| if y.is_nan() { 0.0 } else { *y }).collect();
+            weighted_bce(logits, known, weights, (n * count) as f32)
         }
         Kind::Acuity(AcuityObjective::CrossEntropy) => {
             let hot = targets
