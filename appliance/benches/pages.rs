@@ -24,6 +24,7 @@ use appliance::worklist::AgeCaps;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
+use firmware_config::trial::Place;
 use models::dicom::decoder::{Decoder, DecoderLimits};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -69,6 +70,7 @@ fn main() {
             live: Live::start(Arc::clone(&store), &TaskTracker::new(), &shutdown),
             niivue: None,
             encrypted: false,
+            place: Place { root: folder.path().to_owned() },
             store: Arc::clone(&store),
         })
     };

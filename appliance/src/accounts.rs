@@ -28,6 +28,8 @@ pub enum Right {
     Models,
     /// Add users and keep them out.
     Users,
+    /// Keep settings that change how the box is reached.
+    Settings,
 }
 
 impl Right {
@@ -40,6 +42,7 @@ impl Right {
             Self::Decide => "decide on studies",
             Self::Models => "choose models",
             Self::Users => "change users",
+            Self::Settings => "keep new settings",
         }
     }
 }
@@ -52,7 +55,7 @@ pub fn may(role: Role, right: Right) -> bool {
         Right::Patients => role != Role::Service,
         Right::Decide => matches!(role, Role::Reader | Role::Admin),
         Right::Models => matches!(role, Role::Service | Role::Admin),
-        Right::Users => role == Role::Admin,
+        Right::Users | Right::Settings => role == Role::Admin,
     }
 }
 
@@ -284,5 +287,6 @@ mod tests {
         assert_eq!(having(Right::Decide), [Role::Reader, Role::Admin]);
         assert_eq!(having(Right::Models), [Role::Admin, Role::Service]);
         assert_eq!(having(Right::Users), [Role::Admin]);
+        assert_eq!(having(Right::Settings), [Role::Admin]);
     }
 }

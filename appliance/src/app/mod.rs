@@ -7,6 +7,7 @@ mod hub;
 mod lock;
 mod maintenance;
 mod rounds;
+mod trial;
 mod watchdog;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -340,6 +341,7 @@ impl App {
             outages: self.outages,
             hub,
             unclean: self.unclean,
+            place: trial::place(),
         };
         let status = rounds.start(&tasks, &shutdown);
         let pages = web::router(Web {
@@ -356,6 +358,7 @@ impl App {
             live: Live::start(Arc::clone(&self.store), &tasks, &shutdown),
             niivue: self.niivue,
             encrypted: self.web_tls.is_some(),
+            place: trial::place(),
         });
         let until = shutdown.clone();
         let (listener, tls) = (self.web, self.web_tls);

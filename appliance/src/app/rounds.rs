@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use firmware_config::trial::Place;
 use tokio::sync::watch;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +58,7 @@ pub(super) struct Rounds {
     pub(super) outages: Outages,
     pub(super) hub: Shown,
     pub(super) unclean: bool,
+    pub(super) place: Place,
 }
 
 impl Rounds {
@@ -319,6 +321,8 @@ impl Rounds {
             },
             said: health.decision.clock.to_string(),
         });
+        let trial = super::trial::look(&self.place, health.readings.own);
+        checks.extend(trial.as_ref().map(|trial| super::trial::check(trial, health.readings.own)));
         Status {
             at: health.readings.own,
             started_at,
@@ -331,6 +335,7 @@ impl Rounds {
             },
             model: self.model_now(),
             hub,
+            trial,
             checks,
         }
     }

@@ -13,6 +13,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, Response as HttpResponse, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use firmware_config::trial::ConfirmError;
 use serde_json::json;
 
 use super::dicomweb::{self, DicomError};
@@ -163,6 +164,9 @@ pub enum Error {
     /// The model was not switched.
     #[error(transparent)]
     Model(#[from] ModelSwitchError),
+    /// New settings were not kept.
+    #[error(transparent)]
+    Confirm(#[from] ConfirmError),
     /// A viewer's request was not done.
     #[error(transparent)]
     Dicom(#[from] DicomError),
@@ -198,6 +202,7 @@ impl Error {
                 (StatusCode::NOT_FOUND, "not_found")
             }
             Self::SeriesChanged => (StatusCode::CONFLICT, "conflict"),
+            Self::Confirm(error) => of_confirmation(error),
             Self::Evicted(_) => (StatusCode::GONE, "gone"),
             Self::Slice(error) | Self::Volume(VolumeError::Slice(error)) => of_slice(error),
             Self::Volume(
@@ -270,6 +275,13 @@ fn of_slice(error: &SliceError) -> (StatusCode, &'static str) {
         SliceError::Encode(_) | SliceError::Panic(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "internal")
         }
+    }
+}
+
+fn of_confirmation(error: &ConfirmError) -> (StatusCode, &'static str) {
+    match error {
+        ConfirmError::Nothing | ConfirmError::Late { .. } => (StatusCode::CONFLICT, "conflict"),
+        ConfirmError::Disk { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     }
 }
 

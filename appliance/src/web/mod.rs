@@ -21,6 +21,7 @@ mod study;
 mod system;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod users;
 mod volume;
 mod who;
@@ -38,6 +39,7 @@ use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::{get, post};
+use firmware_config::trial::Place;
 use models::dicom::decoder::Decoder;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -51,9 +53,10 @@ pub use error::Error;
 use language::Language;
 pub use live::Live;
 pub use login::Gate;
+use trial::OnTrial;
 use who::Who;
 
-pub use status::{Association, Check, ModelNow, Receive, Status, Verdict};
+pub use status::{Association, Check, ModelNow, Receive, Status, Trial, Verdict};
 
 use crate::accounts::Right;
 use crate::archive::Archive;
@@ -95,6 +98,8 @@ pub struct Web {
     pub niivue: Option<Arc<Niivue>>,
     /// Pages come over TLS, and sessions over nothing else.
     pub encrypted: bool,
+    /// Where trials of settings are confirmed.
+    pub place: Place,
 }
 
 impl Web {
@@ -122,6 +127,7 @@ pub fn router(web: Web) -> Router {
         .merge(only(Right::Patients, patients()))
         .merge(only(Right::Decide, decisions()))
         .merge(only(Right::Operate, operation()))
+        .merge(only(Right::Settings, Router::new().route("/system/trial", post(trial::keep))))
         .merge(program_interface())
         .merge(only(
             Right::Users,
@@ -225,6 +231,7 @@ struct Frame {
     section: &'static str,
     model: Option<ModelNow>,
     problems: usize,
+    on_trial: Option<OnTrial>,
     version: &'static str,
 }
 
@@ -239,6 +246,7 @@ impl Frame {
             section,
             model: status.model.clone(),
             problems: status.checks.iter().filter(|c| c.verdict == Verdict::Problem).count(),
+            on_trial: status.trial.as_ref().and_then(|t| OnTrial::of(t, web.now(), words)),
             version: env!("CARGO_PKG_VERSION"),
         }
     }
@@ -257,6 +265,10 @@ impl Frame {
 
     fn changes_users(&self) -> bool {
         self.who.may(Right::Users)
+    }
+
+    fn keeps_settings(&self) -> bool {
+        self.who.may(Right::Settings)
     }
 
     /// To choose from, and whether it is the one in use.

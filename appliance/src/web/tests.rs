@@ -3,6 +3,7 @@ mod live;
 mod login;
 mod openapi;
 mod slices;
+mod trial;
 
 use std::fmt::Write as _;
 
@@ -83,6 +84,7 @@ impl Site {
             live: Live::new(watch::channel(Changes::default()).1),
             niivue: None,
             encrypted: false,
+            place: Place { root: folder.path().to_owned() },
         };
         let appliance = Self { web, clock, status, _folder: folder };
         appliance.web.store.add_first_user("Dr Ó", "no hash").unwrap();

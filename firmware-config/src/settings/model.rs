@@ -29,6 +29,7 @@ pub struct Settings {
     pub backup: Backup,
     pub network: Network,
     pub firewall: Firewall,
+    pub trial: Trial,
     pub clock: Clock,
     pub ups: Ups,
     pub thermal: Thermal,
@@ -197,7 +198,7 @@ pub struct Backup {
 }
 
 /// `[network]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
 pub struct Network {
@@ -208,12 +209,20 @@ pub struct Network {
 }
 
 /// `[firewall]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
 pub struct Firewall {
     pub page_networks: Vec<String>,
     pub ssh_networks: Vec<String>,
+}
+
+/// `[trial]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Trial {
+    pub confirm_within_min: u64,
 }
 
 /// `[clock]`.

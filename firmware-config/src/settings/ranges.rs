@@ -37,6 +37,7 @@ pub const RANGES: &[(&str, i64, i64)] = &[
     ("backup.every_h", 1, 720),
     ("thermal.gpu_slow_c", 40, 110),
     ("thermal.gpu_pause_c", 40, 110),
+    ("trial.confirm_within_min", 1, 60),
     ("ups.drain_below_percent", 5, 95),
     ("ups.drain_below_min", 1, 120),
     ("journal.max_mib", 16, 102_400),

@@ -2,6 +2,7 @@
 //! messages of `languages/en.ftl` are the same texts, which a test compares.
 
 use axum::http::StatusCode;
+use firmware_config::trial::ConfirmError;
 
 use super::Error;
 use crate::accounts::{AccountError, MAX_PASSWORD, MIN_PASSWORD, Right};
@@ -51,6 +52,7 @@ pub(super) fn said(error: &Error) -> Option<Sentence> {
         Error::Users(error) => return users(error),
         Error::Decision(error) => return decision(error),
         Error::Model(error) => return model(error),
+        Error::Confirm(error) => return confirm(error),
         Error::Request(_)
         | Error::Dicom(_)
         | Error::Streams
@@ -69,6 +71,7 @@ fn right(right: Right) -> &'static str {
         Right::Decide => "right-decide",
         Right::Models => "right-models",
         Right::Users => "right-users",
+        Right::Settings => "right-settings",
     }
 }
 
@@ -155,6 +158,14 @@ fn model(error: &ModelSwitchError) -> Option<Sentence> {
     })
 }
 
+fn confirm(error: &ConfirmError) -> Option<Sentence> {
+    match error {
+        ConfirmError::Nothing => Some(Language::En.say("error-no-trial")),
+        ConfirmError::Late { why } => Some(Language::En.say("error-trial-late").with("why", why)),
+        ConfirmError::Disk { .. } => None,
+    }
+}
+
 /// The key of what a status is called.
 pub(super) fn title(status: StatusCode) -> &'static str {
     match status.as_u16() {
@@ -228,6 +239,8 @@ mod tests {
             Error::Model(ModelSwitchError::Ambiguous { name: text(), count: 2 }),
             Error::Model(ModelSwitchError::Killed { name: text() }),
             Error::Model(ModelSwitchError::NoEarlier),
+            Error::Confirm(ConfirmError::Nothing),
+            Error::Confirm(ConfirmError::Late { why: text() }),
         ];
         for error in errors {
             let in_english = said(&error).unwrap();
@@ -240,7 +253,8 @@ mod tests {
 
     #[test]
     fn rights_are_named_as_elsewhere() {
-        for right in [Right::Operate, Right::Patients, Right::Decide, Right::Models, Right::Users] {
+        let operators = [Right::Operate, Right::Models, Right::Users, Right::Settings];
+        for right in operators.into_iter().chain([Right::Patients, Right::Decide]) {
             assert_eq!(Language::En.say(super::right(right)).to_string(), right.words());
         }
     }

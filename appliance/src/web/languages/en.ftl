@@ -18,6 +18,9 @@ frame-untrained-mark = UNTRAINED MODEL.
 frame-untrained = Findings, acuity and order mean nothing: { $statement }.
 frame-simulated-mark = MODEL OF SIMULATED DATA.
 frame-simulated = Never tried on patients; do not rely on findings, acuity or order: { $statement }.
+frame-trial-mark = NEW NETWORK SETTINGS ON TRIAL.
+frame-trial = Those from before come back in { $span } unless an administrator keeps the new ones.
+frame-trial-keep = Keep them
 frame-model = Model { $name }
 frame-no-model = No model is in use: studies are listed by age. Research use; not a medical device.
 frame-version = Version { $version }
@@ -544,6 +547,7 @@ right-patients = see patients
 right-decide = decide on studies
 right-models = choose models
 right-users = change users
+right-settings = keep new settings
 error-wait = too many wrong guesses; wait { $n ->
     [one] { $n } second
    *[other] { $n } seconds
@@ -580,6 +584,8 @@ error-no-such-model = no installed model is called { $name } or has a digest tha
 error-ambiguous-model = { $name } fits { $count } installed models; give more digits of the digest
 error-killed = the kill switch of { $name } is on; release it first with `appliance model revive`
 error-no-earlier = there is no earlier model to go back to
+error-no-trial = no new settings wait to be kept
+error-trial-late = too late: { $why }; the settings from before are in force
 
 ## Diagnoses, by the label of the model
 

@@ -18,6 +18,9 @@ frame-untrained-mark = MODELO SIN ENTRENAR.
 frame-untrained = Los hallazgos, la gravedad y el orden no significan nada: { $statement }.
 frame-simulated-mark = MODELO DE DATOS SIMULADOS.
 frame-simulated = Nunca probado en pacientes; no confíe en los hallazgos, la gravedad ni el orden: { $statement }.
+frame-trial-mark = NUEVOS AJUSTES DE RED A PRUEBA.
+frame-trial = Los anteriores vuelven dentro de { $span }, salvo que un administrador conserve los nuevos.
+frame-trial-keep = Conservarlos
 frame-model = Modelo { $name }
 frame-no-model = No hay ningún modelo en uso: los estudios se ordenan por antigüedad. Uso en investigación; no es un producto sanitario.
 frame-version = Versión { $version }
@@ -550,6 +553,7 @@ right-patients = ver pacientes
 right-decide = decidir sobre estudios
 right-models = elegir modelos
 right-users = cambiar usuarios
+right-settings = conservar ajustes nuevos
 error-wait = demasiados intentos erróneos; espere { $n ->
     [one] { $n } segundo
    *[other] { $n } segundos
@@ -586,6 +590,8 @@ error-no-such-model = ningún modelo instalado se llama { $name } ni tiene una h
 error-ambiguous-model = { $name } corresponde a { $count } modelos instalados; dé más cifras de la huella
 error-killed = el modelo { $name } está desactivado; actívelo primero con `appliance model revive`
 error-no-earlier = no hay un modelo anterior al que volver
+error-no-trial = ningún ajuste nuevo espera ser conservado
+error-trial-late = demasiado tarde: { $why }; rigen los ajustes anteriores
 
 ## Diagnósticos, por la etiqueta del modelo
 

@@ -18,6 +18,9 @@ frame-untrained-mark = MODÈLE NON ENTRAÎNÉ.
 frame-untrained = Les signes, la gravité et l'ordre ne veulent rien dire : { $statement }.
 frame-simulated-mark = MODÈLE DE DONNÉES SIMULÉES.
 frame-simulated = Jamais essayé sur des patients ; ne vous fiez ni aux signes, ni à la gravité, ni à l'ordre : { $statement }.
+frame-trial-mark = NOUVEAUX RÉGLAGES RÉSEAU À L'ESSAI.
+frame-trial = Les anciens reviennent dans { $span }, sauf si un administrateur garde les nouveaux.
+frame-trial-keep = Les garder
 frame-model = Modèle { $name }
 frame-no-model = Aucun modèle n'est en service : les examens sont rangés par ancienneté. Usage de recherche ; pas un dispositif médical.
 frame-version = Version { $version }
@@ -547,6 +550,7 @@ right-patients = voir les patients
 right-decide = décider sur les examens
 right-models = choisir les modèles
 right-users = modifier les utilisateurs
+right-settings = garder de nouveaux réglages
 error-wait = trop d'essais erronés ; attendez { $n ->
     [one] { $n } seconde
    *[other] { $n } secondes
@@ -583,6 +587,8 @@ error-no-such-model = aucun modèle installé ne s'appelle { $name } ni n'a une 
 error-ambiguous-model = { $name } correspond à { $count } modèles installés ; donnez plus de chiffres de l'empreinte
 error-killed = le modèle { $name } est désactivé ; réactivez-le d'abord par `appliance model revive`
 error-no-earlier = il n'y a pas de modèle antérieur
+error-no-trial = aucun nouveau réglage n'attend d'être gardé
+error-trial-late = trop tard : { $why } ; les anciens réglages sont en vigueur
 
 ## Diagnostics, par l'étiquette du modèle
 

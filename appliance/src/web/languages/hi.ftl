@@ -18,6 +18,9 @@ frame-untrained-mark = मॉडल प्रशिक्षित नहीं 
 frame-untrained = निष्कर्ष, गंभीरता और क्रम का कोई अर्थ नहीं: { $statement }।
 frame-simulated-mark = कृत्रिम डेटा का मॉडल।
 frame-simulated = मरीज़ों पर कभी परखा नहीं गया; निष्कर्ष, गंभीरता या क्रम पर भरोसा न करें: { $statement }।
+frame-trial-mark = नई नेटवर्क सेटिंग परखी जा रही हैं।
+frame-trial = यदि कोई प्रशासक नई सेटिंग नहीं रखता, तो { $span } में पिछली सेटिंग लौट आएँगी।
+frame-trial-keep = इन्हें रखें
 frame-model = मॉडल { $name }
 frame-no-model = कोई मॉडल उपयोग में नहीं है: जाँचें आने के क्रम में हैं। केवल शोध के लिए; चिकित्सा उपकरण नहीं।
 frame-version = संस्करण { $version }
@@ -544,6 +547,7 @@ right-patients = मरीज़ देखना
 right-decide = जाँचों पर निर्णय
 right-models = मॉडल चुनना
 right-users = उपयोगकर्ता बदलना
+right-settings = नई सेटिंग रखना
 error-wait = बहुत से गलत प्रयास; { $n } सेकंड रुकें और फिर कोशिश करें
 error-setup-code = यह इस बॉक्स का कोड नहीं है; वह वहाँ दिखा था जहाँ `appliance serve` शुरू हुआ, और बिना उपयोगकर्ताओं के हर शुरुआत नया बनाती है
 error-password-short = पासवर्ड में { $n } अक्षर हैं; कम से कम { $least } चाहिए, और कुछ शब्द एक साथ याद रखना आसान है
@@ -577,6 +581,8 @@ error-no-such-model = { $name } नाम का, या ऐसे शुरू 
 error-ambiguous-model = { $name } से { $count } मॉडल मिलते हैं; digest के और अंक दें
 error-killed = मॉडल { $name } रोका गया है; पहले `appliance model revive` से उसे खोलें
 error-no-earlier = लौटने के लिए कोई पिछला मॉडल नहीं है
+error-no-trial = कोई नई सेटिंग रखे जाने की प्रतीक्षा में नहीं है
+error-trial-late = देर हो गई: { $why }; पिछली सेटिंग लागू हैं
 
 ## निदान, मॉडल के लेबल से
 

@@ -18,6 +18,9 @@ frame-untrained-mark = MODELI HAIJAFUNZWA.
 frame-untrained = Matokeo, kiwango cha dharura na mpangilio havina maana: { $statement }.
 frame-simulated-mark = MODELI YA DATA YA KUIGIZA.
 frame-simulated = Haijawahi kujaribiwa kwa wagonjwa; usitegemee matokeo, kiwango cha dharura wala mpangilio: { $statement }.
+frame-trial-mark = MIPANGILIO MIPYA YA MTANDAO INAJARIBIWA.
+frame-trial = Ya awali itarudi baada ya { $span } msimamizi asipoihifadhi mipya.
+frame-trial-keep = Ihifadhi
 frame-model = Modeli { $name }
 frame-no-model = Hakuna modeli inayotumika: vipimo vinapangwa kwa muda wa kufika. Kwa utafiti tu; si kifaa cha tiba.
 frame-version = Toleo { $version }
@@ -544,6 +547,7 @@ right-patients = kuona wagonjwa
 right-decide = kuamua kuhusu vipimo
 right-models = kuchagua modeli
 right-users = kubadili watumiaji
+right-settings = kuhifadhi mipangilio mipya
 error-wait = majaribio mengi mno yasiyo sahihi; subiri sekunde { $n } na ujaribu tena
 error-setup-code = huu si msimbo wa kifaa hiki; ulionyeshwa pale `appliance serve` ilipoanzishwa, na kila kuanza bila watumiaji hutengeneza mpya
 error-password-short = nenosiri lina herufi { $n }; angalau { $least } zinahitajika, na maneno machache mfululizo ni rahisi kukumbuka
@@ -577,6 +581,8 @@ error-no-such-model = hakuna modeli iliyowekwa inayoitwa { $name } au yenye dige
 error-ambiguous-model = { $name } inalingana na modeli { $count } zilizowekwa; toa tarakimu zaidi za digest
 error-killed = modeli { $name } imezimwa; iruhusu kwanza kwa `appliance model revive`
 error-no-earlier = hakuna modeli ya awali ya kurudia
+error-no-trial = hakuna mipangilio mipya inayosubiri kuhifadhiwa
+error-trial-late = umechelewa: { $why }; mipangilio ya awali inatumika
 
 ## Utambuzi wa magonjwa, kwa lebo ya modeli. Neno la Kiingereza limebaki pale ambapo hospitali hulitumia.
 

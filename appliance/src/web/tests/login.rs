@@ -47,7 +47,7 @@ fn session(answer: &Answer) -> String {
 }
 
 /// Method, path, and whom it lets in: technologist, reader, administrator, service.
-const ROUTES: [(&str, &str, [bool; 4]); 37] = [
+const ROUTES: [(&str, &str, [bool; 4]); 38] = [
     ("GET", "/", [true, true, true, false]),
     ("GET", "/study/1", [true, true, true, false]),
     ("GET", "/study/1/picture/0", [true, true, true, false]),
@@ -65,6 +65,7 @@ const ROUTES: [(&str, &str, [bool; 4]); 37] = [
     ("POST", "/system/models/ab", [true, true, true, true]),
     ("POST", "/system/deliveries/1", [true, true, true, true]),
     ("POST", "/system/outbox/1", [true, true, true, true]),
+    ("POST", "/system/trial", [false, false, true, false]),
     ("GET", "/metrics", [true, true, true, true]),
     ("GET", "/users", [false, false, true, false]),
     ("POST", "/users", [false, false, true, false]),

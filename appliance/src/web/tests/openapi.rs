@@ -162,6 +162,7 @@ impl Program {
         appliance.status.send_modify(|status| {
             status.receive.associations = vec![association];
             status.model = Some(ModelNow::default());
+            status.trial = Some(Trial::Undone { why: "nobody kept them".to_owned() });
             status.checks = vec![Check {
                 name: "disk".to_owned(),
                 verdict: Verdict::Notice,
@@ -279,4 +280,5 @@ fn faults_are_found() {
     check("Acuity", serde_json::json!("very"), "is \"very\"");
     check("Decision", serde_json::json!({"kind": "agree"}), "fits not exactly one of 5");
     check("Outcome", serde_json::json!({"kind": "analysed", "scores": {}}), "fits not exactly");
+    check("Trial", serde_json::json!({"state": "awaiting", "id": "1"}), "fits not exactly");
 }

@@ -299,9 +299,10 @@ fn forward(
     let examples: Vec<&Example> = pairs.iter().map(|p| &p.example).collect();
     let embedded = embed(&model.vision, &examples, width, device);
     let patient = model.vision.patient_features(embedded.pooled_series).map(normalised);
+    let reports = || pairs.iter().map(|pair| pair.report.clone()).collect::<Vec<_>>();
     Forward {
         image: normalised(embedded.projected),
-        text: with_reports.then(|| normalised(text(&model.report, pairs))),
+        text: with_reports.then(|| normalised(text(&model.report, &reports()))),
         patient,
         labels: model.labels.forward(embedded.pooled),
         series: embedded.series,
@@ -310,17 +311,17 @@ fn forward(
 }
 
 /// Reports to the space they share with images, `[b, projection]`.
-fn text(encoder: &ReportEncoder<Compute>, pairs: &[Pair]) -> Tensor<Compute, 2> {
-    let longest = pairs.iter().map(|p| p.report.len()).max().unwrap_or(1);
-    let padded: Vec<Vec<i64>> = pairs
+fn text(encoder: &ReportEncoder<Compute>, reports: &[Vec<i64>]) -> Tensor<Compute, 2> {
+    let longest = reports.iter().map(Vec::len).max().unwrap_or(1);
+    let lengths: Vec<usize> = reports.iter().map(Vec::len).collect();
+    let padded: Vec<Vec<i64>> = reports
         .iter()
-        .map(|p| {
-            let mut ids = p.report.clone();
+        .map(|report| {
+            let mut ids = report.clone();
             ids.resize(longest, 0);
             ids
         })
         .collect();
-    let lengths: Vec<usize> = pairs.iter().map(|p| p.report.len()).collect();
     encoder.project(&encoder.hidden(&padded), &lengths)
 }
 

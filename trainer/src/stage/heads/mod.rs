@@ -8,6 +8,7 @@
 
 mod context;
 mod decision;
+mod objectives;
 pub(super) mod unit;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ pub(crate) use self::context::SENTENCE_FILES;
 pub use self::context::{ContextConfig, ContextSummary, SentenceConfig};
 pub use self::decision::CalibrationMethod;
 pub(super) use self::decision::decision;
+pub use self::objectives::{ObjectivesRun, compare};
 use self::unit::Unit;
 use super::batch::{Augmentation, Example, example, single_studies};
 use super::clip::{Data, embed, weighted_bce};
@@ -107,8 +109,13 @@ pub enum AcuityObjective {
     /// Cross entropy of the classes.
     #[default]
     CrossEntropy,
-    /// Binary cross entropy of "at least this class" on cumulated probabilities.
+    /// Binary cross entropy of "at least this class" on cumulated probabilities (the paper's
+    /// binary ordinal objective).
     Ordinal,
+    /// Cross entropy with targets that fall with the distance of the classes, `exp(-|c - y|)` (Díaz
+    /// and Marathe, CVPR 2019): our choice for the paper's ordinal metric learning, which it only
+    /// names.
+    OrdinalMetric,
 }
 
 /// Which studies a head is fitted and chosen on.
@@ -431,6 +438,16 @@ fn loss(
                 .flat_map(|t| (0..outputs).map(|c| f32::from(u8::from(c == t.class))));
             let hot = tensor(hot.collect(), outputs);
             (activation::log_softmax(logits, 1) * hot).sum().neg() / n as f64
+        }
+        Kind::Acuity(AcuityObjective::OrdinalMetric) => {
+            let near = |class: usize| {
+                let weights: Vec<f32> =
+                    (0..outputs).map(|c| (-(c.abs_diff(class) as f32)).exp()).collect();
+                let sum: f32 = weights.iter().sum();
+                weights.into_iter().map(move |weight| weight / sum)
+            };
+            let soft = tensor(targets.iter().flat_map(|t| near(t.class)).collect(), outputs);
+            (activation::log_softmax(logits, 1) * soft).sum().neg() / n as f64
         }
         Kind::Acuity(AcuityObjective::Ordinal) => {
             // P(at least class c) is the sum of the classes from c on.
