@@ -94,7 +94,8 @@ fn answer(set: &Set, question: &Question) -> Result<Vec<Delay>, String> {
     }
     groups.retain(|group| group != reference);
     let of = |group: &&str| {
-        let both = || timed.iter().filter(|study| study.group == *group || study.group == reference);
+        let both =
+            || timed.iter().filter(|study| study.group == *group || study.group == reference);
         let table = Table::of(both().map(|study| (study.group == *group, study.late)));
         let cases: Vec<Case> = both()
             .filter_map(|study| {
@@ -138,14 +139,15 @@ impl<'a> Timed<'a> {
             else {
                 continue;
             };
-            let stratum = question.adjusted_for.iter().zip(&mut levels).map(|(attribute, levels)| {
-                let value = value(set, study, attribute)?;
-                let level = levels.iter().position(|level| *level == value);
-                Some(level.unwrap_or_else(|| {
-                    levels.push(value);
-                    levels.len() - 1
-                }))
-            });
+            let stratum =
+                question.adjusted_for.iter().zip(&mut levels).map(|(attribute, levels)| {
+                    let value = value(set, study, attribute)?;
+                    let level = levels.iter().position(|level| *level == value);
+                    Some(level.unwrap_or_else(|| {
+                        levels.push(value);
+                        levels.len() - 1
+                    }))
+                });
             let stratum = stratum.collect();
             timed.push(Self { group, patient, late: hours >= question.at_least_h, stratum });
         }

@@ -27,10 +27,10 @@ use serde::{Deserialize, Serialize};
 use statistics::distribution::{Z95, normal_two_sided};
 use statistics::multiple::holm;
 
+use super::Settings;
 use super::groups::{Group, Members};
 use super::pairs::{Pairs, Rate};
 use super::resampled::{Resampled, resample};
-use super::Settings;
 
 /// Share of fair reports that may call any group unfairly treated.
 const SIGNIFICANCE: f64 = 0.05;
@@ -179,8 +179,11 @@ impl Estimate {
         let matched = by_diagnosis().map(|d| mix[d] * pairs.called[d]).sum::<f64>() / count;
         let disparity = in_group - matched;
         // What a pair of any study weighs in the matched rate.
-        let weight: Vec<f64> =
-            mix.iter().zip(&pairs.studies).map(|(own, all)| own / count / all.len() as f64).collect();
+        let weight: Vec<f64> = mix
+            .iter()
+            .zip(&pairs.studies)
+            .map(|(own, all)| own / count / all.len() as f64)
+            .collect();
         let mut influence = vec![0.0; pairs.decisions.patients.len()];
         for (study, patient) in pairs.decisions.patients.iter().enumerate() {
             for (diagnosis, yes) in pairs.in_study(study).filter(|(d, _)| mix[*d] > 0.0) {

@@ -104,13 +104,17 @@ impl Settings {
         for (index, output) in set.header.diagnoses.iter().enumerate() {
             match scopes.iter_mut().find(|scope| scope.name == output.category) {
                 Some(scope) => scope.diagnoses.push(index),
-                None => scopes.push(Scope { name: output.category.clone(), diagnoses: vec![index] }),
+                None => {
+                    scopes.push(Scope { name: output.category.clone(), diagnoses: vec![index] })
+                }
             }
         }
         Self {
             questions: asked.map(question).collect(),
             attributes,
-            intersections: there.map(|i| i.iter().map(|name| (*name).to_owned()).collect()).collect(),
+            intersections: there
+                .map(|i| i.iter().map(|name| (*name).to_owned()).collect())
+                .collect(),
             scopes,
             least_patients: 30,
             matters: 0.1,
@@ -128,10 +132,15 @@ impl Fairness {
         let mut groups: Vec<Members> = Vec::new();
         let single = settings.attributes.iter().map(std::slice::from_ref);
         let mut singles = 0;
-        for (attributes, is_single) in single.map(|a| (a, true)).chain(settings.intersections.iter().map(|i| (&i[..], false))) {
+        for (attributes, is_single) in
+            single.map(|a| (a, true)).chain(settings.intersections.iter().map(|i| (&i[..], false)))
+        {
             let found = divide(set, attributes);
             if found.len() < 2 {
-                left_out.push(format!("groups by {}: fewer than two are there", attributes.join(" and ")));
+                left_out.push(format!(
+                    "groups by {}: fewer than two are there",
+                    attributes.join(" and ")
+                ));
                 continue;
             }
             singles += if is_single { found.len() } else { 0 };

@@ -21,7 +21,6 @@ use statistics::rank_test::{Alternative, mann_whitney};
 use super::groups::Members;
 use super::pairs::{Pairs, Rate};
 
-
 /// How the paper resamples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,7 +76,13 @@ pub(super) fn resample(
         .iter()
         .flat_map(|study| pairs.in_study(*study).map(|(diagnosis, _)| [*study, diagnosis]))
         .collect();
-    let mut resampled = Resampled { in_group: Vec::new(), in_all: Vec::new(), p: 1.0, p_holm: 1.0, drawn: Vec::new() };
+    let mut resampled = Resampled {
+        in_group: Vec::new(),
+        in_all: Vec::new(),
+        p: 1.0,
+        p_holm: 1.0,
+        drawn: Vec::new(),
+    };
     let rate = |drawn: &[[usize; 2]]| {
         let called = drawn.iter().filter(|[study, diagnosis]| pairs.is_called(*study, *diagnosis));
         called.count() as f64 / drawn.len() as f64

@@ -18,17 +18,16 @@ pub(super) fn delays(evaluation: &Evaluation) -> Option<Section> {
         return None;
     }
     let row = |delay: &Delay| {
-        let crude = &delay.crude;
-        let adjusted = delay.adjusted.as_ref();
+        let (crude, adjusted) = (delay.crude.as_ref(), delay.adjusted.as_ref());
         let name = format!(
             "{}, {} h or more, against {}",
             delay.group, delay.at_least_h, delay.reference
         );
         Row {
             name,
-            note: delay.table[0].iter().sum::<u64>().to_string(),
+            note: (delay.table.with + delay.table.without).to_string(),
             estimates: vec![
-                point(Some(crude.value), Some([crude.lower, crude.upper])),
+                point(crude.map(|c| c.value), crude.map(|c| [c.lower, c.upper])),
                 point(adjusted.map(|a| a.odds_ratio), adjusted.map(|a| [a.lower, a.upper])),
             ],
         }
@@ -50,16 +49,20 @@ pub(super) fn delays(evaluation: &Evaluation) -> Option<Section> {
         groups,
     };
     let rows = delays.iter().map(|delay| {
-        let [group, reference] = delay.table;
-        let adjusted = delay.adjusted.as_ref();
+        let table = &delay.table;
+        let (crude, adjusted) = (delay.crude.as_ref(), delay.adjusted.as_ref());
         let ratio = |value: f64, lower: f64, upper: f64| {
             format!("{value:.2} ({lower:.2} to {upper:.2})")
         };
         vec![
             format!("{} {}, {} h", delay.attribute, delay.group, delay.at_least_h),
-            format!("{} of {}", group[0], group[0] + group[1]),
-            format!("{} of {}", reference[0], reference[0] + reference[1]),
-            ratio(delay.crude.value, delay.crude.lower, delay.crude.upper),
+            format!("{} of {}", table.with, table.with + table.without),
+            format!(
+                "{} of {}",
+                table.reference_with,
+                table.reference_with + table.reference_without
+            ),
+            crude.map_or_else(none, |c| ratio(c.value, c.lower, c.upper)),
             p_value(delay.p_holm),
             adjusted.map_or_else(none, |a| ratio(a.odds_ratio, a.lower, a.upper)),
             delay.adjusted_p_holm.map_or_else(none, p_value),
