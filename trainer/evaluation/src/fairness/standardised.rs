@@ -266,3 +266,82 @@ fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
     }
     right
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Studies of one patient each in every cell of group, lateness and stratum.
+    fn cases(counts: &[[[usize; 2]; 2]]) -> Vec<Case> {
+        let mut cases = Vec::new();
+        for (stratum, arms) in counts.iter().enumerate() {
+            for (first, outcomes) in [false, true].into_iter().zip(arms) {
+                for (late, count) in [false, true].into_iter().zip(outcomes) {
+                    for _ in 0..*count {
+                        let patient = cases.len();
+                        cases.push(Case { patient, first, late, stratum: vec![stratum] });
+                    }
+                }
+            }
+        }
+        cases
+    }
+
+    proptest! {
+        /// With one covariate the estimate is the weighted mean of what the strata have, whatever
+        /// the regression of lateness says; studies that are there twice say nothing new.
+        #[test]
+        fn one_covariate_is_a_weighted_mean(
+            counts in prop::array::uniform3(prop::array::uniform2(prop::array::uniform2(10_usize..40))),
+        ) {
+            let once = cases(&counts);
+            let found = Standardised::of(&once).unwrap();
+            let n = once.len() as f64;
+            let late = [1, 0].map(|arm| {
+                let of = |arms: &[[usize; 2]; 2]| {
+                    let [timely, late] = arms[arm];
+                    arms.iter().flatten().sum::<usize>() as f64 * late as f64 / (timely + late) as f64
+                };
+                counts.iter().map(of).sum::<f64>() / n
+            });
+            let odds = late.map(|late| late / (1.0 - late));
+            prop_assert!((found.odds_ratio / (odds[0] / odds[1]) - 1.0).abs() < 1e-8);
+
+            let twice = Standardised::of(&[&once[..], &once].concat()).unwrap();
+            prop_assert!((twice.lower / found.lower - 1.0).abs() < 1e-8);
+            prop_assert_eq!((twice.studies, twice.patients), (2 * once.len(), once.len()));
+        }
+
+        /// Without covariates it is the crude ratio, with Woolf's interval but for a factor of
+        /// n / (n - 1) in the variance.
+        #[test]
+        fn nothing_held_fixed_is_the_crude_ratio(
+            counts in prop::array::uniform2(prop::array::uniform2(10_usize..90)),
+        ) {
+            let mut cases = cases(&[counts]);
+            cases.iter_mut().for_each(|case| case.stratum.clear());
+            let found = Standardised::of(&cases).unwrap();
+            let [[d, c], [b, a]] = counts.map(|arm| arm.map(|count| count as f64));
+            let n = a + b + c + d;
+            let error = ((1.0 / a + 1.0 / b + 1.0 / c + 1.0 / d) * n / (n - 1.0)).sqrt();
+            prop_assert!((found.odds_ratio / (a * d / (b * c)) - 1.0).abs() < 1e-8);
+            prop_assert!(((found.upper / found.odds_ratio).ln() / error - Z95).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn strata_without_an_event_or_said_twice_are_no_trouble() {
+        let mut cases = cases(&[[[50, 0], [40, 0]], [[30, 20], [20, 30]]]);
+        let plain = Standardised::of(&cases).unwrap();
+        for case in &mut cases {
+            case.stratum = vec![case.stratum[0], 1 - case.stratum[0]];
+        }
+        let doubled = Standardised::of(&cases).unwrap();
+        assert!((doubled.lower / plain.lower - 1.0).abs() < 1e-6, "{plain:?} {doubled:?}");
+        assert!(plain.late[0] > plain.late[1] && plain.lower.is_finite(), "{plain:?}");
+        cases.retain(|case| !case.late || case.patient % 3 == 0);
+        assert_eq!(Standardised::of(&cases), None, "too few late ones");
+    }
+}
