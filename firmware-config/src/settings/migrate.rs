@@ -12,8 +12,8 @@ use toml::{Table, Value};
 pub const FORMAT: i64 = 2;
 
 /// Tables that came with format 2.
-const SINCE_2: [&str; 8] =
-    ["network", "firewall", "clock", "ups", "thermal", "journal", "watchdog", "update"];
+const SINCE_2: [&str; 9] =
+    ["quality", "network", "firewall", "clock", "ups", "thermal", "journal", "watchdog", "update"];
 /// Keys that moved from `[analysis]` to `[thermal]`.
 const TEMPERATURES: [&str; 2] = ["gpu_slow_c", "gpu_pause_c"];
 

@@ -9,7 +9,6 @@
 //! | `studies/<id>/<series>/` | de-identified DICOM, where it was kept |
 //! | `patches-NNNN.safetensors` | kept patches of some studies each ([`shard`]) |
 
-pub mod kind;
 pub mod prepare;
 pub mod record;
 pub mod shard;
