@@ -43,7 +43,7 @@ const ASK: Duration = Duration::from_secs(2);
 /// Time between two rows of telemetry for the hub.
 const TELEMETRY: Duration = Duration::from_secs(3600);
 /// Time between two questions whether a scanner is to be looked at.
-const QUALITY: Duration = Duration::from_secs(60);
+const QUALITY: Duration = Duration::from_secs(10);
 /// Pause when the archive does not answer.
 const SILENT: Duration = Duration::from_secs(60);
 

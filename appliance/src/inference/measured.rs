@@ -61,7 +61,10 @@ fn mean_class(classes: &[ClassScore]) -> Option<f32> {
     let largest = classes.iter().map(|class| class.logit).reduce(f32::max)?;
     let weights = || classes.iter().map(|class| (class.logit - largest).exp());
     let places = (0u16..).map(f32::from);
-    Some(weights().zip(places).map(|(weight, place)| weight * place).sum::<f32>() / weights().sum::<f32>())
+    Some(
+        weights().zip(places).map(|(weight, place)| weight * place).sum::<f32>()
+            / weights().sum::<f32>(),
+    )
 }
 
 #[cfg(test)]
@@ -94,12 +97,8 @@ mod tests {
 
     #[test]
     fn a_result_says_what_is_needed_and_names_nobody() {
-        let score = |name: &str, logit: f32| {
-            serde_json::json!({"name": name, "logit": logit, "margin": 0.0, "probability": null})
-        };
-        let class = |name: &str, logit: f32| {
-            serde_json::json!({"name": name, "logit": logit, "probability": null})
-        };
+        let score = |name: &str, logit: f32| serde_json::json!({"name": name, "logit": logit, "margin": 0.0, "probability": null});
+        let class = |name: &str, logit: f32| serde_json::json!({"name": name, "logit": logit, "probability": null});
         let found = measured(&result(&serde_json::json!({"kind": "analysed", "scores": {
             "diagnosis": [score("a", 1.5), score("b", -2.0)], "referral": [score("r", 0.25)],
             "priority": [class("none", 0.0), class("low", 0.0), class("high", 0.0)],

@@ -1,8 +1,8 @@
 //! Rates of studies without a result and of changed results, watched study by study.
 
 use serde::{Deserialize, Serialize};
-use statistics::compare::wilson;
 use statistics::drift::cusum::Cusum;
+use statistics::interval::wilson;
 
 use super::Evidence;
 use crate::store::quality::Fate;
@@ -72,7 +72,7 @@ fn chart(
 ) -> Option<Chart> {
     let known: Vec<bool> = reference.iter().filter_map(&event).collect();
     let events = known.iter().filter(|event| **event).count();
-    let usual = wilson(events, known.len())?[1];
+    let usual = wilson(events, known.len())?.upper;
     let odds = ODDS * usual / (1.0 - usual);
     let noticed = odds / (1.0 + odds);
     let cusum = Cusum::design(usual, noticed, run_length)?;
@@ -104,8 +104,7 @@ fn chart(
                 since: first.at,
                 after: first.row - 1,
                 before: chart.reference,
-                now: rising.iter().filter(|(_, event)| *event).count() as f64
-                    / rising.len() as f64,
+                now: rising.iter().filter(|(_, event)| *event).count() as f64 / rising.len() as f64,
                 psi: None,
                 software: None,
             });

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use statistics::compare::holm;
 use statistics::drift::{Reference, kolmogorov_smirnov};
+use statistics::multiple::holm;
 use statistics::sample::{mean, quantile, sorted};
 
 use super::{Evidence, software};
@@ -161,8 +161,7 @@ fn ratio(
 ) -> Option<f64> {
     let series = study.measured.as_ref()?.series.iter();
     let known = series.filter(|series| of(series) > 0.0);
-    let ratios: Vec<f64> =
-        known.filter_map(|s| Some(of(s).ln() - normal.get(&s.kind)?)).collect();
+    let ratios: Vec<f64> = known.filter_map(|s| Some(of(s).ln() - normal.get(&s.kind)?)).collect();
     (!ratios.is_empty()).then(|| median(&ratios))
 }
 

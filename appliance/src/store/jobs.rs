@@ -157,37 +157,36 @@ impl Store {
         let now = self.clock.now();
         let mode = model.map_or(Mode::Assist, |m| m.mode);
         self.write(|tx| {
-            let rows = tx.prepare_cached(
-                "INSERT INTO inference (study_id, generation, model_digest, context, mode,
+            let rows = tx
+                .prepare_cached(
+                    "INSERT INTO inference (study_id, generation, model_digest, context, mode,
                    outcome, reason, acuity, partial, device, seconds, finished_at, result,
                    assessment)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            )?
-            .execute((
-                job.study_id,
-                job.generation,
-                model.map_or("", |m| &m.digest),
-                &job.context,
-                if mode == Mode::Shadow { "shadow" } else { "assist" },
-                if finished.not_analysed.is_some() { "not_analysed" } else { "analysed" },
-                finished.not_analysed.as_deref().unwrap_or_default(),
-                finished.acuity,
-                job.partial,
-                &finished.device,
-                finished.seconds,
-                now,
-                &finished.result,
-                &finished.assessment,
-            ))?;
+                )?
+                .execute((
+                    job.study_id,
+                    job.generation,
+                    model.map_or("", |m| &m.digest),
+                    &job.context,
+                    if mode == Mode::Shadow { "shadow" } else { "assist" },
+                    if finished.not_analysed.is_some() { "not_analysed" } else { "analysed" },
+                    finished.not_analysed.as_deref().unwrap_or_default(),
+                    finished.acuity,
+                    job.partial,
+                    &finished.device,
+                    finished.seconds,
+                    now,
+                    &finished.result,
+                    &finished.assessment,
+                ))?;
             let inference_id = tx.last_insert_rowid();
             if mode != Mode::Shadow {
                 settle(tx, job)?;
                 decisions::recompute(tx, job.study_id, now)?;
             }
             match model.filter(|_| rows > 0 && mode == Mode::Assist) {
-                Some(model) => {
-                    quality::record(tx, job, &model.digest, inference_id, finished, now)
-                }
+                Some(model) => quality::record(tx, job, &model.digest, inference_id, finished, now),
                 None => Ok(()),
             }
         })

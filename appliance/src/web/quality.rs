@@ -166,7 +166,7 @@ fn alarm_view(alarm: &Alarm, now: i64, words: Language) -> AlarmView {
 }
 
 /// An alarm in one sentence.
-fn said(alarm: &Alarm, words: Language) -> String {
+pub(super) fn said(alarm: &Alarm, words: Language) -> String {
     let Ok(evidence) = serde_json::from_str::<Evidence>(&alarm.evidence) else {
         return words.say("quality-other-version").with("scanner", &alarm.scanner).to_string();
     };

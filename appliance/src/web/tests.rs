@@ -2,6 +2,7 @@ mod hospital;
 mod live;
 mod login;
 mod openapi;
+mod quality;
 mod slices;
 
 use std::fmt::Write as _;

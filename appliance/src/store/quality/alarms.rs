@@ -201,9 +201,8 @@ impl Store {
     /// When the database fails.
     pub fn alarms(&self, closed: usize) -> Result<Vec<Alarm>, StoreError> {
         self.read(|db| {
-            let mut open = db.prepare_cached(&format!(
-                "{ALARM} WHERE a.closed_at IS NULL ORDER BY a.id DESC"
-            ))?;
+            let mut open = db
+                .prepare_cached(&format!("{ALARM} WHERE a.closed_at IS NULL ORDER BY a.id DESC"))?;
             let mut alarms: Vec<Alarm> = open.query_map([], alarm)?.collect::<Result<_, _>>()?;
             let mut past = db.prepare_cached(&format!(
                 "{ALARM} WHERE a.closed_at IS NOT NULL ORDER BY a.closed_at DESC, a.id DESC LIMIT ?"
@@ -324,12 +323,7 @@ pub(in crate::store) fn alarm_counts(db: &Connection) -> Result<[i64; 2], StoreE
 }
 
 /// Opens an alarm or confirms the one that is open.
-fn raise(
-    tx: &Transaction<'_>,
-    look: &Looked,
-    raised: &Raised,
-    now: i64,
-) -> Result<(), StoreError> {
+fn raise(tx: &Transaction<'_>, look: &Looked, raised: &Raised, now: i64) -> Result<(), StoreError> {
     let (model, scanner, kind) = (&look.model_digest, look.scanner_id, raised.kind);
     let confirmed = tx
         .prepare_cached(

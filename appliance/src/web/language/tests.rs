@@ -284,7 +284,7 @@ impl Clinic {
     }
 }
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "/",
     "/?queue=done",
     "/?search=nobody",
@@ -292,6 +292,7 @@ const PAGES: [&str; 10] = [
     "/study/1/series/1",
     "/study/1/series/1/volume",
     "/system",
+    "/quality",
     "/users",
     "/account",
     "/nope",
