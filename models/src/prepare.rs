@@ -14,7 +14,7 @@ use crate::study::{LeftOut, LeftOutReason, Remark, Series, Stack, Study};
 use crate::tokens::patchify::patchify;
 use crate::tokens::text::char_ids;
 use crate::tokens::{SeriesPatches, StudyPatches};
-use crate::volume::{AcquiredGrid, Preprocessing, Volume, preprocess};
+use crate::volume::{AcquiredGrid, Appearance, Preprocessing, Volume, appearance, preprocess};
 
 /// A study ready for the engine.
 #[derive(Clone, Debug, Default)]
@@ -40,12 +40,16 @@ pub struct PreparedSeries {
     pub series: Series,
     /// Acquired columns, rows, slices.
     pub acquired_vox: [usize; 3],
+    /// Distance between acquired columns, rows and slices.
+    pub spacing_mm: [f64; 3],
     /// Stacking axis in LPS order: 0 axial, 1 coronal, 2 sagittal.
     pub thin_axis: usize,
     /// Patches of the whole volume.
     pub patches: usize,
     /// Tokens in the sequence.
     pub tokens: usize,
+    /// What its volume looks like.
+    pub appearance: Appearance,
 }
 
 /// Seconds on the wall, by stage.
@@ -129,15 +133,18 @@ impl Prepared {
         let resampled = Instant::now();
         self.timings.volume += resampled - decoded;
         let patches = patchify(&volume, version)?;
+        let appearance = appearance(&volume);
         self.timings.patches += resampled.elapsed();
         if char_ids(&series.name).cut {
             series.remarks.push(Remark::NameCut { limit: MAX_NAME_CHARS });
         }
         self.series.push(PreparedSeries {
             acquired_vox: stack.size_vox,
+            spacing_mm: stack.spacing_mm,
             thin_axis: volume.thin_axis,
             patches: crate::tokens::patchify::patch_count(stack.size_vox[2])?,
             tokens: patches.sequence.len(),
+            appearance,
             series,
         });
         self.patches.series.push(patches);

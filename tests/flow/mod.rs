@@ -322,6 +322,32 @@ fn a_typed_context_scores_again_without_encoding_again() {
 }
 
 #[test]
+fn what_a_scanner_sends_is_measured_and_learned() {
+    let clinic = Clinic::with_model("");
+    clinic.send(1, 1..=8);
+    let row = clinic.settled(1);
+    let path = format!("studies/{}/results/{}", row["id"], row["inference_id"]);
+    let series = clinic.get(&path)["result"]["series"][0].clone();
+    let look = |name: &str| series["appearance"][name].as_f64().unwrap();
+    // Every voxel is random from 0 to 65535, and resampled from 64 to 256 in plane.
+    assert!(look("p1") > 0.0 && look("p99") > 3.0 * look("p1"), "{series:#}");
+    assert!((0.8..=1.0).contains(&look("foreground")), "{series:#}");
+    assert_eq!(series["spacing_mm"], json!([1.0, 1.0, 5.0]));
+    let started = Instant::now();
+    loop {
+        let quality = clinic.get("quality");
+        let scanner = &quality["scanners"][0];
+        if scanner["found"]["studies"] == json!([1, 400]) {
+            assert_eq!(scanner["look"]["scanner"], "Phantom Works");
+            assert_eq!(quality["alarms"], json!([]));
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "{quality:#}\n{}", clinic.launch.log());
+        sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
 fn what_readers_corrected_is_exported_for_the_trainer() {
     let clinic = Clinic::with_model("");
     for study in [1, 2] {

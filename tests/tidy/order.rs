@@ -120,6 +120,7 @@ pub(super) const MODULE_ORDER: &[(&str, &[&str])] = &[
             "console",
             "model_install",
             "feedback",
+            "quality",
             "health",
             "retention",
             "audit",

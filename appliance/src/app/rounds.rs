@@ -33,7 +33,7 @@ use crate::store::models::{Mode, not_analysed};
 use crate::store::{Store, backup};
 use crate::triage::Tables;
 use crate::web::{Check, ModelNow, Receive, SelectionNow, Status, Verdict};
-use crate::{retention, web};
+use crate::{quality, retention, web};
 
 /// Time between two looks at the box.
 const HEALTH: Duration = Duration::from_secs(5);
@@ -48,6 +48,8 @@ const DELIVER: Duration = Duration::from_secs(2);
 const ASK: Duration = Duration::from_secs(2);
 /// Time between two rows of telemetry for the hub.
 const TELEMETRY: Duration = Duration::from_secs(3600);
+/// Time between two questions whether a scanner is to be looked at.
+const QUALITY: Duration = Duration::from_secs(10);
 /// Pause when the archive does not answer.
 const SILENT: Duration = Duration::from_secs(60);
 
@@ -109,6 +111,12 @@ impl Rounds {
 
         self.ask_for_priors(tasks, shutdown);
         self.write_telemetry(tasks, shutdown);
+        let rounds = self.clone();
+        every(tasks, shutdown, QUALITY, move || {
+            if let Err(error) = quality::look(&rounds.store, &rounds.config.quality()) {
+                tracing::error!(error = %chain(&error), "scanners are not watched");
+            }
+        });
 
         let import = &self.config.settings.import;
         let watch = WatchConfig {
@@ -311,6 +319,7 @@ impl Rounds {
                 snapshot.refused
             ),
         });
+        checks.push(self.quality_check());
         checks.extend(self.archive_checks());
         let (model, seen) = self.model_now().unzip();
         let selection = seen.flatten().map(|seen| selection_now(&seen, &self.tables.selection));
@@ -374,6 +383,19 @@ impl Rounds {
     fn analysis_check(&self) -> Check {
         let idle = self.store.models().ok().and_then(|models| not_analysed(&models));
         analysis_check(&self.analysis.borrow(), idle)
+    }
+
+    /// Alarms of the watch on scanners.
+    fn quality_check(&self) -> Check {
+        let [open, known] = self.store.alarm_counts().unwrap_or_default();
+        let alarms = |n: i64| words::count(n.unsigned_abs(), "alarm", "alarms");
+        let said = match (open, known) {
+            (0, 0) => "no alarm".to_owned(),
+            (0, _) => format!("{} that somebody has acknowledged", alarms(known)),
+            _ => format!("{} that nobody has acknowledged; see the page Quality", alarms(open)),
+        };
+        let verdict = if open > 0 { Verdict::Notice } else { Verdict::Good };
+        Check { name: "quality".to_owned(), verdict, said }
     }
 
     /// One line for each destination of results.

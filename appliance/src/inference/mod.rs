@@ -2,10 +2,12 @@
 //!
 //! In the daemon it runs in a process of its own: [`worker`] is that process, [`process`] what
 //! the daemon holds of it, [`protocol`] what they say to each other, and [`task`] the loop that
-//! finds work and stores results. [`envelope`] says which studies a model is not made for.
+//! finds work and stores results. [`envelope`] says which studies a model is not made for, and
+//! [`measured`] what of a result is kept to watch the scanner by.
 
 pub mod envelope;
 pub mod explain;
+pub mod measured;
 pub mod process;
 pub mod protocol;
 pub mod result;

@@ -12,6 +12,7 @@ use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
 use super::envelope::{outside, outside_by_series};
+use super::measured::measured;
 use super::process::{Reply, StartError, Worker};
 use super::protocol::{Explain, Order, Ready};
 use super::result::TriageResult;
@@ -388,6 +389,7 @@ impl Analysis {
         let mut finished = Finished {
             device: ready.device.to_string(),
             result: serde_json::to_string(result).ok(),
+            measured: Some(measured(result)),
             ..Finished::default()
         };
         let names: Vec<&str> = result.series.iter().map(|series| series.name.as_str()).collect();

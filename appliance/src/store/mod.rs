@@ -23,6 +23,7 @@ pub mod models;
 pub mod outbox;
 pub mod priors;
 pub mod properties;
+pub mod quality;
 pub mod quarantine;
 pub mod retention;
 pub mod users;
@@ -54,6 +55,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0007_priors.sql")),
     M::up(include_str!("migrations/0008_said.sql")),
     M::up(include_str!("migrations/0009_outbox.sql")),
+    M::up(include_str!("migrations/0010_quality.sql")),
 ];
 
 /// Why the store failed.

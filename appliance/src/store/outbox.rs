@@ -29,8 +29,10 @@ use super::{Store, StoreError};
 use study::StudyNow;
 
 pub(crate) use flag::{finding, referral};
+pub(in crate::store) use outcome::age_band;
 pub use sending::{Due, ImageFile, Listed, Parcel, Unsealed};
 pub use stick::Waiting;
+pub(in crate::store) use study::{age_years, sex};
 pub(in crate::store) use views::at_hub;
 pub use views::{AnswerView, AtHub, FlagState, OutboxCounts, OutboxView};
 

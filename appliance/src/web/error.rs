@@ -28,6 +28,7 @@ use crate::slices::{SliceError, VolumeError};
 use crate::store::StoreError;
 use crate::store::decisions::DecisionError;
 use crate::store::models::ModelSwitchError;
+use crate::store::quality::alarms::AlarmError;
 use crate::store::users::UserError;
 
 mod said;
@@ -167,6 +168,9 @@ pub enum Error {
     /// New settings were not kept.
     #[error(transparent)]
     Confirm(#[from] ConfirmError),
+    /// Nothing was done with an alarm.
+    #[error(transparent)]
+    Alarm(#[from] AlarmError),
     /// A viewer's request was not done.
     #[error(transparent)]
     Dicom(#[from] DicomError),
@@ -198,6 +202,7 @@ impl Error {
             | Self::NoResult { .. }
             | Self::Decision(DecisionError::NoStudy(_) | DecisionError::NoDecision(_))
             | Self::Model(ModelSwitchError::Unknown { .. })
+            | Self::Alarm(AlarmError::NoAlarm(_) | AlarmError::NoScanner(_))
             | Self::Users(UserError::Unknown { .. } | UserError::NoToken { .. }) => {
                 (StatusCode::NOT_FOUND, "not_found")
             }
@@ -224,6 +229,7 @@ impl Error {
             Self::Refused(_)
             | Self::Request(_)
             | Self::Decision(DecisionError::NoReason | DecisionError::LongReason(_))
+            | Self::Alarm(AlarmError::NoReason | AlarmError::LongReason(_))
             | Self::Account(AccountError::Short(_) | AccountError::Long(_) | AccountError::Name)
             | Self::Users(UserError::Name { .. }) => (StatusCode::BAD_REQUEST, "bad_request"),
             Self::Decision(DecisionError::AlreadyUndone(_) | DecisionError::NoFinding { .. })
@@ -241,6 +247,7 @@ impl Error {
             Self::Decision(DecisionError::Store(error))
             | Self::Model(ModelSwitchError::Store(error))
             | Self::Users(UserError::Store(error))
+            | Self::Alarm(AlarmError::Store(error))
             | Self::Store(error)
                 if error.is_full() =>
             {
@@ -249,6 +256,7 @@ impl Error {
             Self::Decision(DecisionError::Store(_))
             | Self::Model(ModelSwitchError::Store(_))
             | Self::Users(UserError::Store(_))
+            | Self::Alarm(AlarmError::Store(_))
             | Self::Account(AccountError::System(_))
             | Self::Store(_)
             | Self::Stored(_)

@@ -1,5 +1,5 @@
 //! `/metrics` for Prometheus (text exposition format 0.0.4). No label carries anything of a
-//! patient: AE titles, checks and the model's name only.
+//! patient: AE titles, checks, names of scanners and the model's name only.
 
 use std::fmt::{Display, Write as _};
 
@@ -9,7 +9,10 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::{Error, Status, Verdict, Web};
 use crate::hub::task::{Doing, HubNow};
+use crate::quality::Found;
+use crate::quality::chart::Chart;
 use crate::store::StoreError;
+use crate::store::quality::alarms::Kind;
 use crate::worklist::Queue;
 
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -120,6 +123,7 @@ fn render(web: &Web) -> Result<String, StoreError> {
         let labels = [("archive", queue.destination.as_str())];
         text.value("prima_oldest_delivery_seconds", &labels, seconds(age));
     }
+    quality(&mut text, web, status.model.as_ref().map_or("", |model| &model.digest))?;
     hub(&mut text, web, status.hub.as_ref())?;
     Ok(text.0)
 }
@@ -143,6 +147,50 @@ fn model(text: &mut Text, web: &Web, status: &Status) -> Result<(), StoreError> 
         text.value("prima_selection_differs", &labels, u8::from(selection.difference.is_some()));
     }
     Ok(())
+}
+
+/// The watch on scanners. What has not been looked at yet has no value.
+fn quality(text: &mut Text, web: &Web, model_digest: &str) -> Result<(), StoreError> {
+    let [open, acknowledged] = web.store.alarm_counts()?;
+    text.gauge("prima_quality_alarms", "Alarms of the watch on scanners.");
+    for (state, alarms) in [("open", open), ("acknowledged", acknowledged)] {
+        text.value("prima_quality_alarms", &[("state", state)], alarms);
+    }
+    let mut looks: Vec<(String, Found)> = Vec::new();
+    for look in web.store.quality_looks(model_digest)? {
+        looks.extend(serde_json::from_str(&look.found).ok().map(|found| (look.scanner, found)));
+    }
+    text.gauge("prima_drift_psi", "Largest population stability index of a scanner.");
+    for (scanner, found) in &looks {
+        for kind in [Kind::Input, Kind::Scores] {
+            let of_kind = found.streams.iter().filter(|stream| stream.kind == kind);
+            if let Some(psi) = of_kind.filter_map(|stream| stream.psi).reduce(f64::max) {
+                let labels = [("scanner", scanner.as_str()), ("kind", kind.word())];
+                text.value("prima_drift_psi", &labels, psi);
+            }
+        }
+    }
+    let charts: Vec<_> = looks.iter().flat_map(|(scanner, found)| charts(scanner, found)).collect();
+    text.gauge("prima_cusum", "Cumulative sum of a rate of events.");
+    for (labels, chart) in &charts {
+        text.value("prima_cusum", labels, chart.sum);
+    }
+    text.gauge("prima_cusum_threshold", "Sum from which on it is an alarm.");
+    for (labels, chart) in &charts {
+        text.value("prima_cusum_threshold", labels, chart.threshold);
+    }
+    Ok(())
+}
+
+/// Charts of a scanner with their labels.
+fn charts<'a>(
+    scanner: &'a str,
+    found: &'a Found,
+) -> impl Iterator<Item = ([(&'static str, &'a str); 2], &'a Chart)> {
+    let both = [("no_result", &found.no_result), ("override", &found.overrides)];
+    both.into_iter().filter_map(move |(event, chart)| {
+        Some(([("scanner", scanner), ("event", event)], chart.as_ref()?))
+    })
 }
 
 /// The link to the hub. Rows wait also where sticks are the only link.

@@ -15,6 +15,7 @@ mod listen;
 mod live;
 mod login;
 mod metrics;
+mod quality;
 mod slices;
 mod status;
 mod study;
@@ -56,9 +57,7 @@ pub use login::Gate;
 use trial::OnTrial;
 use who::Who;
 
-pub use status::{
-    Association, Check, ModelNow, Receive, SelectionNow, Status, Trial, Verdict,
-};
+pub use status::{Association, Check, ModelNow, Receive, SelectionNow, Status, Trial, Verdict};
 
 use crate::accounts::Right;
 use crate::archive::Archive;
@@ -200,6 +199,9 @@ fn operation() -> Router<Web> {
         .route("/system/deliveries/{id}", post(system::retry))
         .route("/system/outbox/{seq}", post(system::retry_row))
         .route("/metrics", get(metrics::page))
+        .route("/quality", get(quality::page))
+        .route("/quality/alarms/{id}", post(quality::acknowledge))
+        .route("/quality/scanners/{id}", post(quality::rebaseline))
 }
 
 /// Answers until `shutdown` is ready, over TLS where that is given, then finishes the requests under
@@ -229,7 +231,7 @@ struct Frame {
     words: Language,
     /// Where the reader is, to come back to.
     here: String,
-    /// `worklist`, `system`, `users` or none.
+    /// `worklist`, `quality`, `system`, `users` or none.
     section: &'static str,
     model: Option<ModelNow>,
     problems: usize,
@@ -263,6 +265,10 @@ impl Frame {
 
     fn chooses_models(&self) -> bool {
         self.who.may(Right::Models)
+    }
+
+    fn sets_references(&self) -> bool {
+        self.who.may(Right::Reference)
     }
 
     fn changes_users(&self) -> bool {

@@ -2,6 +2,7 @@ mod hospital;
 mod live;
 mod login;
 mod openapi;
+mod quality;
 mod slices;
 mod trial;
 
@@ -184,6 +185,7 @@ impl Site {
                 seconds: 3.2,
                 result: not_analysed.is_none().then(|| result.to_string()),
                 assessment: not_analysed.is_none().then(|| assessment.to_string()),
+                measured: None,
             };
             self.web.store.finish_job(&job, Some(&model), &finished).unwrap();
         }

@@ -12,8 +12,10 @@ use toml::{Table, Value};
 pub const FORMAT: i64 = 2;
 
 /// Tables that came with format 2.
-const SINCE_2: [&str; 9] =
-    ["network", "firewall", "trial", "clock", "ups", "thermal", "journal", "watchdog", "update"];
+const SINCE_2: [&str; 10] = [
+    "quality", "network", "firewall", "trial", "clock", "ups", "thermal", "journal", "watchdog",
+    "update",
+];
 /// Keys that came with it into tables that were there.
 const KEYS_SINCE_2: [(&str, &str); 4] = [
     ("site", "time_zone"),

@@ -20,6 +20,7 @@ pub struct Settings {
     pub assembly: Assembly,
     pub analysis: Analysis,
     pub worklist: Worklist,
+    pub quality: Quality,
     pub results: Results,
     pub hub: Hub,
     pub priors: Priors,
@@ -140,6 +141,16 @@ pub struct Worklist {
     pub max_wait_low_min: u64,
     pub max_wait_none_min: u64,
     pub max_wait_not_analysed_min: u64,
+}
+
+/// `[quality]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Quality {
+    pub reference_studies: u32,
+    pub recent_studies: u32,
+    pub studies_per_false_alarm: u32,
 }
 
 /// `[priors]`.

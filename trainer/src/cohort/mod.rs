@@ -10,7 +10,6 @@
 //! | `patches-NNNN.safetensors` | kept patches of some studies each ([`shard`]) |
 //! | `selection.toml` | by which rules the series in the patches were selected |
 
-pub mod kind;
 pub mod prepare;
 pub mod record;
 pub mod shard;

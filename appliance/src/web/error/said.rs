@@ -9,6 +9,7 @@ use crate::accounts::{AccountError, MAX_PASSWORD, MIN_PASSWORD, Right};
 use crate::slices::{MOST_VOX, SliceError, VolumeError};
 use crate::store::decisions::{DecisionError, MAX_REASON};
 use crate::store::models::ModelSwitchError;
+use crate::store::quality::alarms::AlarmError;
 use crate::store::users::{MAX_NAME, UserError};
 use crate::web::language::{Language, Sentence};
 
@@ -53,6 +54,7 @@ pub(super) fn said(error: &Error) -> Option<Sentence> {
         Error::Decision(error) => return decision(error),
         Error::Model(error) => return model(error),
         Error::Confirm(error) => return confirm(error),
+        Error::Alarm(error) => return alarm(error),
         Error::Request(_)
         | Error::Dicom(_)
         | Error::Streams
@@ -70,6 +72,7 @@ fn right(right: Right) -> &'static str {
         Right::Patients => "right-patients",
         Right::Decide => "right-decide",
         Right::Models => "right-models",
+        Right::Reference => "right-reference",
         Right::Users => "right-users",
         Right::Settings => "right-settings",
     }
@@ -166,6 +169,17 @@ fn confirm(error: &ConfirmError) -> Option<Sentence> {
     }
 }
 
+fn alarm(error: &AlarmError) -> Option<Sentence> {
+    let say = |key: &'static str| Language::En.say(key);
+    Some(match error {
+        AlarmError::NoAlarm(id) => say("error-no-alarm").with("alarm", id),
+        AlarmError::NoScanner(id) => say("error-no-scanner").with("scanner", id),
+        AlarmError::NoReason => say("error-no-reason"),
+        AlarmError::LongReason(n) => say("error-reason-long").n(*n).with("most", MAX_REASON),
+        AlarmError::Store(_) => return None,
+    })
+}
+
 /// The key of what a status is called.
 pub(super) fn title(status: StatusCode) -> &'static str {
     match status.as_u16() {
@@ -241,6 +255,10 @@ mod tests {
             Error::Model(ModelSwitchError::NoEarlier),
             Error::Confirm(ConfirmError::Nothing),
             Error::Confirm(ConfirmError::Late { why: text() }),
+            Error::Alarm(AlarmError::NoAlarm(1)),
+            Error::Alarm(AlarmError::NoScanner(1)),
+            Error::Alarm(AlarmError::NoReason),
+            Error::Alarm(AlarmError::LongReason(1)),
         ];
         for error in errors {
             let in_english = said(&error).unwrap();
@@ -253,8 +271,15 @@ mod tests {
 
     #[test]
     fn rights_are_named_as_elsewhere() {
-        let operators = [Right::Operate, Right::Models, Right::Users, Right::Settings];
-        for right in operators.into_iter().chain([Right::Patients, Right::Decide]) {
+        for right in [
+            Right::Operate,
+            Right::Patients,
+            Right::Decide,
+            Right::Models,
+            Right::Reference,
+            Right::Users,
+            Right::Settings,
+        ] {
             assert_eq!(Language::En.say(super::right(right)).to_string(), right.words());
         }
     }

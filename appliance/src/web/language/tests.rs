@@ -287,7 +287,7 @@ impl Clinic {
     }
 }
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "/",
     "/?queue=done",
     "/?search=nobody",
@@ -295,6 +295,7 @@ const PAGES: [&str; 10] = [
     "/study/1/series/1",
     "/study/1/series/1/volume",
     "/system",
+    "/quality",
     "/users",
     "/account",
     "/nope",

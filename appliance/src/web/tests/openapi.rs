@@ -170,6 +170,7 @@ impl Program {
                 said: "half full".to_owned(),
             }];
         });
+        appliance.watched();
         let entry = Entry { actor: "x", action: "y", object: "", detail: &serde_json::json!({}) };
         store.audit(&entry).unwrap();
     }
@@ -201,6 +202,7 @@ async fn every_answer_is_as_described() {
         ("get", "/api/v1/studies/1/results/99999999999999999999", "", 400),
         ("get", "/api/v1/studies/1/results/9", "", 404),
         ("get", "/api/v1/system", "", 200),
+        ("get", "/api/v1/quality", "", 200),
         ("post", "/api/v1/decisions/1/undo", "", 200),
         ("post", "/api/v1/decisions/1/undo", "", 409),
         ("post", "/api/v1/decisions/x/undo", "", 400),

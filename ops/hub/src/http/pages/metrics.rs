@@ -148,5 +148,10 @@ fn sites(web: &Web, text: &mut Text) -> Result<(), Error> {
         let drifted = health.drift.iter().filter(|drift| drift.marked).count();
         text.value("prima_hub_drifted_findings", &[("site", site)], drifted);
     }
+    text.gauge("prima_hub_quality_alarms", "Open alarms of the watch on a box's scanners.");
+    for (site, health) in &health {
+        let alarms = health.telemetry.quality_alarms;
+        text.value("prima_hub_quality_alarms", &[("site", site)], alarms);
+    }
     Ok(())
 }

@@ -45,6 +45,8 @@ struct SiteView {
     software: String,
     model: String,
     killed: bool,
+    /// Alarms of the watch on its scanners.
+    alarms: u32,
     backlog: [i64; 4],
     dead: i64,
     /// Rows that contradict others.
@@ -106,6 +108,7 @@ fn view(site: Site, health: Option<Health>, now_ms: i64) -> SiteView {
         software: site.software,
         model: site.model,
         killed: health.as_ref().is_some_and(|health| health.telemetry.killed),
+        alarms: health.as_ref().map_or(0, |health| health.telemetry.quality_alarms),
         backlog: site.backlog,
         dead: site.dead,
         forks: site.forks,
