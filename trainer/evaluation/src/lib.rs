@@ -4,6 +4,7 @@
 //! come out, and a report is drawn from the numbers alone.
 //!
 //! - [`set`] what is evaluated: truth, scores and groups of every study;
+//! - [`comparison`] several networks on one set of studies;
 //! - [`svg`] charts.
 //!
 //! Research use; not a medical device.
@@ -19,5 +20,6 @@
     )
 )]
 
+pub mod comparison;
 pub mod set;
 pub mod svg;

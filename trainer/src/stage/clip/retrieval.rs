@@ -4,15 +4,16 @@
 use std::path::Path;
 
 use anyhow::Context;
+use burn::DispatchDevice;
 use burn::tensor::{DType, Tensor};
 use models::nn::Compute;
-use models::nn::config::PrimaConfig;
 use models::nn::parameters::Parameters;
 use models::weights::mapped::WeightFile;
 
 use super::data::Data;
-use super::start::{NETWORK, PROBES};
-use super::{ClipModel, forward};
+use super::start::{NETWORK, PROBES, sizes};
+use super::variant::{Architecture, Variant, VariantModel};
+use super::{ClipModel, Contrastive};
 use crate::cohort::record::Split;
 use crate::stage::text::Vocabulary;
 use crate::stage::weights::Overlay;
@@ -56,31 +57,46 @@ pub fn retrieve(
     split: Split,
     group: usize,
 ) -> anyhow::Result<Retrieval> {
-    let path = run.join("sizes.toml");
-    let sizes = std::fs::read_to_string(&path).with_context(|| {
-        format!(
-            "cannot read {}; name the folder of a finished run of `trainer clip`",
-            path.display()
-        )
-    })?;
-    let sizes: PrimaConfig = toml::from_str(&sizes)?;
-    let (data, vocabulary) = (Data::open(cohort)?, Vocabulary::open(text)?);
+    let variant = Variant::of(run)?;
+    let data = Data::open(cohort)?.seen_by(&variant)?;
+    let vocabulary = Vocabulary::open(text)?;
     let device = crate::stage::device(crate::stage::cpu())?;
-    let [network, probes] = [NETWORK, PROBES].map(|file| WeightFile::open(&run.join(file)));
-    let (network, probes) = (network?, probes?);
-    let weights = Overlay { first: &network, then: &probes };
-    let model = ClipModel::load(&Parameters::new(&weights, &device, DType::F32), &sizes)?;
-    let width = sizes.sequence_vit.transformer.dim;
-    let mut embeddings = Embeddings::default();
-    for pairs in data.parts(split, &vocabulary) {
-        let out = forward(&model, &pairs?, true, width, &device);
-        embeddings.add(out.image, out.text);
-    }
-    embeddings.retrieval(sizes.projection, group).with_context(|| {
+    let found = match variant.architecture {
+        Architecture::Prima => {
+            embeddings::<ClipModel<Compute>>(run, &variant, &data, &vocabulary, split, &device)?
+        }
+        _ => {
+            embeddings::<VariantModel<Compute>>(run, &variant, &data, &vocabulary, split, &device)?
+        }
+    };
+    found.retrieval(sizes(run)?.projection, group).with_context(|| {
         format!(
             "{}: {} studies of this split have tokens, fewer than a group of {group}; run `trainer tokens`, or give a smaller --group",
             cohort.display(),
             data.split(split).len()
         )
     })
+}
+
+/// What the network of a finished run makes of a split.
+fn embeddings<M: Contrastive>(
+    run: &Path,
+    variant: &Variant,
+    data: &Data,
+    vocabulary: &Vocabulary,
+    split: Split,
+    device: &DispatchDevice,
+) -> anyhow::Result<Embeddings> {
+    let sizes = sizes(run)?;
+    let [network, probes] = [NETWORK, PROBES].map(|file| WeightFile::open(&run.join(file)));
+    let (network, probes) = (network?, probes?);
+    let weights = Overlay { first: &network, then: &probes };
+    let model = M::build(&Parameters::new(&weights, device, DType::F32), &sizes, variant)?;
+    let width = sizes.sequence_vit.transformer.dim;
+    let mut embeddings = Embeddings::default();
+    for pairs in data.parts(split, vocabulary) {
+        let out = model.forward(&pairs?, true, width, device);
+        embeddings.add(out.image, out.text);
+    }
+    Ok(embeddings)
 }
