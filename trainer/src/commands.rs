@@ -1,5 +1,6 @@
 //! The subcommands.
 
+mod make;
 mod measure;
 
 use std::path::{Path, PathBuf};
@@ -10,10 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use models::dicom::decoder::{self, Decoder, DecoderLimits};
-use models::engine::{DeviceChoice, device, golden};
-use models::nn::config::PrimaConfig;
-use models::weights::import::{HeadPrecision, import_prima};
-use models::weights::init::{InitOptions, write_untrained};
+use models::engine::DeviceChoice;
 use serde::de::DeserializeOwned;
 use trainer::curate;
 use trainer::evaluate::card;
@@ -23,7 +21,8 @@ use trainer::reports::command::{self as reports, ReportsConfig};
 use trainer::show::{self, MosaicOptions};
 use trainer::simulate::simulate;
 use trainer::stage::group::Group;
-use trainer::stage::{clip, distill, heads, run, series_names, text, tokenizer};
+use trainer::stage::slices::{self, SlicesRun};
+use trainer::stage::{ablate, clip, distill, heads, run, series_names, text, tokenizer};
 
 /// What to do.
 #[derive(Subcommand)]
@@ -77,6 +76,29 @@ pub(crate) enum Command {
     },
     /// Train the heads on frozen embeddings.
     Heads(Stage),
+    /// Embed studies by a 2-D image encoder, for heads to read.
+    Slices {
+        /// ONNX file of the encoder; beside it a .toml with size, channels, mean and std.
+        #[arg(long)]
+        encoder: PathBuf,
+        /// Folder of the cohort, with patch shards.
+        #[arg(long)]
+        cohort: PathBuf,
+        /// Run folder.
+        #[arg(long)]
+        out: PathBuf,
+        /// Go on with the run in the folder.
+        #[arg(long)]
+        resume: bool,
+    },
+    /// Train the networks that Prima is compared with, and compare them.
+    Ablate {
+        /// Configuration (TOML).
+        config: PathBuf,
+        /// Folder of the rows and of comparison.json; what is there is left out.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Distil a teacher into the edge student.
     Distill(Stage),
     /// Turn finished runs into a bundle for the appliance.
@@ -226,6 +248,8 @@ pub(crate) enum Preset {
     Tiny,
     /// The edge student.
     Edge,
+    /// No bundle: a small image encoder for `trainer slices`, model.onnx and model.toml.
+    Slices,
 }
 
 /// Does it.
@@ -314,6 +338,23 @@ pub(crate) fn run(command: Command) -> Result<()> {
             let path = heads::train(&config, &folder, resume)?;
             println!("heads in {}", path.display());
         }
+        Command::Slices { encoder, cohort, out, resume } => {
+            let bar = bar("slices {wide_bar} {pos}/{len} {elapsed} +{eta}");
+            let path =
+                slices::embed(&SlicesRun { encoder, cohort }, &out, resume, &|done, total| {
+                    bar.set_length(total);
+                    bar.set_position(done);
+                })?;
+            bar.finish_and_clear();
+            println!("embeddings in {}", path.display());
+        }
+        Command::Ablate { config, out } => {
+            let config = run::config(&config, "ablate")?;
+            let found = ablate::ablate(&config, &out, &|name, number, total| {
+                eprintln!("row {number} of {total}: {name}");
+            })?;
+            println!("{found}");
+        }
         Command::Distill(Stage { config, run: folder, resume, stop_after }) => {
             let config = run::config(&config, "distill")?;
             let path = distill::train(&config, &folder, resume, stop_after)?;
@@ -364,54 +405,10 @@ pub(crate) fn run(command: Command) -> Result<()> {
                 bail!("at least one stage is outside its tolerance");
             }
         }
-        Command::ImportPrima { full, vqvae, out } => import(&full, &vqvae, &out)?,
-        Command::Init { preset, seed, out } => init(preset, seed, &out)?,
+        Command::ImportPrima { full, vqvae, out } => make::import(&full, &vqvae, &out)?,
+        Command::Init { preset, seed, out } => make::init(preset, seed, &out)?,
         Command::DecodeWorker => decoder::serve()?,
     }
-    Ok(())
-}
-
-fn import(full: &Path, vqvae: &Path, out: &Path) -> Result<()> {
-    let bar = byte_bar();
-    let summary = import_prima(full, vqvae, out, HeadPrecision::Automatic, &mut |progress| {
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
-        bar.set_message(progress.file);
-    })?;
-    bar.finish_and_clear();
-    golden::record(out)?;
-    let manifest = &summary.manifest;
-    println!(
-        "{}: {} diagnosis heads, {} referral heads, inner width {}, {:.2} GB in {}",
-        manifest.id,
-        manifest.diagnosis.len(),
-        manifest.referral.len(),
-        manifest.sizes.sequence_vit.transformer.dim,
-        gigabytes(summary.bytes),
-        out.display()
-    );
-    Ok(())
-}
-
-fn init(preset: Preset, seed: u64, out: &Path) -> Result<()> {
-    let (preset, sizes, context_dimension) = match preset {
-        Preset::Prima => ("prima", PrimaConfig::prima(), None),
-        Preset::PrimaTokenizer => {
-            let tokenizer = PrimaConfig::prima().tokenizer;
-            ("custom", PrimaConfig { tokenizer, ..PrimaConfig::tiny() }, None)
-        }
-        Preset::Tiny => ("tiny", PrimaConfig::tiny(), Some(128)),
-        Preset::Edge => ("edge", PrimaConfig::edge(), None),
-    };
-    let bar = byte_bar();
-    let options = InitOptions { preset, sizes, seed, context_dimension };
-    let bytes = write_untrained(&options, out, &device(DeviceChoice::Cpu)?, &mut |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    })?;
-    bar.finish_and_clear();
-    golden::record(out)?;
-    println!("untrained bundle of {:.3} GB in {}", gigabytes(bytes), out.display());
     Ok(())
 }
 
@@ -439,11 +436,6 @@ fn read<C: DeserializeOwned>(path: &Path) -> Result<C> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-fn gigabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e9
 }
 
 fn byte_bar() -> ProgressBar {

@@ -13,22 +13,24 @@ use statrs::function::gamma::{gamma_ur, ln_gamma};
 pub const Z95: f64 = 1.959_963_984_540_054;
 
 /// Probability that a standard normal value lies above `x`.
+#[must_use]
 pub fn normal_above(x: f64) -> f64 {
     0.5 * erfc(x / SQRT_2)
 }
 
 /// Probability that a standard normal value lies at least as far from 0 as `x`.
+#[must_use]
 pub fn normal_two_sided(x: f64) -> f64 {
     erfc(x.abs() / SQRT_2).min(1.0)
 }
 
 /// The standard normal value that a share `p` lies below.
-pub fn normal_quantile(p: f64) -> f64 {
+pub(crate) fn normal_quantile(p: f64) -> f64 {
     -SQRT_2 * erfc_inv(2.0 * p)
 }
 
 /// Probability that Student's t lies at least as far from 0 as `t`.
-pub fn student_two_sided(t: f64, freedom: f64) -> f64 {
+pub(crate) fn student_two_sided(t: f64, freedom: f64) -> f64 {
     let square = t * t;
     if square.is_infinite() {
         return 0.0;
@@ -38,7 +40,7 @@ pub fn student_two_sided(t: f64, freedom: f64) -> f64 {
 }
 
 /// The value that Student's t exceeds with probability `above`, at most one half.
-pub fn student_quantile(above: f64, freedom: f64) -> f64 {
+pub(crate) fn student_quantile(above: f64, freedom: f64) -> f64 {
     let mut high = 1.0;
     while student_two_sided(high, freedom) > 2.0 * above && high < 1e300 {
         high *= 2.0;
@@ -47,7 +49,7 @@ pub fn student_quantile(above: f64, freedom: f64) -> f64 {
 }
 
 /// Probability that chi-squared lies above `x`.
-pub fn chi_squared_above(x: f64, freedom: f64) -> f64 {
+pub(crate) fn chi_squared_above(x: f64, freedom: f64) -> f64 {
     if x <= 0.0 {
         return 1.0;
     }
@@ -56,7 +58,7 @@ pub fn chi_squared_above(x: f64, freedom: f64) -> f64 {
 
 /// Probability that a beta distributed value lies below `x`; `y` is 1 - `x`, given apart so that
 /// neither loses digits. The continued fraction is DLMF 8.17.22, by Lentz's method.
-pub fn beta_below(a: f64, b: f64, x: f64, y: f64) -> f64 {
+pub(crate) fn beta_below(a: f64, b: f64, x: f64, y: f64) -> f64 {
     if x <= 0.0 || y <= 0.0 {
         return if x <= 0.0 { 0.0 } else { 1.0 };
     }
@@ -127,7 +129,7 @@ fn deviance(x: f64, m: f64) -> f64 {
 
 /// Where a rising function between `low` and `high` crosses 0, by halving until no number lies
 /// between.
-pub fn root(mut low: f64, mut high: f64, rising: impl Fn(f64) -> f64) -> f64 {
+pub(crate) fn root(mut low: f64, mut high: f64, rising: impl Fn(f64) -> f64) -> f64 {
     for _ in 0..2000 {
         let middle = f64::midpoint(low, high);
         if middle <= low || middle >= high {

@@ -9,6 +9,7 @@
 //! - [`multilabel`], [`reliability`], [`neighbours`], [`conspicuity`] what scores are like;
 //! - [`alignment`], [`explanation`], [`dropping`] experiments that needed the network;
 //! - [`fairness`] delays of reports, and groups of patients;
+//! - [`comparison`] several networks on one set of studies;
 //! - [`measure`] all of it, [`report`] the document;
 //! - [`made_up`] sets for benches and tests;
 //! - [`plot`] charts, [`page`] the document that holds them.
@@ -28,6 +29,7 @@
 
 pub mod age;
 pub mod alignment;
+pub mod comparison;
 pub mod conspicuity;
 pub mod dropping;
 pub mod explanation;

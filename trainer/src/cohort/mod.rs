@@ -13,6 +13,7 @@
 pub mod prepare;
 pub mod record;
 pub mod shard;
+pub mod slices;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;

@@ -9,23 +9,20 @@
 mod context;
 mod decision;
 mod objectives;
+mod predict;
 pub(super) mod unit;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use burn::DispatchDevice;
 use burn::module::AutodiffModule;
 use burn::tensor::{DType, Tensor, TensorData, activation};
 use models::engine::DeviceChoice;
 use models::labels::DIAGNOSES;
 use models::nn::Compute;
-use models::nn::config::PrimaConfig;
 use models::nn::head::Head;
 use models::nn::parameters::Parameters;
-use models::nn::prima::Prima;
 use models::weights::manifest::Calibration;
-use models::weights::mapped::WeightFile;
 use rand::Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
@@ -36,11 +33,13 @@ pub use self::context::{ContextConfig, ContextSummary, SentenceConfig};
 pub use self::decision::CalibrationMethod;
 pub(super) use self::decision::decision;
 pub use self::objectives::{ObjectivesRun, compare};
+pub(super) use self::predict::{Predictions, predict};
 use self::unit::Unit;
-use super::batch::{Augmentation, Example, example, single_studies};
-use super::clip::{Data, embed, weighted_bce};
+use super::batch::{Augmentation, single_studies};
+use super::clip::{Data, Embedder, weighted_bce};
 use super::learner::{Learner, OptimizerConfig};
 use super::run::{Run, rng};
+use super::subset::TrainingShare;
 use super::tasks::{CLASSES, Targets, Tasks};
 use super::weights::{Fresh, InMemory, NamedTensor, Names, write};
 use crate::cohort::record::Split;
@@ -54,7 +53,7 @@ use statistics::threshold::OperatingPoint;
 pub struct HeadsRun {
     /// Cohort folder with token shards and labels.
     pub cohort: PathBuf,
-    /// Run folder of `trainer clip`.
+    /// Run folder of `trainer clip`, or of `trainer slices`.
     pub clip: PathBuf,
     /// Device.
     #[serde(default = "super::cpu")]
@@ -92,6 +91,9 @@ pub struct HeadsRun {
     /// Readers' corrections, lines of [`super::feedback::Feedback`].
     #[serde(default)]
     pub feedback: Option<PathBuf>,
+    /// Which training patients are learnt from.
+    #[serde(default, skip_serializing_if = "TrainingShare::is_all")]
+    pub training: TrainingShare,
 }
 
 fn noise() -> f32 {
@@ -185,7 +187,7 @@ impl Kind {
 /// When inputs are refused, the disk is full, or training diverges.
 pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<PathBuf> {
     Augmentation { single_series: config.single_series, ..Augmentation::none() }.check("heads")?;
-    let data = Data::to_learn_from(&config.cohort)?;
+    let data = Data::to_learn_from(&config.cohort)?.with_share(config.training)?;
     let encoder = Encoder::open(&config.context)?;
     let tasks = Tasks::of(&data.cohort);
     let inputs = [config.cohort.as_path(), config.clip.as_path()];
@@ -193,15 +195,14 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
     // Heads are fitted in seconds: a run that goes on begins anew, with the same result.
     run.begin_anew()?;
     let device = super::device(config.device)?;
-    let sizes = sizes(&config.clip)?;
-    let weights = WeightFile::open(&config.clip.join("network.safetensors"))?;
-    let vision = Prima::load(&Parameters::new(&weights, &device, DType::F32), &sizes)?;
+    let embedder = Embedder::open(&config.clip, &device)?;
+    let data = data.seen_by(embedder.variant())?;
     let whole = Augmentation::none();
     let table = |ids: &[String], shown: &Augmentation| {
-        let features = embeddings(&vision, &data, ids, shown, &sizes, &device)?;
+        let features = embedder.rows(&data, ids, shown)?;
         let targets = ids.iter().map(|id| tasks.targets(&data.cohort, id));
         let targets = targets.collect::<Result<_, _>>()?;
-        anyhow::Ok(Table { features, width: sizes.embedding(), targets })
+        anyhow::Ok(Table { features, width: embedder.width(), targets })
     };
     let mut studies = data.split(Split::Train).to_vec();
     let mut train = table(&studies, &whole)?;
@@ -245,18 +246,6 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
     }
     std::fs::write(folder.join("heads.toml"), toml::to_string_pretty(&summary)?)?;
     Ok(folder.to_owned())
-}
-
-/// Sizes of a finished run of `trainer clip`.
-fn sizes(clip: &Path) -> anyhow::Result<PrimaConfig> {
-    let path = clip.join("sizes.toml");
-    let text = std::fs::read_to_string(&path).with_context(|| {
-        format!(
-            "cannot read {}; `clip` names the folder of a finished run of `trainer clip`",
-            path.display()
-        )
-    })?;
-    toml::from_str(&text).with_context(|| format!("{} holds no sizes", path.display()))
 }
 
 /// `heads.toml`.
@@ -308,28 +297,6 @@ pub struct HeadSummary {
     pub threshold: f32,
     /// From logit to probability.
     pub calibration: Option<Calibration>,
-}
-
-/// Study embeddings, one row for each id, of what an augmentation leaves of the studies.
-fn embeddings(
-    vision: &Prima<Compute>,
-    data: &Data,
-    ids: &[String],
-    augmentation: &Augmentation,
-    sizes: &PrimaConfig,
-    device: &DispatchDevice,
-) -> anyhow::Result<Vec<f32>> {
-    const PART: usize = 8;
-    let mut features = Vec::with_capacity(ids.len() * sizes.embedding());
-    for (number, part) in ids.chunks(PART).enumerate() {
-        let mut rng = rng(0, number as u64);
-        let examples = part.iter().map(|id| example(&data.store, id, augmentation, &mut rng));
-        let examples: Vec<Example> = examples.collect::<Result<_, _>>()?;
-        let examples: Vec<&Example> = examples.iter().collect();
-        let width = sizes.sequence_vit.transformer.dim;
-        features.extend(embed(vision, &examples, width, device).pooled.into_data().iter::<f32>());
-    }
-    Ok(features)
 }
 
 /// Trains one network and keeps the best epoch of every output.

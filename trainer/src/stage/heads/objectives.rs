@@ -19,6 +19,7 @@ use super::{
 };
 use crate::cohort::write_lines;
 use crate::stage::run::Run;
+use crate::stage::subset::TrainingShare;
 use crate::stage::tasks::{CLASSES, Targets};
 use crate::stage::weights::InMemory;
 
@@ -138,5 +139,6 @@ fn heads_run(config: &ObjectivesRun) -> HeadsRun {
         calibration: CalibrationMethod::default(),
         context: ContextConfig::default(),
         feedback: None,
+        training: TrainingShare::default(),
     }
 }
