@@ -10,6 +10,7 @@ use statistics::sample_size::{Size, Superiority};
 
 use crate::age::{self, Age};
 use crate::alignment::{self, Alignment, AlignmentError, alignment};
+use crate::comparison::{self, Comparison};
 use crate::conspicuity::{Conspicuity, conspicuity};
 use crate::dropping::{Dropping, dropping};
 use crate::explanation::{self, Explanation, explanation};
@@ -105,6 +106,8 @@ pub struct Evaluation {
     pub explanation: Option<Explanation>,
     /// Without some series.
     pub dropping: Vec<Dropping>,
+    /// Other networks on the same cohort.
+    pub comparison: Option<Comparison>,
     /// Delays and groups of patients.
     pub fairness: Fairness,
     /// Studies that [`Options::trial`] needs.
@@ -156,6 +159,7 @@ pub fn evaluate(
     evaluation.objectives =
         heads.map(|heads| priority::objectives(&set, &heads)).unwrap_or_default();
     evaluation.neighbours = neighbours.flatten();
+    evaluation.comparison = whole(&folder.join(comparison::FILE))?;
     Ok(evaluation)
 }
 
@@ -189,6 +193,7 @@ pub fn of(set: &Set, options: &Options, command: &str) -> Evaluation {
         alignment: None,
         explanation: None,
         dropping: Vec::new(),
+        comparison: None,
         fairness: Fairness::of(set, options.fairness.clone().unwrap_or_else(|| Settings::of(set))),
         trial_studies: trial.size(power).map(Size::total),
     }
@@ -319,6 +324,20 @@ fn embeddings(folder: &Path, set: &Set) -> Result<Vec<f32>, SetError> {
         return Err(SetError::Content { path, what });
     }
     Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+}
+
+/// A file that may be absent.
+fn whole<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, SetError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bytes = fs::read(path).map_err(|source| SetError::Io { path: path.to_owned(), source })?;
+    let read = serde_json::from_slice(&bytes);
+    read.map(Some).map_err(|source| SetError::Json {
+        path: path.to_owned(),
+        line: source.line(),
+        source,
+    })
 }
 
 /// The lines of a file that may be absent.

@@ -1,6 +1,7 @@
 //! The document: from the numbers of an [`Evaluation`] alone, so that it can be drawn again from
 //! `metrics.json`.
 
+mod comparison;
 mod diagnoses;
 mod experiments;
 mod fairness;
@@ -38,6 +39,7 @@ pub fn page(evaluation: &Evaluation) -> Page {
         experiments::explanation(evaluation),
         experiments::dropping(evaluation),
         experiments::conspicuity(evaluation),
+        comparison::comparison(evaluation),
         fairness::delays(evaluation),
         fairness::disparities(evaluation),
         Some(tasks::trial(evaluation)),
