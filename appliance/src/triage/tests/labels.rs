@@ -111,7 +111,7 @@ fn bad_labels_are_refused_with_their_line() {
         "category = \"structural\", finding = \"shown\", code = \"1\"",
         "unknown field `code`, expected one of `category`, `finding`, `reason`",
     );
-    check_line("spine_syrinx", "structural_edema", "duplicate key");
+    check_line("structural_midline_shift", "structural_edema", "duplicate key");
     let error = Labels::open("no/such/file.toml".as_ref()).unwrap_err();
     assert_eq!(error.to_string(), "cannot read the list of labels no/such/file.toml");
 }
