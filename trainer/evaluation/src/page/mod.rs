@@ -1,6 +1,8 @@
 //! A document of figures, tables and text: one HTML file without scripts, that asks for nothing
 //! from anywhere, reads well on screens and on paper.
 
+mod html;
+
 use crate::plot::Picture;
 
 /// The document.
@@ -82,6 +84,6 @@ impl Page {
     /// The document as HTML5 that is well-formed XML too.
     #[must_use]
     pub fn html(&self) -> String {
-        String::new()
+        html::document(self)
     }
 }

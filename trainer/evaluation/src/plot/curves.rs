@@ -1,6 +1,12 @@
 //! Lines over two axes.
 
+use super::frame::{Frame, runs};
+use super::legend::{Entry, Sample};
+use super::style::{GREY, style};
 use super::{Axis, Head, Picture};
+
+/// Lines of at most so many points have marks at them.
+const MARKED: usize = 30;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,9 +33,42 @@ pub struct Curves {
 }
 
 impl Curves {
-    /// Draws it.
+    /// Draws it. Points outside the axes run along their ends.
     #[must_use]
     pub fn draw(&self) -> Picture {
-        Picture::blank(&self.head)
+        let is_square = self.diagonal || (self.x.range.is_some() && self.x.range == self.y.range);
+        let points = self.lines.iter().flat_map(|line| &line.points);
+        let mut frame = Frame::open([&self.x, &self.y], points, is_square, &self.entries());
+        let Frame { canvas, x, y, .. } = &mut frame;
+        if self.diagonal {
+            canvas.dashed([x.from, y.from, x.to, y.to], GREY, 1.0, "5 3");
+        }
+        for (index, line) in self.lines.iter().enumerate() {
+            let style = style(index);
+            for run in runs(&line.points, x, y) {
+                canvas.polyline(&run, style.colour, 1.8, style.dashes);
+                for place in run.iter().filter(|_| line.points.len() <= MARKED) {
+                    canvas.mark(*place, style.shape, 3.4, style.colour);
+                }
+            }
+        }
+        let count = self.lines.len();
+        let about = format!("{count} lines: {} against {}.", self.y.name, self.x.name);
+        frame.close(&self.head, about)
+    }
+
+    fn entries(&self) -> Vec<Entry<'_>> {
+        let sample = |line: &Line| match line.points.len() <= MARKED {
+            true => Sample::Both,
+            false => Sample::Line,
+        };
+        let lines = self.lines.iter().enumerate();
+        lines
+            .map(|(index, line)| Entry {
+                name: &line.name,
+                style: style(index),
+                sample: sample(line),
+            })
+            .collect()
     }
 }

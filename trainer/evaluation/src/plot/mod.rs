@@ -13,16 +13,24 @@
 //! A value outside the range of its axis stands at the edge with an arrow; NaN reads "n/a".
 //! Colours are Okabe and Ito's (Color Universal Design, 2008), and never the only difference.
 
+mod axis;
 mod bars;
 mod boxes;
+mod canvas;
 mod confusion;
 mod curves;
 mod forest;
+mod frame;
 mod heatmap;
+mod legend;
+mod matrix;
 mod picture;
 mod radar;
 mod reliability;
+mod rows;
 mod scatter;
+mod style;
+mod text;
 
 pub use bars::Bars;
 pub use boxes::{BoxRow, Boxes, Summary};
@@ -136,4 +144,12 @@ pub struct Row {
     pub note: String,
     /// One estimate for each of the chart's `series`; missing ones read "n/a".
     pub estimates: Vec<Estimate>,
+}
+
+impl Row {
+    /// So many estimates, NaN where there is none.
+    fn estimates(&self, count: usize) -> impl Iterator<Item = Estimate> {
+        let missing = Estimate::from(f64::NAN);
+        (0..count).map(move |index| self.estimates.get(index).copied().unwrap_or(missing))
+    }
 }
