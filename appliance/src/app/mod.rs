@@ -43,7 +43,7 @@ use crate::store::models::Mode;
 use crate::store::retention::EvictError;
 use crate::store::{Store, StoreError};
 use crate::tls::{self, Identity, TlsError};
-use crate::triage::RulesError;
+use crate::triage::{Rules, RulesError};
 use crate::web::{self, Gate, Live, Niivue, NiivueError, Web};
 use crate::{assembly, fault, retention};
 
@@ -185,6 +185,9 @@ pub struct App {
     store: Arc<Store>,
     archive: Arc<Archive>,
     decoder: Arc<Decoder>,
+    /// This program's own file.
+    program: PathBuf,
+    rules: Arc<Rules>,
     scp: Arc<Scp>,
     web: TcpListener,
     web_tls: Option<TlsAcceptor>,
@@ -244,9 +247,9 @@ impl App {
         let decode = vec!["decode-worker".into()];
         let decoder = Decoder::new(program.clone(), decode, DecoderLimits::default());
         let analysis = Analysis::new(
-            analysis_config(&config, program),
+            analysis_config(&config, program.clone()),
             Arc::clone(&store),
-            rules,
+            Arc::clone(&rules),
             status,
             Arc::clone(&hot),
         );
@@ -255,6 +258,8 @@ impl App {
             store,
             archive,
             decoder: Arc::new(decoder),
+            program,
+            rules,
             scp: Arc::new(scp),
             web,
             web_tls,

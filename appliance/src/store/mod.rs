@@ -20,6 +20,7 @@ pub mod files;
 pub mod instances;
 pub mod jobs;
 pub mod models;
+pub mod offers;
 pub mod outbox;
 pub mod priors;
 pub mod properties;
@@ -54,6 +55,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0007_priors.sql")),
     M::up(include_str!("migrations/0008_said.sql")),
     M::up(include_str!("migrations/0009_outbox.sql")),
+    M::up(include_str!("migrations/0010_offers.sql")),
 ];
 
 /// Why the store failed.

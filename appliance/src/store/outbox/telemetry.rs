@@ -67,6 +67,7 @@ impl Store {
                 model: assisting(db)?.0,
                 backlog,
                 dead,
+                offer: None,
             })
         })
     }
