@@ -187,6 +187,8 @@ pub struct App {
     store: Arc<Store>,
     archive: Arc<Archive>,
     decoder: Arc<Decoder>,
+    /// This program's own file.
+    program: PathBuf,
     scp: Arc<Scp>,
     web: TcpListener,
     web_tls: Option<TlsAcceptor>,
@@ -246,7 +248,7 @@ impl App {
         let decode = vec!["decode-worker".into()];
         let decoder = Decoder::new(program.clone(), decode, DecoderLimits::default());
         let analysis = Analysis::new(
-            analysis_config(&config, program),
+            analysis_config(&config, program.clone()),
             Arc::clone(&store),
             Arc::clone(&tables),
             status,
@@ -258,6 +260,7 @@ impl App {
             store,
             archive,
             decoder: Arc::new(decoder),
+            program,
             scp: Arc::new(scp),
             web,
             web_tls,

@@ -326,6 +326,7 @@ impl Rounds {
         checks.extend(selection.as_ref().map(selection_check));
         let hub = self.hub.now();
         checks.extend(hub.as_ref().map(|hub| super::hub::check(hub, health.readings.own)));
+        checks.extend(hub.as_ref().and_then(super::hub::offer_check));
         let devices = &health.readings.devices;
         let hottest = devices.sensors.iter().map(|s| s.celsius).fold(f64::NAN, f64::max);
         if hottest.is_finite() || !devices.nvidia.gpus.is_empty() {

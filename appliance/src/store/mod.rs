@@ -20,6 +20,7 @@ pub mod files;
 pub mod instances;
 pub mod jobs;
 pub mod models;
+pub mod offers;
 pub mod outbox;
 pub mod priors;
 pub mod properties;
@@ -56,6 +57,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0008_said.sql")),
     M::up(include_str!("migrations/0009_outbox.sql")),
     M::up(include_str!("migrations/0010_quality.sql")),
+    M::up(include_str!("migrations/0011_offers.sql")),
 ];
 
 /// Why the store failed.

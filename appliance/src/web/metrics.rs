@@ -222,6 +222,11 @@ fn hub(text: &mut Text, web: &Web, now: Option<&HubNow>) -> Result<(), StoreErro
         text.gauge("prima_hub_clock_offset_seconds", "The hub's clock minus this box's.");
         text.value("prima_hub_clock_offset_seconds", &[], seconds(contact.clock_offset_ms));
     }
+    if let Some(offer) = &now.offer {
+        text.gauge("prima_offered_model_ratio", "Share of the model of the hub that is here.");
+        let labels = [("name", offer.name.as_str()), ("stage", offer.stage.word())];
+        text.value("prima_offered_model_ratio", &labels, offer.share());
+    }
     if let Some(until) = now.valid_until_s {
         text.gauge("prima_hub_certificate_expiry_seconds", "End of the certificate, since 1970.");
         text.value("prima_hub_certificate_expiry_seconds", &[], until);

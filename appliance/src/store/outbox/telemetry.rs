@@ -69,6 +69,7 @@ impl Store {
                 model: assisting(db)?.0,
                 backlog,
                 dead,
+                offer: None,
             })
         })
     }

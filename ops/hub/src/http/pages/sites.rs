@@ -5,6 +5,7 @@ use axum::Form;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use exchange::offer::Stage;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -51,8 +52,17 @@ struct SiteView {
     dead: i64,
     /// Rows that contradict others.
     forks: i64,
+    offer: Option<OfferView>,
     /// What the box said of itself last.
     told: Option<ToldView>,
+}
+
+/// A model that the site is offered.
+struct OfferView {
+    name: String,
+    said: String,
+    refused: bool,
+    at: Moment,
 }
 
 struct ToldView {
@@ -76,10 +86,16 @@ pub(super) async fn page(State(web): State<Web>, who: Who) -> Result<Response, E
     let frame = Frame::new(&web, &who, "sites");
     web.blocking(move |web| {
         let (now_ms, mut health) = (web.now_ms(), web.store().health()?);
-        let sites = web.store().sites()?.into_iter();
+        let (sites, mut offers) = (web.store().sites()?.into_iter(), web.store().offers()?);
         let sites = sites.map(|site| {
             let health = health.remove(&site.id);
-            view(site, health, now_ms)
+            let offer = offers.remove(&site.id).map(|offer| OfferView {
+                said: offer.said(),
+                refused: offer.progress.stage == Stage::Refused && !offer.withdrawn,
+                at: Moment::new(offer.at_ms, now_ms),
+                name: offer.progress.name,
+            });
+            SiteView { offer, ..view(site, health, now_ms) }
         });
         html(&Page { frame, sites: sites.collect(), sample: SAMPLE, max_reason: MAX_REASON })
     })
@@ -112,6 +128,7 @@ fn view(site: Site, health: Option<Health>, now_ms: i64) -> SiteView {
         backlog: site.backlog,
         dead: site.dead,
         forks: site.forks,
+        offer: None,
         told: health.map(|health| told(&health, now_ms)),
     }
 }
