@@ -175,18 +175,18 @@ fn join(
     for &first in starts {
         for (enters, lasts) in [(&far[0], &far[1]), (&far[1], &far[0])] {
             // The best way to each entrance.
+            let way = |start: usize, end: usize| {
+                (best[first * items + end].0 + distances[end * items + start], [end, start])
+            };
             let ways: Vec<(f64, [usize; 2])> = enters
                 .iter()
-                .map(|&start| {
-                    let way = |&end: &usize| {
-                        (best[first * items + end].0 + distances[end * items + start], [end, start])
-                    };
-                    ends.iter().map(way).fold((f64::INFINITY, [0, 0]), smaller)
-                })
+                .filter_map(|start| ends.iter().map(|end| way(*start, *end)).reduce(smaller))
                 .collect();
             for &last in lasts {
                 let all = ways.iter().map(|(sum, via)| (sum + best[via[1] * items + last].0, *via));
-                best[first * items + last] = all.fold((f64::INFINITY, [0, 0]), smaller);
+                if let Some(least) = all.reduce(smaller) {
+                    best[first * items + last] = least;
+                }
             }
         }
     }

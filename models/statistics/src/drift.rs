@@ -59,11 +59,11 @@ impl Reference {
         Some(reference)
     }
 
-    /// How many values fall into each bin.
+    /// How many values fall into each bin; what is not a number falls into none.
     #[must_use]
     pub fn count(&self, values: &[f64]) -> Vec<usize> {
         let mut counts = vec![0; self.edges.len() + 1];
-        for value in values {
+        for value in values.iter().filter(|value| !value.is_nan()) {
             counts[self.edges.partition_point(|edge| edge < value)] += 1;
         }
         counts
@@ -110,7 +110,7 @@ pub struct KolmogorovSmirnov {
     pub exact: bool,
 }
 
-/// The two-sided test of Kolmogorov and Smirnov. Up to [`MOST_EXACT`] values a sample the
+/// The two-sided test of Kolmogorov and Smirnov. Up to 10,000 values a sample the
 /// probability is exact for continuous quantities, and too large with ties; beyond, it is
 /// Kolmogorov's limit. `None` when a sample is empty or holds a value that is not a number.
 #[must_use]

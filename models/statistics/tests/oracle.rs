@@ -49,7 +49,8 @@ struct Cases {
 
 impl Cases {
     fn add(&mut self, function: &str, arguments: Value, found: Value, tolerance: f64) {
-        self.calls.push(json!({"function": function, "arguments": arguments}));
+        let call = [("function", Value::from(function)), ("arguments", arguments)];
+        self.calls.push(Value::from_iter(call));
         self.found.push((found, tolerance));
     }
 }
@@ -305,10 +306,10 @@ fn two_samples(cases: &mut Cases, draw: &mut Draw) {
 }
 
 fn resamples(cases: &mut Cases, draw: &mut Draw, seed: u64) {
-    for (n, ties) in [(40, true), (150, false)] {
+    for (n, ties) in [(30, true), (100, false)] {
         let labels = draw.labels(n, 0.3);
         let scores = draw.scores(&labels, 1.0, ties);
-        for plan in [Plan::new(seed, 200, n), Plan::by_class(seed, 200, &labels)] {
+        for plan in [Plan::new(seed, 100, n), Plan::by_class(seed, 100, &labels)] {
             let ranked = [Ranked::new(&scores, &labels).unwrap()];
             let figures: Vec<f64> = auroc_bootstrap(&ranked, &plan).concat();
             let value = ranked[0].auroc(&vec![1; n]);
@@ -318,7 +319,7 @@ fn resamples(cases: &mut Cases, draw: &mut Draw, seed: u64) {
                 "percentile": percentile(&figures),
                 "bca": bca(value, &figures, &without),
             });
-            let drawn: Vec<Vec<usize>> = (0..200).map(|resample| plan.draw(resample)).collect();
+            let drawn = plan.map(<[usize]>::to_vec);
             let arguments = json!({"scores": scores, "labels": labels, "drawn": drawn});
             cases.add("resampled", arguments, found, EXACT);
         }
@@ -376,7 +377,7 @@ fn clusters(cases: &mut Cases, draw: &mut Draw, seed: u64) {
         (0..items * items).map(|pair| between(pair / items, pair % items)).collect()
     });
     let heights: Vec<f64> = found.merges.iter().map(|merge| merge.height).collect();
-    let drawn: Vec<Vec<usize>> = (0..60).map(|resample| plan.draw(resample)).collect();
+    let drawn = plan.map(<[usize]>::to_vec);
     cases.add(
         "consensus",
         json!({"values": values, "clusters": groups, "drawn": drawn}),
