@@ -10,15 +10,17 @@ use statrs::function::erf::{erfc, erfc_inv};
 use statrs::function::gamma::{gamma_ur, ln_gamma};
 
 /// Half the width of a 95 % interval in standard errors.
-pub(crate) const Z95: f64 = 1.959_963_984_540_054;
+pub const Z95: f64 = 1.959_963_984_540_054;
 
 /// Probability that a standard normal value lies above `x`.
-pub(crate) fn normal_above(x: f64) -> f64 {
+#[must_use]
+pub fn normal_above(x: f64) -> f64 {
     0.5 * erfc(x / SQRT_2)
 }
 
 /// Probability that a standard normal value lies at least as far from 0 as `x`.
-pub(crate) fn normal_two_sided(x: f64) -> f64 {
+#[must_use]
+pub fn normal_two_sided(x: f64) -> f64 {
     erfc(x.abs() / SQRT_2).min(1.0)
 }
 

@@ -231,7 +231,7 @@ impl Truths {
 }
 
 /// Groups of a study, where they are known.
-fn groups(of: &Demographics) -> BTreeMap<String, String> {
+pub(crate) fn groups(of: &Demographics) -> BTreeMap<String, String> {
     let said = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
     let age = |years: f32| match years {
         ..18.0 => "below 18",

@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 
 use evaluation::fairness::Settings;
-use evaluation::fairness::delays::{Delay, Question, delays};
+use evaluation::fairness::delays::{Delay, delays};
 use evaluation::set::{FORMAT_VERSION, Header, Scores, Set, Study, Truth};
 use rand::{Rng, SeedableRng};
 use rayon::prelude::*;
+use statistics::distribution::normal_above;
 
 use super::*;
 use crate::cohort::record::Sex;
+use crate::evaluate::score::groups;
+use crate::simulate::story::patient::pick;
 
-/// Cohorts of the coverage, and studies in each.
+/// Cohorts whose intervals are counted, and studies in each.
 const SEEDS: u64 = 200;
 const STUDIES: usize = 4000;
 const ACUITIES: [Acuity; 4] = [Acuity::None, Acuity::Low, Acuity::Medium, Acuity::High];
-const AGES: [&str; 4] = ["below 18", "18 to 39", "40 to 64", "65 and above"];
 
 /// Least squares of `y` on the rows of `x`, by the normal equations.
 fn regress(x: &[[f64; 10]], y: &[f64]) -> [f64; 10] {
@@ -66,40 +68,23 @@ fn regression_recovers_the_planted_factors() {
     }
 }
 
-/// Percent of every acuity by age: the old have more to be found, and other insurances.
-fn acuities(age: &str) -> [u32; 4] {
-    match age {
-        "below 18" => [50, 25, 15, 10],
-        "65 and above" => [25, 25, 30, 20],
-        _ => [40, 25, 20, 15],
-    }
-}
-
-fn age(years: f32) -> &'static str {
-    match years {
-        ..18.0 => AGES[0],
-        ..40.0 => AGES[1],
-        ..65.0 => AGES[2],
-        _ => AGES[3],
+/// Percent of every acuity: the old have more to be found, and other insurances.
+fn acuities(age_years: f32) -> [u32; 4] {
+    match age_years {
+        ..18.0 => [50, 25, 15, 10],
+        ..65.0 => [40, 25, 20, 15],
+        _ => [25, 25, 30, 20],
     }
 }
 
 /// What an evaluation knows of a patient; every patient has one study.
-fn study(patient: &Patient, acuity: usize, hours: f64, number: usize) -> Study {
-    let said = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
-    let groups = [
-        ("age", age(patient.age_years).to_owned()),
-        ("county", said(&patient.county_density)),
-        ("insurance", said(&patient.insurance)),
-        ("setting", said(&patient.setting)),
-        ("schedule", if patient.weekend() { "weekend" } else { "working day" }.to_owned()),
-    ];
+fn study(patient: &Patient, acuity: usize, hours: f32, number: usize) -> Study {
     Study {
         id: format!("s{number}"),
         patient: format!("p{number}"),
-        groups: groups.map(|(name, value)| (name.to_owned(), value)).into(),
-        age_years: None,
-        turnaround_h: Some(hours),
+        groups: groups(&patient.demographics(hours)),
+        age_years: Some(f64::from(patient.age_years)),
+        turnaround_h: Some(f64::from(hours)),
         truth: Truth { acuity: Some(acuity), ..Truth::default() },
         scores: Scores::default(),
         with_context: None,
@@ -107,7 +92,17 @@ fn study(patient: &Patient, acuity: usize, hours: f64, number: usize) -> Study {
     }
 }
 
-fn set(studies: Vec<Study>) -> Set {
+fn cohort(seed: u64) -> Set {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let one = |number| {
+        let patient = Patient::draw(260, &mut rng);
+        let weights = acuities(patient.age_years);
+        let weighted: Vec<(u32, usize)> = weights.into_iter().zip(0..).collect();
+        let acuity = pick(&mut rng, &weighted);
+        let hours = draw_h(&patient, ACUITIES[acuity], &mut rng);
+        study(&patient, acuity, hours, number)
+    };
+    let studies = (0..STUDIES).map(one).collect();
     let header = Header {
         format_version: FORMAT_VERSION,
         model: "none".to_owned(),
@@ -116,68 +111,43 @@ fn set(studies: Vec<Study>) -> Set {
         simulated: true,
         diagnoses: Vec::new(),
         services: Vec::new(),
-        acuity: ACUITIES.map(|acuity| format!("{acuity:?}")).to_vec(),
+        acuity: ["none", "low", "medium", "high"].map(str::to_owned).to_vec(),
         embedding: 0,
     };
     Set { header, studies }
 }
 
-fn cohort(seed: u64) -> Set {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let one = |number| {
-        let patient = Patient::draw(260, &mut rng);
-        let mut left = rng.random_range(0..100);
-        let percent = acuities(age(patient.age_years));
-        let acuity = percent.iter().position(|percent| {
-            let found = left < *percent;
-            left = left.saturating_sub(*percent);
-            found
-        });
-        let acuity = acuity.unwrap();
-        let hours = draw_h(&patient, ACUITIES[acuity], &mut rng);
-        study(&patient, acuity, f64::from(hours), number)
-    };
-    set((0..STUDIES).map(one).collect())
-}
-
-/// Every kind of patient that there is, with its probability by the table of [`Patient::draw`].
+/// Every kind of patient with its acuity and its probability, by the table of [`Patient::draw`].
 fn kinds() -> Vec<(Patient, usize, f64)> {
-    let old = |from: f64, to: f64| {
-        let within =
-            |low: f64, high: f64| normal((high - 60.0) / 15.0) - normal((low - 60.0) / 15.0);
-        within(from, to) / within(18.0, 95.0)
-    };
+    let beyond = |years: f64| normal_above((years - 60.0) / 15.0);
+    let elderly = |from, to| (beyond(from) - beyond(to)) / (beyond(18.0) - beyond(95.0));
     let ages = [
-        (10.0, 0.30),
-        (30.0, 0.25 * 22.0 / 27.0 + 0.45 * old(18.0, 40.0)),
-        (50.0, 0.25 * 5.0 / 27.0 + 0.45 * old(40.0, 65.0)),
-        (70.0, 0.45 * old(65.0, 95.0)),
+        (10.0, 0.30, [0.38, 0.58, 0.04]),
+        (30.0, 0.25 * 22.0 / 27.0 + 0.45 * elderly(18.0, 40.0), [0.26, 0.66, 0.08]),
+        (50.0, 0.25 * 5.0 / 27.0 + 0.45 * elderly(40.0, 65.0), [0.26, 0.66, 0.08]),
+        (70.0, 0.45 * elderly(65.0, 95.0), [0.82, 0.17, 0.01]),
+    ];
+    let insurances = [Insurance::Government, Insurance::Private, Insurance::Uninsured];
+    let counties = [(Density::Rural, 0.22), (Density::Suburban, 0.38), (Density::Urban, 0.40)];
+    let days = [
+        (Setting::Outpatient, 0, 0.62 * 0.96),
+        (Setting::Outpatient, 5, 0.62 * 0.04),
+        (Setting::Inpatient, 0, 0.22 * 0.75),
+        (Setting::Inpatient, 5, 0.22 * 0.25),
+        (Setting::Emergency, 0, 0.16 * 0.75),
+        (Setting::Emergency, 5, 0.16 * 0.25),
     ];
     let mut kinds = Vec::new();
-    for (age_years, of_age) in ages {
-        let insured = match age_years {
-            ..18.0 => [0.38, 0.58, 0.04],
-            ..65.0 => [0.26, 0.66, 0.08],
-            _ => [0.82, 0.17, 0.01],
-        };
-        let insurances = [Insurance::Government, Insurance::Private, Insurance::Uninsured];
-        let counties = [(Density::Rural, 0.22), (Density::Suburban, 0.38), (Density::Urban, 0.40)];
-        let settings = [
-            (Setting::Outpatient, 0.62, 0.04),
-            (Setting::Inpatient, 0.22, 0.25),
-            (Setting::Emergency, 0.16, 0.25),
-        ];
+    for (age_years, of_age, insured) in ages {
         for (insurance, of_insurance) in insurances.into_iter().zip(insured) {
             for (county_density, of_county) in counties {
-                for (setting, of_setting, weekends) in settings {
-                    for (day, of_day) in [(0, 1.0 - weekends), (5, weekends)] {
-                        for (acuity, percent) in acuities(age(age_years)).into_iter().enumerate() {
-                            let sex = Sex::Other;
-                            let patient =
-                                Patient { age_years, sex, county_density, insurance, setting, day };
-                            let share = of_age * of_insurance * of_county * of_setting * of_day;
-                            kinds.push((patient, acuity, share * f64::from(percent) / 100.0));
-                        }
+                for (setting, day, of_day) in days {
+                    let sex = Sex::Other;
+                    let patient =
+                        Patient { age_years, sex, county_density, insurance, setting, day };
+                    let share = of_age * of_insurance * of_county * of_day;
+                    for (acuity, percent) in acuities(age_years).into_iter().enumerate() {
+                        kinds.push((patient.clone(), acuity, share * f64::from(percent) / 100.0));
                     }
                 }
             }
@@ -186,39 +156,30 @@ fn kinds() -> Vec<(Patient, usize, f64)> {
     kinds
 }
 
-/// Distribution function of the standard normal, by Simpson's rule.
-fn normal(z: f64) -> f64 {
-    let step = z / 1000.0;
-    let density = |x: f64| (-x * x / 2.0).exp();
-    let pair = |i: i32| {
-        let x = f64::from(i) * step;
-        density(x) + 4.0 * density(x + step / 2.0) + density(x + step)
-    };
-    0.5 + (0..1000).map(pair).sum::<f64>() * step / 6.0 / std::f64::consts::TAU.sqrt()
-}
-
-/// The planted odds ratios of a group against the reference: crude, and standardised over both
-/// groups' strata.
-fn planted(question: &Question, group: &str) -> [f64; 2] {
+/// The planted odds ratios: crude, and standardised over the strata of both groups.
+fn planted(delay: &Delay) -> [f64; 2] {
+    // Share of patients, and of late ones, in the group and in the reference.
     let mut strata: BTreeMap<Vec<String>, [[f64; 2]; 2]> = BTreeMap::new();
     for (patient, acuity, share) in kinds() {
-        let study = study(&patient, acuity, 0.0, 0);
-        let value = |name: &String| study.groups.get(name).cloned().unwrap_or(acuity.to_string());
-        let own = value(&question.attribute);
-        let arm = [group, &question.reference].iter().position(|name| *name == own);
-        let Some(arm) = arm else { continue };
+        let groups = groups(&patient.demographics(0.0));
+        let value = |name: &String| groups.get(name).cloned().unwrap_or(acuity.to_string());
+        let own = value(&delay.attribute);
+        let Some(arm) = [&delay.group, &delay.reference].iter().position(|name| **name == own)
+        else {
+            continue;
+        };
         // Hours are written to a hundredth.
-        let late = (question.at_least_h - 0.005) / median_h(&patient, ACUITIES[acuity]);
-        let slot = strata.entry(question.adjusted_for.iter().map(value).collect()).or_default();
+        let late = (delay.at_least_h - 0.005) / median_h(&patient, ACUITIES[acuity]);
+        let slot = strata.entry(delay.adjusted_for.iter().map(value).collect()).or_default();
         slot[arm][0] += share;
-        slot[arm][1] += share * normal(-late.ln() / SIGMA);
+        slot[arm][1] += share * normal_above(late.ln() / SIGMA);
     }
     let odds = |late: f64| late / (1.0 - late);
+    let both: f64 = strata.values().flatten().map(|[share, _]| share).sum();
     let crude = [0, 1].map(|arm| {
         let sum = |what: usize| strata.values().map(|slot| slot[arm][what]).sum::<f64>();
         odds(sum(1) / sum(0))
     });
-    let both: f64 = strata.values().map(|slot| slot[0][0] + slot[1][0]).sum();
     let standardised = [0, 1].map(|arm| {
         let late = |slot: &[[f64; 2]; 2]| (slot[0][0] + slot[1][0]) * slot[arm][1] / slot[arm][0];
         odds(strata.values().map(late).sum::<f64>() / both)
@@ -226,6 +187,12 @@ fn planted(question: &Question, group: &str) -> [f64; 2] {
     [crude, standardised].map(|[group, reference]| group / reference)
 }
 
+/// Raw groups hide what was planted: on weekends fewer reports are late although every patient
+/// waits longer, since weekends hold few outpatients. Intervals cover both truths.
+///
+/// Of 200 seeds, an interval that covers 95 % covers between 92 and 98 % nineteen times in twenty,
+/// so that among a dozen one may miss by chance: all together they must not. Over 1000 seeds each
+/// of the twelve covered between 94.1 and 96.4 %.
 #[test]
 fn intervals_cover_the_planted_odds_ratios() {
     let questions = Settings::of(&cohort(0)).questions;
@@ -233,29 +200,33 @@ fn intervals_cover_the_planted_odds_ratios() {
         .into_par_iter()
         .map(|seed| delays(&cohort(seed), &questions, &mut Vec::new()))
         .collect();
-    let comparisons = [
-        ("rural", 0),
-        ("suburban", 0),
-        ("government", 1),
-        ("uninsured", 1),
-        ("weekend", 2),
-        ("weekend", 3),
-    ];
-    for (place, (group, question)) in comparisons.into_iter().enumerate() {
-        let [crude, adjusted] = planted(&questions[question], group);
-        let (mut covered, mut judged) = ([0, 0], [0, 0]);
-        for delays in &found {
-            let delay = &delays[place];
-            assert_eq!(delay.group, group);
-            covered[0] += u32::from(delay.crude.lower <= crude && crude <= delay.crude.upper);
-            judged[0] += 1;
-            if let Some(own) = &delay.adjusted {
-                covered[1] += u32::from(own.lower <= adjusted && adjusted <= own.upper);
-                judged[1] += 1;
-            }
+    let share = |holds: &dyn Fn(&Vec<Delay>) -> bool| {
+        found.iter().filter(|delays| holds(delays)).count() as f64 / SEEDS as f64
+    };
+    let mut sums = [0.0; 2];
+    for (place, first) in found[0].iter().enumerate() {
+        let [crude, adjusted] = planted(first);
+        // What has no estimate covers nothing.
+        let covered = [
+            share(&|delays| {
+                let own = delays[place].crude.as_ref();
+                own.is_some_and(|own| own.lower <= crude && crude <= own.upper)
+            }),
+            share(&|delays| {
+                let own = delays[place].adjusted.as_ref();
+                own.is_some_and(|own| own.lower <= adjusted && adjusted <= own.upper)
+            }),
+        ];
+        println!("{} {crude:.3} {adjusted:.3} {covered:?}", first.group);
+        assert!(covered.iter().all(|c| (0.90..=0.99).contains(c)), "{}: {covered:?}", first.group);
+        sums = [sums[0] + covered[0], sums[1] + covered[1]];
+        let seen = share(&|d| d[place].adjusted.as_ref().is_some_and(|own| own.lower > 1.0));
+        match first.group.as_str() {
+            "rural" => assert!(seen > 0.95, "{seen}"),
+            "weekend" => assert!(crude < 0.7 && adjusted > 1.9 && seen > 0.95, "{crude} {seen}"),
+            _ => {}
         }
-        let shares = [0, 1].map(|i| f64::from(covered[i]) / f64::from(judged[i]));
-        println!("{group} {crude:.3} {adjusted:.3} {shares:?} {judged:?}");
-        //assert!(shares.iter().all(|share| (0.92..=0.98).contains(share)), "{group}: {shares:?}");
     }
+    let means = sums.map(|sum| sum / found[0].len() as f64);
+    assert!(means.iter().all(|mean| (0.92..=0.98).contains(mean)), "{means:?}");
 }
