@@ -1,6 +1,6 @@
 //! Statistics that evaluation and monitoring must agree on: plain functions on plain numbers.
 //!
-//! - [`sample`] mean, variance, quantiles;
+//! - [`sample`] mean, variance, quantiles; [`distribution`] tails of the normal distribution;
 //! - [`metrics`] area under the ROC curve with its interval, average precision, correlations,
 //!   decisions at a threshold;
 //! - [`interval`] intervals of a share;

@@ -138,7 +138,8 @@ def disparity(pairs, hits, own, own_hits):
 
 
 def rates(found):
-    scopes = {scope["name"]: scope["diagnoses"] for scope in settings["scopes"]}
+    names = [output["name"] for output in header["diagnoses"]]
+    scopes = {s["name"]: [names.index(d) for d in s["diagnoses"]] for s in settings["scopes"]}
     scope = scopes.get(found["scope"], list(range(there.shape[1])))
     inside = members(found["group"])[:, None]
     counts = there if found["rate"] == "true_positive" else ~there

@@ -12,7 +12,7 @@ use statistics::contingency::{OddsRatio, Table};
 use statistics::multiple::holm;
 
 use super::groups::{patients, value};
-use super::standardised::{Case, Standardised};
+use super::standardised::{Case, LEAST_EVENTS, Standardised};
 use crate::set::Set;
 
 /// Which delay between which groups.
@@ -61,10 +61,7 @@ pub struct Delay {
 pub fn delays(set: &Set, questions: &[Question], left_out: &mut Vec<String>) -> Vec<Delay> {
     let mut delays: Vec<Delay> = Vec::new();
     for question in questions {
-        match answer(set, question) {
-            Ok(found) => delays.extend(found),
-            Err(why) => left_out.push(why),
-        }
+        delays.extend(answer(set, question, left_out));
     }
     let crude = holm(&delays.iter().map(|delay| delay.p).collect::<Vec<_>>());
     for (delay, p) in delays.iter_mut().zip(crude) {
@@ -80,20 +77,21 @@ pub fn delays(set: &Set, questions: &[Question], left_out: &mut Vec<String>) -> 
 }
 
 /// Every group against the reference.
-fn answer(set: &Set, question: &Question) -> Result<Vec<Delay>, String> {
+fn answer(set: &Set, question: &Question, left_out: &mut Vec<String>) -> Vec<Delay> {
     let Question { attribute, reference, at_least_h, adjusted_for } = question;
     let timed = Timed::of(set, question);
     let mut groups: Vec<&str> = timed.iter().map(|study| study.group).collect();
     groups.sort_unstable();
     groups.dedup();
     if groups.len() < 2 || !groups.contains(&reference.as_str()) {
-        return Err(format!(
+        left_out.push(format!(
             "delays by {attribute}: studies with a turnaround are {groups:?}; \
              a comparison needs \"{reference}\" and another"
         ));
+        return Vec::new();
     }
     groups.retain(|group| group != reference);
-    let of = |group: &&str| {
+    let mut of = |group: &&str| {
         let both =
             || timed.iter().filter(|study| study.group == *group || study.group == reference);
         let table = Table::of(both().map(|study| (study.group == *group, study.late)));
@@ -103,6 +101,17 @@ fn answer(set: &Set, question: &Question) -> Result<Vec<Delay>, String> {
                 Some(Case { patient: study.patient, first, late: study.late, stratum })
             })
             .collect();
+        let adjusted = Standardised::of(&cases);
+        if adjusted.is_none() {
+            left_out.push(format!(
+                "delays of {at_least_h} h, {group} against {reference}: not adjusted; of {} \
+                 studies {} have {}, and of these each group needs {LEAST_EVENTS} late and \
+                 {LEAST_EVENTS} timely ones",
+                both().count(),
+                cases.len(),
+                adjusted_for.join(", ")
+            ));
+        }
         Delay {
             attribute: attribute.clone(),
             group: (*group).to_owned(),
@@ -113,11 +122,11 @@ fn answer(set: &Set, question: &Question) -> Result<Vec<Delay>, String> {
             p: table.fisher_exact(),
             p_holm: 1.0,
             adjusted_for: adjusted_for.clone(),
-            adjusted: Standardised::of(&cases),
+            adjusted,
             adjusted_p_holm: None,
         }
     };
-    Ok(groups.iter().map(of).collect())
+    groups.iter().map(of).collect()
 }
 
 /// A study whose turnaround and group are known.

@@ -34,6 +34,8 @@ use super::resampled::{Resampled, resample};
 
 /// Share of fair reports that may call any group unfairly treated.
 const SIGNIFICANCE: f64 = 0.05;
+/// A disparity below is none: the group has every pair, or all pairs of a diagnosis are alike.
+const ROUNDING: f64 = 1e-12;
 
 /// A rate of a group beside that of all studies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,15 +101,14 @@ impl Disparity {
             return Err(format!(
                 "{}, {}: {} patients {rate}; a judgement needs {}",
                 members.group.title(),
-                pairs.scope.name,
+                pairs.scope,
                 found.patients,
                 settings.least_patients.max(2)
             ));
         }
         let Estimate { disparity, error, .. } = found;
-        let no_difference = disparity == 0.0;
         Ok(Self {
-            scope: pairs.scope.name.clone(),
+            scope: pairs.scope.to_owned(),
             rate: pairs.rate,
             group: members.group.clone(),
             pairs: found.pairs,
@@ -118,7 +119,7 @@ impl Disparity {
             disparity,
             lower: (disparity - Z95 * error).max(-1.0),
             upper: (disparity + Z95 * error).min(1.0),
-            p: if no_difference { 1.0 } else { normal_two_sided(disparity / error) },
+            p: if disparity.abs() < ROUNDING { 1.0 } else { normal_two_sided(disparity / error) },
             p_holm: 1.0,
             verdict: Verdict::Undecided,
             resampled: resample(pairs, members, settings.resampling, stream),
@@ -163,21 +164,20 @@ impl Estimate {
     pub(super) fn of(pairs: &Pairs<'_>, members: &Members) -> Self {
         let mut inside = vec![false; pairs.decisions.studies()];
         let mut mix = vec![0.0; pairs.called.len()];
-        let (mut patients, mut counted, mut called) = (BTreeSet::new(), 0, 0.0);
+        let (mut patients, mut counted, mut called) = (BTreeSet::new(), 0, 0);
+        let mut excess = 0.0;
         for study in &members.studies {
             inside[*study] = true;
             for (diagnosis, yes) in pairs.in_study(*study) {
                 mix[diagnosis] += 1.0;
                 counted += 1;
-                called += if yes { 1.0 } else { 0.0 };
+                called += usize::from(yes);
+                excess += f64::from(u8::from(yes)) - pairs.called[diagnosis];
                 patients.insert(pairs.decisions.patients[*study]);
             }
         }
         let count = counted as f64;
-        let in_group = called / count;
-        let by_diagnosis = || (0..mix.len()).filter(|d| mix[*d] > 0.0);
-        let matched = by_diagnosis().map(|d| mix[d] * pairs.called[d]).sum::<f64>() / count;
-        let disparity = in_group - matched;
+        let disparity = excess / count;
         // What a pair of any study weighs in the matched rate.
         let weight: Vec<f64> = mix
             .iter()
@@ -194,7 +194,7 @@ impl Estimate {
         }
         let m = patients.len() as f64;
         let seen = influence.iter().map(|sum| sum * sum).sum::<f64>() * m / (m - 1.0);
-        let fair = by_diagnosis().map(|d| {
+        let fair = (0..mix.len()).filter(|d| mix[*d] > 0.0).map(|d| {
             let (share, others) = (pairs.called[d], 1.0 - mix[d] / pairs.studies[d].len() as f64);
             mix[d] * others * share * (1.0 - share)
         });
@@ -202,7 +202,7 @@ impl Estimate {
         Self {
             pairs: counted,
             patients: patients.len(),
-            in_group,
+            in_group: called as f64 / count,
             disparity,
             error: seen.max(fair).sqrt(),
         }

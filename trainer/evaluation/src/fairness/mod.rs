@@ -80,7 +80,9 @@ impl Settings {
     pub fn of(set: &Set) -> Self {
         let mut known = known(set);
         let attributes: Vec<String> = known.iter().map(|name| (*name).to_owned()).collect();
-        known.insert(ACUITY);
+        if set.studies.iter().any(|study| study.truth.acuity.is_some()) {
+            known.insert(ACUITY);
+        }
         let questions = [
             ("county", "urban", 168.0),
             ("insurance", "private", 72.0),
@@ -101,12 +103,11 @@ impl Settings {
         let intersections: [&[&str]; 3] = [&["age", "sex"], &["county", "sex"], &["age", "county"]];
         let there = intersections.into_iter().filter(|i| i.iter().all(|name| known.contains(name)));
         let mut scopes: Vec<Scope> = Vec::new();
-        for (index, output) in set.header.diagnoses.iter().enumerate() {
+        for output in &set.header.diagnoses {
+            let name = output.name.clone();
             match scopes.iter_mut().find(|scope| scope.name == output.category) {
-                Some(scope) => scope.diagnoses.push(index),
-                None => {
-                    scopes.push(Scope { name: output.category.clone(), diagnoses: vec![index] })
-                }
+                Some(scope) => scope.diagnoses.push(name),
+                None => scopes.push(Scope { name: output.category.clone(), diagnoses: vec![name] }),
             }
         }
         Self {
@@ -131,22 +132,16 @@ impl Fairness {
         let delays = delays(set, &settings.questions, &mut left_out);
         let mut groups: Vec<Members> = Vec::new();
         let single = settings.attributes.iter().map(std::slice::from_ref);
-        let mut singles = 0;
-        for (attributes, is_single) in
-            single.map(|a| (a, true)).chain(settings.intersections.iter().map(|i| (&i[..], false)))
-        {
+        for attributes in single.chain(settings.intersections.iter().map(Vec::as_slice)) {
             let found = divide(set, attributes);
             if found.len() < 2 {
-                left_out.push(format!(
-                    "groups by {}: fewer than two are there",
-                    attributes.join(" and ")
-                ));
-                continue;
+                let attributes = attributes.join(" and ");
+                left_out.push(format!("groups by {attributes}: fewer than two are there"));
+            } else {
+                groups.extend(found);
             }
-            singles += if is_single { found.len() } else { 0 };
-            groups.extend(found);
         }
-        let disparities = disparities(set, &settings, &groups, singles, &mut left_out);
+        let disparities = disparities(set, &settings, &groups, &mut left_out);
         let areas = areas(set, &groups);
         let any = |verdict| disparities.iter().any(|d: &Disparity| d.verdict == verdict);
         let verdict = if any(Verdict::Unfair) {
@@ -160,37 +155,41 @@ impl Fairness {
     }
 }
 
-/// Every group over all diagnoses, and the first `singles` of them by scope.
+/// Every group over all diagnoses, and those of a single attribute by scope.
 fn disparities(
     set: &Set,
     settings: &Settings,
     groups: &[Members],
-    singles: usize,
     left_out: &mut Vec<String>,
 ) -> Vec<Disparity> {
     let decisions = Decisions::of(set);
-    let all = Scope {
-        name: "all diagnoses".to_owned(),
-        diagnoses: (0..set.header.diagnoses.len()).collect(),
-    };
-    let mut found = Vec::new();
-    for (place, scope) in (0..).zip([&all].into_iter().chain(&settings.scopes)) {
-        let judged = if place == 0 { groups } else { &groups[..singles] };
+    let outputs = &set.header.diagnoses;
+    let mut scopes = vec![("all diagnoses".to_owned(), (0..outputs.len()).collect())];
+    for Scope { name, diagnoses } in &settings.scopes {
+        let index = |name: &&String| outputs.iter().position(|output| output.name == **name);
+        let (known, unknown): (Vec<_>, Vec<_>) = diagnoses.iter().partition(|n| index(n).is_some());
+        if !unknown.is_empty() {
+            left_out.push(format!("{name}: the model has no output {unknown:?}"));
+        }
+        scopes.push((name.clone(), known.iter().filter_map(index).collect()));
+    }
+    let mut disparities = Vec::new();
+    for (place, scope) in (0..).zip(&scopes) {
         for (rate, first) in [(Rate::TruePositive, 0), (Rate::FalsePositive, 1)] {
             let pairs = Pairs::of(&decisions, rate, scope);
+            let judged = groups.par_iter().enumerate();
+            let judged = judged.filter(|(_, members)| place == 0 || members.group.of.len() == 1);
+            // A stream for every question, whatever else is asked.
             let of = |(index, members): (usize, &Members)| {
-                // A stream for every question, whatever else is asked.
                 let stream = (2 * place + first) << 32 | index as u64;
                 Disparity::of(&pairs, members, settings, stream)
             };
-            found.par_extend(judged.par_iter().enumerate().map(of));
-        }
-    }
-    let mut disparities = Vec::new();
-    for found in found {
-        match found {
-            Ok(disparity) => disparities.push(disparity),
-            Err(why) => left_out.push(why),
+            for found in judged.map(of).collect::<Vec<_>>() {
+                match found {
+                    Ok(disparity) => disparities.push(disparity),
+                    Err(why) => left_out.push(why),
+                }
+            }
         }
     }
     disparity::correct(&mut disparities, settings.matters);

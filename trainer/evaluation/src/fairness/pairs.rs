@@ -20,8 +20,8 @@ pub enum Rate {
 pub struct Scope {
     /// As people call them.
     pub name: String,
-    /// Indices into [`crate::set::Header::diagnoses`].
-    pub diagnoses: Vec<usize>,
+    /// Names of outputs, [`crate::set::Output::name`].
+    pub diagnoses: Vec<String>,
 }
 
 /// Decisions of the model on a set, from images alone.
@@ -58,7 +58,9 @@ impl Decisions {
 pub(super) struct Pairs<'a> {
     pub(super) decisions: &'a Decisions,
     pub(super) rate: Rate,
-    pub(super) scope: &'a Scope,
+    /// What the scope is called, and its outputs.
+    pub(super) scope: &'a str,
+    pub(super) diagnoses: &'a [usize],
     /// Studies of the pairs, by diagnosis; empty outside the scope.
     pub(super) studies: Vec<Vec<usize>>,
     /// Share that the model calls, by diagnosis; not a number without pairs.
@@ -66,9 +68,14 @@ pub(super) struct Pairs<'a> {
 }
 
 impl<'a> Pairs<'a> {
-    pub(super) fn of(decisions: &'a Decisions, rate: Rate, scope: &'a Scope) -> Self {
+    pub(super) fn of(
+        decisions: &'a Decisions,
+        rate: Rate,
+        (scope, diagnoses): &'a (String, Vec<usize>),
+    ) -> Self {
         let nothing = vec![Vec::new(); decisions.diagnoses];
-        let mut pairs = Self { decisions, rate, scope, studies: nothing, called: Vec::new() };
+        let called = Vec::new();
+        let mut pairs = Self { decisions, rate, scope, diagnoses, studies: nothing, called };
         for study in 0..decisions.studies() {
             for (diagnosis, _) in pairs.in_study(study).collect::<Vec<_>>() {
                 pairs.studies[diagnosis].push(study);
@@ -88,7 +95,7 @@ impl<'a> Pairs<'a> {
         let first = study * decisions.diagnoses;
         let counts = move |diagnosis: &&usize| decisions.there[first + **diagnosis] == there;
         let called = move |diagnosis: &usize| (*diagnosis, decisions.called[first + diagnosis]);
-        self.scope.diagnoses.iter().filter(counts).map(called)
+        self.diagnoses.iter().filter(counts).map(called)
     }
 
     pub(super) fn is_called(&self, study: usize, diagnosis: usize) -> bool {
