@@ -25,3 +25,32 @@ pub(crate) fn escape(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_parser_reads_what_was_said(words in any::<String>()) {
+            let element = format!("<a b=\"{0}\">{0}</a>", escape(&words));
+            let document = roxmltree::Document::parse(&element).unwrap();
+            let root = document.root_element();
+            let is_plain = |c: char| !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            prop_assert_eq!(root.attribute("b").unwrap(), root.text().unwrap_or_default());
+            let read = root.text().unwrap_or_default().chars();
+            for (read, said) in read.zip(words.chars()).filter(|(_, said)| is_plain(*said)) {
+                prop_assert!([said, char::REPLACEMENT_CHARACTER].contains(&read));
+            }
+        }
+    }
+
+    #[test]
+    fn markup_becomes_text_and_control_characters_are_replaced() {
+        assert_eq!(
+            escape("a<b> & \"c\"'\n\0\u{1b}\u{202e}é"),
+            "a&lt;b&gt; &amp; &quot;c&quot;&#39; \u{fffd}\u{fffd}\u{fffd}é"
+        );
+    }
+}

@@ -163,3 +163,136 @@ fn table(table: &Table, number: usize) -> String {
          <div class=\"made\">{n}. <code>{command}</code></div>\n</div>\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+    use roxmltree::{Document, Node, ParsingOptions};
+
+    use super::*;
+    use crate::page::Column;
+    use crate::plot::{Axis, Bars};
+
+    const BAD: &str = "</style></svg><script>alert('1')</script> & \u{0} \u{b} \"]]>";
+
+    fn words() -> impl Strategy<Value = String> {
+        prop_oneof!["[a-zA-Z ]{1,30}", any::<String>(), Just(BAD.to_owned()), Just(String::new())]
+    }
+
+    fn block() -> impl Strategy<Value = Block> {
+        let head = [words(), words(), words()];
+        let figure = (head, words()).prop_map(|([title, n, command], caption)| {
+            let head = Head { title, n, command };
+            let x = Axis::linear("mean AUROC");
+            let bars = Bars { head, x, base: None, series: vec![], groups: vec![] };
+            Block::Figure { picture: bars.draw(), caption }
+        });
+        let cells = |most| prop::collection::vec(words(), 0..most);
+        let table = ([words(), words(), words()], cells(5), prop::collection::vec(cells(7), 0..6));
+        let table = table.prop_map(|([caption, n, command], names, rows)| {
+            let aligns = [Align::Start, Align::End].into_iter().cycle();
+            let columns = names.into_iter().zip(aligns).map(|(name, align)| Column { name, align });
+            Block::Table(Table { caption, n, command, columns: columns.collect(), rows })
+        });
+        prop_oneof![figure, table, words().prop_map(Block::Text)]
+    }
+
+    fn section() -> impl Strategy<Value = Section> {
+        let id = prop_oneof![words(), Just("figure-1".to_owned()), Just("a".to_owned())];
+        let blocks = prop::collection::vec(block(), 0..5);
+        (id, words(), words(), blocks).prop_map(|(id, title, lead, blocks)| Section {
+            id,
+            title,
+            lead,
+            blocks,
+        })
+    }
+
+    fn page() -> impl Strategy<Value = Page> {
+        let facts = prop::collection::vec((words(), words()), 0..4);
+        let sections = prop::collection::vec(section(), 0..6);
+        (words(), any::<bool>(), facts, sections).prop_map(|(title, simulated, facts, sections)| {
+            Page { title, simulated, facts, sections }
+        })
+    }
+
+    fn tagged<'a>(document: &'a Document<'a>, tag: &'a str) -> impl Iterator<Item = Node<'a, 'a>> {
+        document.descendants().filter(move |node| node.tag_name().name() == tag)
+    }
+
+    fn said(node: Node<'_, '_>) -> String {
+        node.descendants().filter(Node::is_text).filter_map(|text| text.text()).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+
+        #[test]
+        fn a_page_is_whole_whatever_it_holds(page in page()) {
+            let html = page.html();
+            let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
+            let document = Document::parse_with_options(&html, options).unwrap();
+            let mut ids = HashSet::new();
+            for node in document.descendants() {
+                if let Some(id) = node.attribute("id") {
+                    prop_assert!(ids.insert(id), "{id} is there twice");
+                }
+                for attribute in node.attributes() {
+                    let name = attribute.name();
+                    prop_assert!(!name.starts_with("on") && name != "src", "{name}");
+                }
+            }
+            for link in document.descendants().filter_map(|node| node.attribute("href")) {
+                prop_assert!(ids.contains(link.strip_prefix('#').unwrap()), "{link} leads nowhere");
+            }
+            let links = tagged(&document, "a").count();
+            let shown = ["section", "figure", "table"].map(|tag| tagged(&document, tag).count());
+            prop_assert_eq!(links, shown.iter().sum::<usize>());
+            for tag in ["script", "link", "img", "iframe", "object"] {
+                prop_assert_eq!(tagged(&document, tag).count(), 0, "{}", tag);
+            }
+            let banner = said(tagged(&document, "aside").next().unwrap());
+            prop_assert_eq!(banner.contains(SIMULATED), page.simulated);
+            prop_assert!(banner.contains(NOT_A_DEVICE));
+        }
+
+        #[test]
+        fn figures_and_tables_say_what_they_are(page in page()) {
+            let html = page.html();
+            let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
+            let document = Document::parse_with_options(&html, options).unwrap();
+            let blocks: Vec<&Block> = page.sections.iter().flat_map(|of| &of.blocks).collect();
+            let heads = blocks.iter().filter_map(|block| match block {
+                Block::Figure { picture, caption } => Some((picture.head(), caption)),
+                _ => None,
+            });
+            let shown = |words: &str| said(Document::parse(&format!("<a>{}</a>", escape(words))).unwrap().root());
+            let figures: Vec<Node<'_, '_>> = tagged(&document, "figure").collect();
+            prop_assert_eq!(figures.len(), heads.clone().count());
+            for (figure, (head, caption)) in figures.iter().zip(heads) {
+                let caption_of = figure.last_element_child().unwrap();
+                prop_assert_eq!(caption_of.tag_name().name(), "figcaption");
+                let text = said(caption_of);
+                for words in [&head.title, &head.n, &head.command, caption] {
+                    prop_assert!(text.contains(&shown(words)), "{words:?} is not in {text:?}");
+                }
+            }
+            let tables = blocks.iter().filter_map(|block| match block {
+                Block::Table(table) => Some(table),
+                _ => None,
+            });
+            for (node, table) in tagged(&document, "table").zip(tables) {
+                prop_assert_eq!(node.first_element_child().unwrap().tag_name().name(), "caption");
+                let cells = |row: Node<'_, '_>| row.children().filter(Node::is_element).count();
+                let rows: Vec<Node<'_, '_>> =
+                    node.descendants().filter(|node| node.tag_name().name() == "tr").collect();
+                prop_assert_eq!(rows.len(), table.rows.len() + 1);
+                prop_assert!(rows.iter().all(|row| cells(*row) == table.columns.len()));
+                let heads = node.descendants().filter(|node| node.tag_name().name() == "th");
+                prop_assert!(heads.clone().all(|head| head.attribute("scope").is_some()));
+            }
+        }
+    }
+}

@@ -236,3 +236,75 @@ impl Track {
 fn digits_after(step: f64) -> usize {
     (0..17).find(|digits| step * 10_f64.powi(*digits) >= 1.0 - 1e-9).unwrap_or(17) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn labels(axis: &Axis, values: &[f64]) -> Vec<String> {
+        let track = axis.track(values.iter().copied(), [0.0, 400.0]);
+        track.ticks_across(11.0, [-20.0, 420.0]).into_iter().map(|tick| tick.label).collect()
+    }
+
+    #[test]
+    fn figures_are_round() {
+        let linear = |low, high| labels(&Axis::linear("").from_to(low, high), &[]);
+        assert_eq!(linear(0.0, 1.0), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(linear(0.5, 1.0), ["0.5", "0.6", "0.7", "0.8", "0.9", "1.0"]);
+        assert_eq!(linear(-3.0, 4.0), ["−2", "0", "2", "4"]);
+        assert_eq!(
+            linear(0.0, 12_000.0),
+            ["0", "2,000", "4,000", "6,000", "8,000", "10,000", "12,000"]
+        );
+        assert_eq!(linear(0.0, 3e9), ["0", "1×10⁹", "2×10⁹", "3×10⁹"]);
+        let log = |low, high| labels(&Axis::log("").from_to(low, high), &[]);
+        assert_eq!(log(0.1, 10.0), ["0.1", "0.2", "0.5", "1", "2", "5", "10"]);
+        assert_eq!(log(0.9, 1.4), ["0.9", "1.0", "1.1", "1.2", "1.3", "1.4"]);
+        assert_eq!(log(1e3, 1e6), ["1,000", "10,000", "100,000", "1,000,000"]);
+        assert_eq!(log(1e-9, 1e9), ["10⁻⁹", "10⁻⁶", "10⁻³", "1", "10³", "10⁶", "10⁹"]);
+    }
+
+    #[test]
+    fn ranges_hold_the_values_and_end_at_round_ones() {
+        let range =
+            |axis: Axis, values: &[f64]| axis.track(values.iter().copied(), [0.0, 1.0]).range();
+        assert_eq!(range(Axis::linear(""), &[0.62, 0.97, f64::NAN]), [0.6, 1.0]);
+        assert_eq!(range(Axis::linear(""), &[7.0, 7.0]), [6.4, 7.6]);
+        assert_eq!(range(Axis::linear(""), &[f64::INFINITY]), [0.0, 1.0]);
+        assert_eq!(range(Axis::linear("").from_to(1.0, 0.0), &[3.0, 4.0]), [3.0, 4.0]);
+        assert_eq!(range(Axis::log(""), &[0.4, 3.0, -1.0, 0.0]), [0.2, 5.0]);
+        assert_eq!(range(Axis::log("").from_to(0.0, 9.0), &[]), [0.1, 10.0]);
+    }
+
+    #[test]
+    fn values_outside_stand_at_the_ends() {
+        let track = Axis::log("").from_to(0.1, 10.0).track([], [100.0, 300.0]);
+        let at = [-1.0, 0.0, 0.05, 0.1, 1.0, 10.0, 11.0, f64::INFINITY].map(|v| track.place(v));
+        assert_eq!(at, [100.0, 100.0, 100.0, 100.0, 200.0, 300.0, 300.0, 300.0]);
+        let sides = [0.0, 0.1, 10.0, 10.1].map(|value| track.side(value));
+        assert_eq!(sides, [Side::Below, Side::Inside, Side::Inside, Side::Above]);
+    }
+
+    proptest! {
+        #[test]
+        fn figures_say_where_they_stand(
+            low in -1e6..1e6, span in 1e-3..1e6, is_log in any::<bool>(),
+        ) {
+            let (low, axis) = match is_log {
+                true => (10_f64.powf(low / 4e5), Axis::log("")),
+                false => (low, Axis::linear("")),
+            };
+            let high = if is_log { low * (1.0 + span) } else { low + span };
+            let track = axis.from_to(low, high).track([], [0.0, 500.0]);
+            let ticks = track.ticks_up();
+            prop_assert!(ticks.len() > 1 || is_log, "{low} {high}: {ticks:?}");
+            for tick in ticks {
+                let plain = tick.label.replace(',', "").replace('−', "-");
+                if let Ok(value) = plain.parse::<f64>() {
+                    prop_assert!((track.place(value) - tick.at).abs() < 0.5, "{tick:?}");
+                }
+            }
+        }
+    }
+}

@@ -45,8 +45,9 @@ impl Bars {
                 note: String::new(),
                 figures: row.estimates(parts).map(|estimate| figures.estimate(estimate)).collect(),
             }),
-            pitch: EACH * parts as f64 + GAP,
             parts,
+            part: EACH,
+            gap: GAP,
             columns: ["", if has_intervals { "value (95 % CI)" } else { "" }],
             references: base.as_slice(),
         };

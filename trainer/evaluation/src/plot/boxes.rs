@@ -104,8 +104,9 @@ impl Boxes {
                 );
                 RowWords { name: &row.name, note: count(n), figures: vec![figure] }
             }),
-            pitch: PITCH,
             parts: 1,
+            part: PITCH,
+            gap: 0.0,
             columns: ["n", "median (quartiles)"],
             references: &self.references,
         };
@@ -146,4 +147,25 @@ fn draw(drawn: &mut Rows, summary: &Summary, y: f64) {
         drawn.beyond(*value, y);
     }
     drawn.beyond(summary.quartiles[1], y);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Quartiles of `numpy.quantile(x, [0.25, 0.5, 0.75])` and of R's `quantile(x)`.
+    #[test]
+    fn quartiles_are_those_of_type_7() {
+        let values = [2.1, -3.0, 0.5, 8.4, 4.4, 1.0, f64::NAN, 30.0, 3.3, f64::INFINITY];
+        let summary = Summary::of(&values).unwrap();
+        assert_eq!(summary.n, 8);
+        let expected = [0.875, 2.7, 5.4];
+        for (found, expected) in summary.quartiles.into_iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+        assert_eq!(summary.whiskers, [-3.0, 8.4]);
+        assert_eq!(summary.outliers, [30.0]);
+        assert!((summary.mean - 5.8375).abs() < 1e-12);
+        assert_eq!(Summary::of(&[f64::NAN]), None);
+    }
 }

@@ -8,6 +8,8 @@ use super::{Axis, Estimate, Group, Head, Picture, Row};
 /// Height of a row of one estimate, and of several for each.
 const ALONE: f64 = 15.0;
 const EACH: f64 = 14.0;
+/// Room between rows of several.
+const GAP: f64 = 4.0;
 /// The same where there are more estimates than these: without figures, so that all of them fit
 /// on a sheet of paper.
 const DENSE: f64 = 4.5;
@@ -69,12 +71,13 @@ impl Forest {
                 note: self.note.as_ref().map_or_else(String::new, |_| row.note.clone()),
                 figures: words(row),
             }),
-            pitch: match parts {
-                1 => ALONE,
-                _ if is_dense => (DENSE * parts as f64 + 4.0).max(ALONE),
-                _ => EACH * parts as f64 + 4.0,
-            },
             parts,
+            part: match parts {
+                1 => ALONE,
+                _ if is_dense => DENSE.max((ALONE - GAP) / parts as f64),
+                _ => EACH,
+            },
+            gap: if parts == 1 { 0.0 } else { GAP },
             columns: [
                 self.note.as_deref().unwrap_or_default(),
                 if has_intervals && !is_dense { "estimate (95 % CI)" } else { "" },

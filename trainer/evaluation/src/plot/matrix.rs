@@ -11,6 +11,8 @@ const NAME: f64 = 220.0;
 /// Height of a line of what rows and columns are.
 const LINE: f64 = 16.0;
 const MOST_LINES: usize = 2;
+/// Least room for what rows and columns are.
+const TITLE: f64 = 160.0;
 /// Room between names and cells.
 const GAP: f64 = 5.0;
 
@@ -44,8 +46,13 @@ impl Side<'_> {
         self.names.iter().all(|name| width(name, self.size()) <= self.cell - 4.0)
     }
 
+    /// Room for the title, which may be longer than few cells.
+    fn room(&self) -> f64 {
+        self.length().max(TITLE)
+    }
+
     fn lines(&self) -> Vec<String> {
-        wrap(self.title, SIZE, self.length().max(160.0), MOST_LINES)
+        wrap(self.title, SIZE, self.room(), MOST_LINES)
     }
 }
 
@@ -66,9 +73,9 @@ impl Grid {
     pub(super) fn open(canvas: &mut Canvas, [rows, columns]: [&Side<'_>; 2], top: f64) -> Self {
         let titles = rows.lines();
         let left = EDGE + titles.len() as f64 * LINE + rows.widest() + 2.0 * GAP;
-        let middle = top + rows.length() / 2.0;
+        let middle = top + rows.room() / 2.0;
         for (index, line) in titles.iter().enumerate() {
-            let at = [EDGE + SIZE + index as f64 * LINE, middle.max(EDGE + 80.0)];
+            let at = [EDGE + SIZE + index as f64 * LINE, middle];
             canvas.text(&Words::new(line, at).anchor(Anchor::Middle).turned());
         }
         for (index, name) in rows.names.iter().enumerate() {
@@ -89,16 +96,15 @@ impl Grid {
             canvas.text(&words.size(columns.size()).room(NAME));
         }
         bottom += if is_level { LINE } else { columns.widest() + GAP };
-        let right = left + columns.length();
         for line in columns.lines() {
             bottom += LINE;
-            let half = width(&line, SIZE) / 2.0;
-            let middle = f64::midpoint(left, right).max(EDGE + half);
+            let middle = left + columns.room() / 2.0;
             canvas.text(&Words::new(&line, [middle, bottom]).anchor(Anchor::Middle));
         }
         let cell = [columns.cell, rows.cell];
         let size = [columns.length(), rows.length()];
-        Self { left, top, cell, size, end: [right + EDGE, bottom + EDGE] }
+        let end = [left + columns.room() + EDGE, bottom.max(top + rows.room()) + EDGE];
+        Self { left, top, cell, size, end }
     }
 
     /// Left upper corner of a cell.

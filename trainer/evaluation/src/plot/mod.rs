@@ -31,6 +31,8 @@ mod rows;
 mod scatter;
 mod style;
 mod text;
+#[cfg(test)]
+mod tests;
 
 pub use bars::Bars;
 pub use boxes::{BoxRow, Boxes, Summary};

@@ -44,10 +44,11 @@ pub(super) struct Plan<'a> {
     pub(super) values: Vec<f64>,
     pub(super) legend: Vec<Entry<'a>>,
     pub(super) items: Vec<Item<'a>>,
-    /// Height of a row.
-    pub(super) pitch: f64,
     /// How many estimates share a row.
     pub(super) parts: usize,
+    /// Height of each, and of the room between rows.
+    pub(super) part: f64,
+    pub(super) gap: f64,
     /// Headings of the columns left and right of the axis.
     pub(super) columns: [&'a str; 2],
     /// Dashed lines.
@@ -60,8 +61,8 @@ pub(super) struct Rows {
     pub(super) axis: Track,
     /// Top of each row, in order.
     tops: Vec<f64>,
-    /// Height of a part of a row.
     part: f64,
+    gap: f64,
     height: f64,
 }
 
@@ -87,7 +88,7 @@ impl Plan<'_> {
         if !self.legend.is_empty() {
             top += legend::draw(&mut canvas, &self.legend, [EDGE, top], WIDTH - 2.0 * EDGE) + 6.0;
         }
-        let height = self.items.iter().map(|item| self.height(item)).sum::<f64>().max(self.pitch);
+        let height = self.items.iter().map(|item| self.height(item)).sum::<f64>().max(self.pitch());
         let is_tall = height > TALL;
         let has_titles = self.columns.iter().any(|column| !column.is_empty());
         top += if has_titles || is_tall { 20.0 } else { 2.0 };
@@ -127,14 +128,19 @@ impl Plan<'_> {
             let middle = f64::midpoint(from, to).min(WIDTH - EDGE - half).max(EDGE + half);
             canvas.text(&Words::new(&line, [middle, height]).anchor(Anchor::Middle));
         }
-        let part = self.pitch / self.parts as f64;
-        Rows { canvas, axis, tops, part, height: height + 6.0 }
+        let Self { part, gap, .. } = self;
+        Rows { canvas, axis, tops, part, gap, height: height + 6.0 }
+    }
+
+    /// Height of a row.
+    fn pitch(&self) -> f64 {
+        self.part * self.parts as f64 + self.gap
     }
 
     fn height(&self, item: &Item<'_>) -> f64 {
         match item {
             Item::Heading(_) => HEADING,
-            Item::Row(_) => self.pitch,
+            Item::Row(_) => self.pitch(),
         }
     }
 
@@ -175,7 +181,7 @@ impl Plan<'_> {
         for item in &self.items {
             is_shaded = matches!(item, Item::Row(_)) && !is_shaded;
             if is_shaded {
-                canvas.rect([EDGE / 2.0, y, WIDTH - EDGE, self.pitch], SHADE, "");
+                canvas.rect([EDGE / 2.0, y, WIDTH - EDGE, self.pitch()], SHADE, "");
             }
             y += self.height(item);
         }
@@ -193,14 +199,14 @@ impl Plan<'_> {
                     canvas.text(&words.bold().room(names + notes));
                 }
                 Item::Row(row) => {
-                    let base = y + self.pitch / 2.0 + 4.0;
+                    let base = y + self.pitch() / 2.0 + 4.0;
                     let words = Words::new(row.name, [EDGE + indent, base]).size(SMALL);
                     canvas.text(&words.room(names - indent));
                     let words = Words::new(&row.note, [EDGE + names + notes, base]).size(SMALL);
                     canvas.text(&words.anchor(Anchor::End).room(notes - GAP));
-                    let step = self.pitch / row.figures.len().max(1) as f64;
+                    let step = (self.pitch() - self.gap) / row.figures.len().max(1) as f64;
                     for (index, figure) in row.figures.iter().enumerate() {
-                        let base = y + (index as f64 + 0.5) * step + 4.0;
+                        let base = y + self.gap / 2.0 + (index as f64 + 0.5) * step + 4.0;
                         let words = Words::new(figure, [WIDTH - EDGE, base]).size(SMALL);
                         canvas.text(&words.anchor(Anchor::End));
                     }
@@ -216,7 +222,7 @@ impl Plan<'_> {
 impl Rows {
     /// Middle of a part of a row.
     pub(super) fn middle(&self, row: usize, part: usize) -> f64 {
-        self.tops[row] + (part as f64 + 0.5) * self.part
+        self.tops[row] + self.gap / 2.0 + (part as f64 + 0.5) * self.part
     }
 
     /// The drawing, with its data.

@@ -124,3 +124,51 @@ pub(super) fn hex([red, green, blue]: [u8; 3]) -> String {
 pub(super) fn whole(value: f64) -> usize {
     value as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CIE lightness.
+    fn lightness(colour: [u8; 3]) -> f64 {
+        116.0 * luminance(colour).cbrt() - 16.0
+    }
+
+    #[test]
+    fn shades_grow_darker_in_even_steps_and_carry_readable_words() {
+        for palette in [sequential, diverging, |share: f64| diverging(-share)] {
+            let lights: Vec<f64> =
+                (0..=20).map(|step| lightness(palette(f64::from(step) / 20.0))).collect();
+            for pair in lights.windows(2) {
+                assert!((2.0..6.5).contains(&(pair[0] - pair[1])), "{lights:?}");
+            }
+            for step in 0..=200 {
+                let colour = palette(f64::from(step) / 200.0);
+                let light = luminance(colour) + 0.05;
+                let contrast = match ink_on(colour) {
+                    INK => light / (luminance([0x1a; 3]) + 0.05),
+                    _ => 1.05 / light,
+                };
+                assert!(contrast >= 4.5, "{}: {contrast}", hex(colour));
+            }
+        }
+    }
+
+    #[test]
+    fn both_ends_of_a_diverging_palette_are_as_dark() {
+        for step in 0..=20 {
+            let share = f64::from(step) / 20.0;
+            let [blue, red] = [-share, share].map(|share| lightness(diverging(share)));
+            assert!((blue - red).abs() < 4.0, "{share}: {blue} {red}");
+        }
+    }
+
+    #[test]
+    fn things_that_are_shown_together_differ_without_colours() {
+        let styles: Vec<(Shape, &str)> =
+            (0..20).map(|index| (style(index).shape, style(index).dashes)).collect();
+        for (index, one) in styles.iter().enumerate() {
+            assert!(!styles[..index].contains(one), "{index}");
+        }
+    }
+}

@@ -141,3 +141,48 @@ fn power_of_ten(power: &str) -> String {
     };
     format!("10{}", power.chars().map(raised).collect::<String>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_have_the_digits_that_say_something() {
+        let decimals = |value| decimal(value, 2);
+        assert_eq!(decimals(1234.567), "1,234.57");
+        assert_eq!(decimals(-0.5), "−0.50");
+        assert_eq!(decimals(-0.001), "0.00");
+        assert_eq!(decimals(f64::NAN), "n/a");
+        assert_eq!(decimals(f64::NEG_INFINITY), "−∞");
+        assert_eq!(decimals(123_456_789.0), "1.23×10⁸");
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(29_431_000), "29,431,000");
+        let ratios = [0.0, 3e-7, 0.0213, 0.0999, 0.87, 1.834, 12.34, 1204.4].map(ratio);
+        let expected = ["0.00", "3.00×10⁻⁷", "0.021", "0.10", "0.87", "1.83", "12.3", "1,204"];
+        assert_eq!(ratios, expected);
+    }
+
+    #[test]
+    fn long_words_are_wrapped_and_cut() {
+        let room = width("area under the", 10.0);
+        assert_eq!(wrap("area under the curve", 10.0, room, 2), ["area under the", "curve"]);
+        assert_eq!(
+            wrap("area under the ROC curve of it", 10.0, room, 2),
+            ["area under the", "ROC curve of…"]
+        );
+        assert_eq!(wrap("  ", 10.0, room, 2), [""; 0]);
+        assert_eq!(fit("glioma", 10.0, width("gl…", 10.0)), "gl…");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_cut_fits(words in any::<String>(), room in 12.0..300.0) {
+            prop_assert!(width(&fit(&words, 12.0, room), 12.0) <= room + 0.1);
+            for line in wrap(&words, 12.0, room, 3) {
+                prop_assert!(width(&line, 12.0) <= room + 0.1);
+            }
+        }
+    }
+}
