@@ -70,8 +70,10 @@ impl Site {
             ..Finished::default()
         };
         self.store.finish_job(&job, Some(&self.model), &finished).unwrap();
-        // Spread evenly: 10 of 100 is every tenth.
-        if !not_analysed && n * self.overrides / 100 > (n - 1) * self.overrides / 100 {
+        // Spread evenly over the studies of each scanner: 10 of 100 is every tenth.
+        let of_scanner = (n + 1) / 2;
+        let changed = |studies: i64| studies * self.overrides / 100;
+        if !not_analysed && changed(of_scanner) > changed(of_scanner - 1) {
             let urgent = Decision::Reprioritise { acuity: Acuity::High, reason: "seen".to_owned() };
             self.store.decide(job.study_id, &urgent, "Dr. A").unwrap();
         }
