@@ -1,10 +1,10 @@
 //! Statistics that evaluation and monitoring must agree on: plain functions on plain numbers.
 //!
 //! - [`metrics`] area under the ROC curve with its interval, average precision, correlations,
-//!   decisions at a threshold;
+//!   shares and decisions at a threshold;
 //! - [`calibration`] from logits to probabilities, and their error;
 //! - [`threshold`] a decision threshold by a stated operating point;
-//! - [`logistic`] regression with a penalty;
+//! - [`logistic`], [`ridge`] regression with a penalty;
 //! - [`rows`], [`embedding`] agreement of embeddings: CKA, retrieval.
 //!
 //! Every function that resamples draws from a seed, and says which studies it drew.
@@ -24,5 +24,6 @@ pub mod calibration;
 pub mod embedding;
 pub mod logistic;
 pub mod metrics;
+pub mod ridge;
 pub mod rows;
 pub mod threshold;

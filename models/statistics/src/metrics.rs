@@ -184,6 +184,18 @@ impl Confusion {
     }
 }
 
+/// 95 % interval of a share of `count` in `of` by Wilson's score (J. Am. Stat. Assoc. 1927): within
+/// 0–1, and wide for three of three.
+#[must_use]
+pub fn wilson(count: usize, of: usize) -> Option<[f64; 2]> {
+    let p = share(count, of)?;
+    let n = of as f64;
+    let centre = p + Z95 * Z95 / (2.0 * n);
+    let margin = Z95 * (p * (1.0 - p) / n + Z95 * Z95 / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + Z95 * Z95 / n;
+    Some([((centre - margin) / scale).max(0.0), ((centre + margin) / scale).min(1.0)])
+}
+
 fn share(count: usize, of: usize) -> Option<f64> {
     (of > 0).then(|| count as f64 / of as f64)
 }

@@ -4,7 +4,8 @@
 //! come out, and a report is drawn from the numbers alone.
 //!
 //! - [`set`] what is evaluated: truth, scores and groups of every study;
-//! - [`svg`] charts.
+//! - [`svg`] charts;
+//! - [`transfer`] labels of other data sets, told from embeddings.
 //!
 //! Research use; not a medical device.
 #![cfg_attr(
@@ -21,3 +22,4 @@
 
 pub mod set;
 pub mod svg;
+pub mod transfer;

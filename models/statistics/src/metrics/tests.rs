@@ -82,3 +82,19 @@ fn decisions_equal_scikit_learn() {
     }
     assert_eq!(Confusion::default().f1(), None);
 }
+
+#[test]
+fn intervals_of_shares_equal_statsmodels() {
+    for (count, of, expected) in [
+        (0, 10, [0.0, 0.277_532_799_862_889_26]),
+        (10, 10, [0.722_467_200_137_110_6, 1.0]),
+        (3, 3, [0.438_502_968_244_954_44, 1.0]),
+        (81, 263, [0.255_288_519_878_274_2, 0.366_209_576_982_800_04]),
+        (1, 1, [0.206_549_314_377_237_4, 1.0]),
+    ] {
+        for (found, expected) in wilson(count, of).unwrap().into_iter().zip(expected) {
+            assert!((found - expected).abs() < TOLERANCE, "{count}/{of}: {found} {expected}");
+        }
+    }
+    assert_eq!(wilson(0, 0), None);
+}
