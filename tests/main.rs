@@ -31,6 +31,7 @@ mod pydicom;
 mod student;
 mod tidy;
 mod training;
+mod transfer;
 mod triage;
 
 pub(crate) use tests::decode_worker;

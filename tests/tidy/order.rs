@@ -82,6 +82,7 @@ pub(super) const DOORS: &[(&str, &[&str])] = &[
             "appliance/src/bin/",
             "trainer/src/main.rs",
             "trainer/src/commands.rs",
+            "trainer/src/commands/",
             "ops/hub/src/main.rs",
             "firmware-config/src/main.rs",
         ],

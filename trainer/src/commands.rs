@@ -1,5 +1,7 @@
 //! The subcommands.
 
+mod transfer;
+
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -146,6 +148,8 @@ pub(crate) enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Ask what embeddings tell about another data set's labels.
+    Transfer(transfer::Arguments),
     /// Ask which report belongs to which study.
     Retrieve {
         /// Run folder of `trainer clip`.
@@ -440,6 +444,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
             bar.finish_and_clear();
             println!("{metrics}");
         }
+        Command::Transfer(arguments) => transfer::run(arguments)?,
         Command::Robustness {
             bundle,
             tumour,

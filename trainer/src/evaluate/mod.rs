@@ -4,6 +4,7 @@
 //! 2. [`groups`] the same in groups of patients and scanners.
 //! 3. [`age`] how near the age that is read from the images comes.
 //! 4. [`leak`] what labels can be told from without looking at the images.
+//! 5. [`transfer`] what embeddings tell about labels of other data sets.
 
 pub mod age;
 pub mod groups;
@@ -11,3 +12,4 @@ pub mod input;
 pub mod leak;
 pub mod report;
 pub mod robustness;
+pub mod transfer;

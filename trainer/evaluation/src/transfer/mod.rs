@@ -35,8 +35,9 @@ pub struct Transfer {
     pub format_version: u32,
     /// Identity of the model.
     pub model: String,
-    /// Folds, repeats and seed.
-    pub plan: Plan,
+    /// How studies of labels were divided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
     /// True when the table names patients; otherwise each study counts as one.
     pub patients_stated: bool,
     /// Studies that could not be looked at, and why; they count for nothing.
@@ -210,8 +211,8 @@ pub struct LabelResult {
 pub struct ProbeResult {
     /// `linear` or `mlp`.
     pub probe: String,
-    /// For each study the outputs of probes that did not see its patient: the logit of yes, the
-    /// logit of every class, or the number. Mean over the repeats.
+    /// For each study the outputs of probes that did not see its patient: the logit of yes, a score
+    /// of every class, or the number. Mean over the repeats.
     pub outputs: Vec<Vec<f64>>,
     /// What they reach together.
     pub measure: Measure,
@@ -349,8 +350,10 @@ impl Positives {
 
 impl fmt::Display for Transfer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan { folds, repeats, .. } = self.plan;
-        write!(f, "{}: {folds} folds, {repeats} repeats", self.model)?;
+        f.write_str(&self.model)?;
+        if let Some(Plan { folds, repeats, .. }) = self.plan {
+            write!(f, ": {folds} folds, {repeats} repeats")?;
+        }
         if !self.refused.is_empty() {
             write!(f, "; {} studies refused, see transfer.json", self.refused.len())?;
         }
