@@ -127,9 +127,23 @@ impl Prepared {
         let started = Instant::now();
         let (stack, remarks) = decode(&series, version, decoder)?;
         series.remarks.extend(remarks);
+        self.timings.decode += started.elapsed();
+        self.add_stack(series, &stack, version)
+    }
+
+    /// Preprocesses and cuts a series whose pixels were read, from whatever files.
+    ///
+    /// # Errors
+    ///
+    /// The reason to leave the series out.
+    pub fn add_stack(
+        &mut self,
+        mut series: Series,
+        stack: &Stack,
+        version: Preprocessing,
+    ) -> Result<(), LeftOutReason> {
         let decoded = Instant::now();
-        self.timings.decode += decoded - started;
-        let volume = resample(&stack, version)?;
+        let volume = resample(stack, version)?;
         let resampled = Instant::now();
         self.timings.volume += resampled - decoded;
         let patches = patchify(&volume, version)?;

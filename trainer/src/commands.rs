@@ -2,6 +2,7 @@
 
 mod make;
 mod measure;
+mod transfer;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -152,6 +153,8 @@ pub(crate) enum Command {
     },
     #[command(flatten)]
     Measure(Measure),
+    /// Ask what embeddings tell about another data set's labels.
+    Transfer(transfer::Arguments),
     /// Draw every series of a study on one page.
     Show {
         /// Folder of a study.
@@ -385,6 +388,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
             println!("{} is signed", bundle.display());
         }
         Command::Measure(command) => measure::run(command)?,
+        Command::Transfer(arguments) => transfer::run(arguments)?,
         Command::Show { study, masks, out } => {
             let shown = show::read(&study, masks.as_deref(), &decoder()?)?;
             write(&out, &show::mosaic(&shown, MosaicOptions::default())?)?;

@@ -15,7 +15,7 @@
 //! - [`cluster`] average linkage, orders of its leaves, consensus;
 //! - [`drift`] whether the present looks like the past: stability index, Kolmogorov-Smirnov,
 //!   cumulative sums with a stated run length;
-//! - [`logistic`] regression with a penalty;
+//! - [`logistic`], [`ridge`] regression with a penalty;
 //! - [`rows`], [`embedding`] agreement of embeddings: CKA, retrieval.
 //!
 //! Intervals hold 95 %. What resamples draws from a seed, and says which studies it drew.
@@ -45,6 +45,7 @@ pub mod metrics;
 pub mod multiple;
 pub mod power_law;
 pub mod rank_test;
+pub mod ridge;
 pub mod rows;
 pub mod sample;
 pub mod sample_size;

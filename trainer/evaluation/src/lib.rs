@@ -11,6 +11,7 @@
 //! - [`fairness`] delays of reports, and groups of patients;
 //! - [`comparison`] several networks on one set of studies;
 //! - [`measure`] all of it, [`report`] the document;
+//! - [`transfer`] labels of other data sets, told from embeddings;
 //! - [`made_up`] sets for benches and tests;
 //! - [`plot`] charts, [`page`] the document that holds them.
 //!
@@ -48,5 +49,6 @@ pub mod reliability;
 pub mod report;
 pub mod resample;
 pub mod set;
+pub mod transfer;
 
 pub use measure::{Evaluation, Options, evaluate};

@@ -7,7 +7,8 @@
 //! 3. [`explain`] explanations held against masks.
 //! 4. [`robustness`] real studies as other days would have acquired them.
 //! 5. [`leak`] what labels can be told from without looking at the images.
-//! 6. [`card`] a model card from what was measured.
+//! 6. [`transfer`] what embeddings tell about labels of other data sets.
+//! 7. [`card`] a model card from what was measured.
 
 pub mod card;
 pub mod explain;
@@ -15,3 +16,4 @@ pub mod input;
 pub mod leak;
 pub mod robustness;
 pub mod score;
+pub mod transfer;

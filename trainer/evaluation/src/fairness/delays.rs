@@ -91,7 +91,7 @@ fn answer(set: &Set, question: &Question, left_out: &mut Vec<String>) -> Vec<Del
         return Vec::new();
     }
     groups.retain(|group| group != reference);
-    let mut of = |group: &&str| {
+    let of = |group: &&str| {
         let both =
             || timed.iter().filter(|study| study.group == *group || study.group == reference);
         let table = Table::of(both().map(|study| (study.group == *group, study.late)));
