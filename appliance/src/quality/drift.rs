@@ -220,11 +220,12 @@ fn evidence(
     let valued: Vec<(&Study, f64)> =
         latest.iter().filter_map(|study| Some((study, (quantity.of)(study)?))).collect();
     let values: Vec<f64> = valued.iter().map(|(_, value)| *value).collect();
-    let old = software(reference);
-    let new = software(latest);
-    let changed = (!old.is_empty() && !new.is_empty() && old != new)
-        .then(|| valued.iter().position(|(study, _)| study.software == new))
-        .flatten();
+    let (old, new) = (software(reference), software(latest));
+    // What changed before these studies is not what they tell of.
+    let changed = valued
+        .iter()
+        .position(|(study, _)| study.software == new)
+        .filter(|first| *first > 0 && !old.is_empty() && old != new);
     let first = changed.unwrap_or_else(|| split(&values));
     let since = valued.get(first).map(|(study, _)| *study);
     Evidence {

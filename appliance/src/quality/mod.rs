@@ -23,11 +23,11 @@ use chart::Chart;
 use drift::Stream;
 
 /// Studies of a scanner between two looks at it.
-pub const LOOK: i64 = 20;
+pub const LOOK: u32 = 20;
 /// Time after which fewer are looked at, milliseconds.
 const DAY_MS: i64 = 86_400_000;
 /// Studies that a chart goes back.
-const COURSE: usize = 2000;
+const COURSE: usize = 1000;
 
 /// How the watch is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,8 +107,8 @@ pub fn look(store: &Store, config: &Config) -> Result<usize, StoreError> {
     Ok(looks)
 }
 
-/// What a scanner sends is normal from now on: with an alarm from when the first of them began,
-/// else from the next study on.
+/// What a scanner sends is normal from now on: from when the latest change began that an open alarm
+/// tells of, else from the next study on.
 ///
 /// # Errors
 ///
@@ -119,12 +119,13 @@ pub fn new_normal(
     reason: &str,
     actor: &str,
 ) -> Result<(), AlarmError> {
-    let alarms = store.alarms(0)?.into_iter().filter(|alarm| alarm.scanner_id == scanner_id);
-    let began = alarms.filter_map(|alarm| {
-        serde_json::from_str(&alarm.evidence).ok().map(|evidence: Evidence| evidence.after)
-    });
-    let latest = || store.latest_monitored(scanner_id);
-    let after = began.min().map_or_else(latest, Ok)?;
+    let alarms = store.alarms(0)?;
+    let of_scanner = alarms.iter().filter(|alarm| alarm.scanner_id == scanner_id);
+    let told = of_scanner.filter_map(|a| serde_json::from_str::<Evidence>(&a.evidence).ok());
+    let after = match told.map(|evidence| evidence.after).max() {
+        Some(after) => after,
+        None => store.latest_monitored(scanner_id)?,
+    };
     store.rebaseline(scanner_id, after, reason, actor)
 }
 
@@ -136,10 +137,8 @@ fn look_at(
 ) -> Result<(), StoreError> {
     let studies = |after, take| store.monitored_studies(model, scanner.id, after, take);
     let reference = studies(scanner.after, Take::First(config.reference))?;
-    let mut found = Found {
-        studies: [reference.len(), config.reference + config.recent],
-        ..Found::default()
-    };
+    let mut found =
+        Found { studies: [reference.len(), config.reference + config.recent], ..Found::default() };
     let mut raised = Vec::new();
     let complete = reference.last().filter(|_| reference.len() == config.reference);
     if let Some(last) = complete.map(|study| study.row) {
@@ -148,19 +147,19 @@ fn look_at(
         found.studies[0] = (config.reference + latest.len()).min(found.studies[1]);
         if latest.len() >= config.recent {
             let outputs = store.monitored_outputs(model)?;
-            let new = usize::try_from(scanner.new).unwrap_or_default().clamp(1, config.recent);
+            let new = (scanner.new as usize).clamp(1, config.recent);
             let share = new as f64 / config.studies_per_false_alarm as f64;
             let compared = drift::compare(&reference, &latest, config.recent, &outputs, share);
             raised.extend(compared.alarms);
             found.streams = compared.streams;
         }
-        let charts = charts(store, config, model, scanner, last)?;
-        raised.extend(charts.iter().flatten().filter_map(|(kind, chart)| {
-            Some((*kind, chart.alarm.clone()?))
-        }));
-        let [no_result, overrides] = charts;
-        found.no_result = no_result.map(|(_, chart)| chart);
-        found.overrides = overrides.map(|(_, chart)| chart);
+        [found.no_result, found.overrides] = charts(store, config, model, scanner, last)?;
+        let charts = [(Kind::NoResult, &found.no_result), (Kind::Override, &found.overrides)];
+        raised.extend(
+            charts
+                .into_iter()
+                .filter_map(|(kind, chart)| Some((kind, chart.as_ref()?.alarm.clone()?))),
+        );
     }
     let stored = |source| StoreError::Stored { what: "look", source };
     let mut texts = Vec::new();
@@ -178,28 +177,28 @@ fn look_at(
     })
 }
 
-/// The charts of studies without a result and of overrides, where their references are complete.
+/// The charts of studies without a result and of overrides behind the reference, whose study is
+/// `last`.
 fn charts(
     store: &Store,
     config: &Config,
     model: &str,
     scanner: &Scanner,
     last: i64,
-) -> Result<[Option<(Kind, Chart)>; 2], StoreError> {
+) -> Result<[Option<Chart>; 2], StoreError> {
     let fates = |after, take| store.monitored_fates(model, scanner.id, after, take);
     let reference = fates(scanner.after, Take::First(config.reference))?;
-    let begin = |restart: i64| restart.max(last);
-    let course = fates(begin(scanner.restart.into_iter().min().unwrap_or(0)), Take::Latest(COURSE))?;
+    let [no_result, overrides] = scanner.restart.map(|restart| restart.max(last));
+    let course = fates(no_result.min(overrides), Take::Latest(COURSE))?;
     let run_length = config.studies_per_false_alarm as f64;
-    let [no_result, overrides] = scanner.restart.map(begin);
     Ok([
-        chart::no_result(&reference, &course, no_result, run_length).map(|c| (Kind::NoResult, c)),
-        chart::overrides(&reference, &course, overrides, run_length).map(|c| (Kind::Override, c)),
+        chart::no_result(&reference, &course, no_result, run_length),
+        chart::overrides(&reference, &course, overrides, run_length),
     ])
 }
 
-/// The software of the last study that has one, among studies oldest first.
+/// The latest software that studies, oldest first, tell of.
 fn software(studies: &[Study]) -> &str {
-    let known = studies.iter().rev().map(|study| study.software.as_str());
-    known.into_iter().find(|software| !software.is_empty()).unwrap_or_default()
+    let mut told = studies.iter().rev().map(|study| study.software.as_str());
+    told.find(|software| !software.is_empty()).unwrap_or_default()
 }

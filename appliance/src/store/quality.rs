@@ -66,7 +66,7 @@ pub struct Scanner {
     /// When it was looked at last.
     pub looked_at: Option<i64>,
     /// Studies since then.
-    pub new: i64,
+    pub new: u32,
     /// Behind which study the charts of results and of overrides begin, if somebody has
     /// acknowledged an alarm of theirs.
     pub restart: [i64; 2],

@@ -85,7 +85,7 @@ impl Clinic {
             BTreeMap::from([("localiser".to_owned(), 1), ("geometry".to_owned(), unusable)]);
         let illness = random.normal();
         let scores = (0..OUTPUTS).map(|i| {
-            let shift = if i < SHIFTED { 1.2 * new } else { 0.0 };
+            let shift = if i < SHIFTED { 1.8 * new } else { 0.0 };
             #[expect(clippy::cast_possible_truncation, reason = "a score of a few units")]
             let score = (-2.0 + 0.5 * illness + random.normal() + shift) as f32;
             score
