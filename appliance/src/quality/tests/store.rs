@@ -1,5 +1,5 @@
-//! The same through the database: what results leave behind, looks, alarms, and what people do about
-//! them.
+//! The same through the database: what results leave behind, looks, alarms, and what people do
+//! about them.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -50,8 +50,8 @@ impl Store {
     }
 }
 
-/// Parameters: model digest, window. The plus keeps SQLite from an index by model, which it would have
-/// to sort; the latest studies are nearly always of the model in force.
+/// Parameters: model digest, window. The plus keeps SQLite from an index by model, which it would
+/// have to sort; the latest studies are nearly always of the model in force.
 const JUDGED: &str = "
     WITH latest AS MATERIALIZED (
         SELECT study_id, scanner_id FROM monitored WHERE +model_digest = ?1
