@@ -77,13 +77,14 @@ INSERT INTO monitored (study_id, model_digest, scanner_id, inference_id, analyse
                        measured)
     SELECT i, 'ab', 1 + i % 2, i, acuity IS NOT NULL, at, 'V1', json_object(
         'series', json((SELECT json_group_array(json_object('kind', 't1', 'slices', 25.0,
-                               'slice_mm', 5.5, 'tokens', 300.0 + plan.i % 50,
+                               'slice_mm', 5.5, 'tokens', 300.0 + (plan.i + small.i) % 50,
                                'brightness', 700.0 + abs(random() % 200), 'noise', 0.01,
                                'contrast', 0.3 + abs(random() % 100) / 1000.0,
                                'foreground', 0.2 + abs(random() % 100) / 1000.0))
                         FROM small WHERE i <= 5)),
         'left_out', json('{"localiser": 1}'),
-        'scores', json((SELECT json_group_array(random() % 1000 / 250.0) FROM small)))
+        'scores', json((SELECT json_group_array((random() + small.i) % 1000 / 250.0)
+                        FROM small)))
     FROM plan;
 
 INSERT INTO decision (study_id, inference_id, kind, finding, actor, at)

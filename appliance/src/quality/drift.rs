@@ -97,7 +97,9 @@ pub fn compare(
         stream.p = p;
         stream.drifted &= p <= share;
     }
-    let distance = |stream: &Stream| stream.psi.unwrap_or_default();
+    // What had one value only and has drifted is as far as can be.
+    let alone = |stream: &Stream| if stream.drifted { f64::INFINITY } else { 0.0 };
+    let distance = |stream: &Stream| stream.psi.unwrap_or_else(|| alone(stream));
     found.sort_by(|(_, a), (_, b)| {
         b.drifted.cmp(&a.drifted).then(distance(b).total_cmp(&distance(a)))
     });

@@ -27,7 +27,7 @@ pub const LOOK: u32 = 20;
 /// Time after which fewer are looked at, milliseconds.
 const DAY_MS: i64 = 86_400_000;
 /// Studies that a chart goes back.
-const COURSE: usize = 2000;
+const COURSE: usize = 1000;
 
 /// How the watch is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,8 +121,8 @@ pub fn new_normal(
 ) -> Result<(), AlarmError> {
     let alarms = store.alarms(0)?;
     let of_scanner = alarms.iter().filter(|alarm| alarm.scanner_id == scanner_id);
-    let told = of_scanner.filter_map(|alarm| serde_json::from_str(&alarm.evidence).ok());
-    let after = match told.map(|evidence: Evidence| evidence.after).max() {
+    let told = of_scanner.filter_map(|a| serde_json::from_str::<Evidence>(&a.evidence).ok());
+    let after = match told.map(|evidence| evidence.after).max() {
         Some(after) => after,
         None => store.latest_monitored(scanner_id)?,
     };

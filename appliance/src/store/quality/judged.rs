@@ -50,10 +50,11 @@ impl Store {
     }
 }
 
-/// Parameters: model digest, window.
+/// Parameters: model digest, window. The plus keeps SQLite from an index by model, which it would
+/// have to sort; the latest studies are nearly always of the model in force.
 const JUDGED: &str = "
     WITH latest AS MATERIALIZED (
-        SELECT study_id, scanner_id FROM monitored WHERE model_digest = ?1
+        SELECT study_id, scanner_id FROM monitored WHERE +model_digest = ?1
         ORDER BY id DESC LIMIT ?2)
     SELECT d.finding, d.kind = 'agree', s.sex, s.age, s.birth_date, s.study_date, c.name
     FROM latest m JOIN study s ON s.id = m.study_id
