@@ -315,6 +315,7 @@ impl App {
     /// # Errors
     ///
     /// When signals cannot be received or the last writes fail.
+    #[expect(clippy::too_many_lines, reason = "every task of the daemon, one after the other")]
     pub async fn run(self) -> Result<(), AppError> {
         let mut terminate = signal(SignalKind::terminate()).map_err(AppError::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(AppError::Signals)?;

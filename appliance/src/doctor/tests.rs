@@ -226,6 +226,7 @@ fn network() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one case after the other")]
 fn model_and_graphics() {
     check(
         "model",

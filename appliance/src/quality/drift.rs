@@ -23,8 +23,15 @@ const DISTANCE_LIMIT: f64 = 0.25;
 /// Of a window so many studies must have a value, as a share.
 const LEAST: f64 = 0.5;
 
+/// A figure of a series.
+type OfSeries = fn(&MeasuredSeries) -> f64;
+/// A count of a study.
+type Count = fn(&Study) -> Option<f64>;
+/// A figure of a study, where it has one.
+type OfStudy<'a> = Box<dyn Fn(&Study) -> Option<f64> + 'a>;
+
 /// Figures of a series, as ratios to what series of its kind have in the reference.
-const OF_SERIES: [(&str, fn(&MeasuredSeries) -> f64); 7] = [
+const OF_SERIES: [(&str, OfSeries); 7] = [
     ("brightness", |series| series.brightness),
     ("contrast", |series| series.contrast),
     ("noise", |series| series.noise),
@@ -72,7 +79,7 @@ struct Quantity<'a> {
     name: &'a str,
     /// Values are logarithms of ratios.
     ratio: bool,
-    of: Box<dyn Fn(&Study) -> Option<f64> + 'a>,
+    of: OfStudy<'a>,
 }
 
 /// Compares the last `recent` of the studies `latest` with the reference. When nothing has
@@ -125,7 +132,7 @@ fn quantities<'a>(reference: &[Study], outputs: &'a [String]) -> Vec<Quantity<'a
             Quantity { kind: Kind::Input, name, ratio: true, of: Box::new(of) }
         })
         .collect();
-    let counts: [(&str, fn(&Study) -> Option<f64>); 2] = [
+    let counts: [(&str, Count); 2] = [
         (SERIES, |study| Some(study.measured.as_ref()?.series.len() as f64)),
         (LEFT_OUT, |study| {
             Some(f64::from(study.measured.as_ref()?.left_out.values().sum::<u32>()))

@@ -151,6 +151,7 @@ pub(super) async fn settings(
     html(&SettingsPage { frame, settings: Arc::clone(&web.settings) })
 }
 
+#[expect(clippy::too_many_lines, reason = "one field of the page after the other")]
 fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
     let (now, words, status) = (web.now(), frame.words, web.status.borrow().clone());
     let (view, counts) = (web.store.box_view(ROWS)?, web.store.queue_counts("")?);

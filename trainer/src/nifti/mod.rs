@@ -162,6 +162,7 @@ impl Header {
             Kind::U64 => Samples::F64(each(bytes, big, |b| u64::from_le_bytes(b) as f64)),
         };
         let Some([slope, intercept]) = self.rescale else { return stored };
+        #[expect(clippy::useless_conversion, reason = "one of the types is f64 already")]
         let rescaled = of_any_type!(&stored, values => {
             values.iter().map(|value| f64::from(*value) * slope + intercept).collect()
         });

@@ -158,6 +158,7 @@ fn the_axis_of_the_slices_is_the_coarsest_unless_the_header_names_one() {
 
 /// A changed file, and the sentence that it is refused with.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one refusal after the other")]
 fn what_cannot_be_read_is_refused_with_what_was_found() {
     let folder = TempDir::new().unwrap();
     let good = file(&phantom(folder.path(), Plane::Axial), AXES);
