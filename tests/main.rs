@@ -11,6 +11,7 @@
     reason = "a test fails by panicking, says what it skips, and reads where its data lie from the environment"
 )]
 
+mod ablation;
 mod browser;
 mod bundle;
 mod crash;
@@ -31,6 +32,7 @@ mod pydicom;
 mod student;
 mod tidy;
 mod training;
+mod transfer;
 mod triage;
 
 pub(crate) use tests::decode_worker;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 use trainer::export::bundle::ExportRun;
+use trainer::stage::ablate::AblateRun;
 use trainer::stage::clip::ClipRun;
 use trainer::stage::distill::DistillRun;
 use trainer::stage::heads::HeadsRun;
@@ -17,37 +18,37 @@ use trainer::stage::run::config;
 use crate::programs::{Run, run, trainer, triage};
 
 /// Folder of the smoke configurations.
-fn smoke() -> PathBuf {
+pub(crate) fn smoke() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../trainer/configs/smoke")
 }
 
 /// A folder that stages run in; configurations name their inputs relative to it.
-struct Work(TempDir);
+pub(crate) struct Work(TempDir);
 
 impl Work {
     fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn trainer(&self, subcommand: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn trainer(&self, subcommand: &str, arguments: &[&str]) -> Command {
         let mut command = trainer(subcommand);
         command.current_dir(self.0.path()).args(arguments);
         command
     }
 
     /// Runs a subcommand that must succeed.
-    fn done(&self, subcommand: &str, arguments: &[&str]) -> Run {
+    pub(crate) fn done(&self, subcommand: &str, arguments: &[&str]) -> Run {
         let ran = run(&mut self.trainer(subcommand, arguments));
         assert_eq!(ran.code, 0, "trainer {subcommand} {arguments:?}\n{}{}", ran.stdout, ran.stderr);
         ran
     }
 
     /// The cohort of the smoke configuration, with tokens, summaries and a text run.
-    fn prepared() -> Self {
+    pub(crate) fn prepared() -> Self {
         let work = Self::new();
         let config = |name: &str| smoke().join(name).display().to_string();
         let two = fs::read_to_string(smoke().join("simulate.toml")).unwrap() + "keep = 1\n";
@@ -120,6 +121,7 @@ fn shipped_configurations_are_read() {
     let clip: ClipRun = config(&file("clip.toml"), "clip").unwrap();
     clip.augmentation.check("augmentation").unwrap();
     config::<HeadsRun>(&file("heads.toml"), "heads").unwrap();
+    config::<AblateRun>(&file("ablate.toml"), "ablate").unwrap();
 }
 
 /// A stage on the smallest cohort that it can learn by heart.
@@ -304,13 +306,13 @@ fn holds_a_checkpoint(folder: &Path) -> bool {
 }
 
 /// Values of a metric in the order of the steps.
-fn logged(run: &Path, name: &str) -> Vec<f64> {
+pub(crate) fn logged(run: &Path, name: &str) -> Vec<f64> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines.filter_map(|line| line[name].as_f64()).collect()
 }
 
-fn read_json(path: &Path) -> Value {
+pub(crate) fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
@@ -413,7 +415,7 @@ fn two_ranks_have_the_gradients_of_one() {
     }
 }
 
-fn tensors(path: &Path) -> Vec<(String, Vec<f32>)> {
+pub(crate) fn tensors(path: &Path) -> Vec<(String, Vec<f32>)> {
     let bytes = fs::read(path).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let mut tensors: Vec<(String, Vec<f32>)> = file

@@ -51,19 +51,21 @@ impl Peaks<Compute> {
     ///
     /// # Shapes
     ///
-    /// - `prefixes`: `[S, D]`
+    /// - `prefixes`: `[S, D]`, where there are any
     /// - `tokens`: `[T, D]`, one sequence after another
     /// - `lengths`: tokens of each sequence, summing to `T`
     pub(super) fn judge(
         &self,
-        prefixes: Tensor<Compute, 2>,
+        prefixes: Option<&Tensor<Compute, 2>>,
         tokens: Tensor<Compute, 2>,
         lengths: &[usize],
     ) -> Tensor<Compute, 2> {
-        let own = lengths.iter().enumerate().flat_map(|(i, &n)| std::iter::repeat_n(i, n));
-        let told = rows(self.prefix.forward(prefixes), own);
-        let hidden = activation::gelu(self.token.forward(tokens.clone()) + told);
-        tokens + self.output.forward(hidden)
+        let mut hidden = self.token.forward(tokens.clone());
+        if let Some(prefixes) = prefixes {
+            let own = lengths.iter().enumerate().flat_map(|(i, &n)| std::iter::repeat_n(i, n));
+            hidden = hidden + rows(self.prefix.forward(prefixes.clone()), own);
+        }
+        tokens + self.output.forward(activation::gelu(hidden))
     }
 
     /// Features of tokens: `[T, D]` to `[T, P]`.

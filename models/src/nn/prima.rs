@@ -125,7 +125,12 @@ impl Prima<Compute> {
 }
 
 impl PatientDiscrimination<Compute> {
-    fn load(
+    /// Reads `0.*` and `2.*` for features of `input` values.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor is missing or has another shape.
+    pub fn load(
         at: &Parameters<'_>,
         input: usize,
         config: PatientDiscriminationConfig,
@@ -136,7 +141,9 @@ impl PatientDiscrimination<Compute> {
         })
     }
 
-    fn forward(&self, pooled: Tensor<Compute, 2>) -> Tensor<Compute, 2> {
+    /// `[S, input]` to `[S, output]`.
+    #[must_use]
+    pub fn forward(&self, pooled: Tensor<Compute, 2>) -> Tensor<Compute, 2> {
         self.output.forward(activation::relu(self.hidden.forward(pooled)))
     }
 }

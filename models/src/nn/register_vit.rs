@@ -48,6 +48,8 @@ pub struct Packed {
     pub x: Tensor<Compute, 2>,
     /// Length of each sequence.
     pub lengths: Vec<usize>,
+    /// Rows between registers and tokens: the prefix, where there is one.
+    pub prefixes: usize,
 }
 
 impl RegisterVit<Compute> {
@@ -82,30 +84,48 @@ impl RegisterVit<Compute> {
     #[must_use]
     pub fn pack(&self, prefixes: &Tensor<Compute, 2>, tokens: Vec<Tensor<Compute, 2>>) -> Packed {
         assert_eq!(prefixes.dims()[0], tokens.len(), "one prefix per sequence");
+        self.arrange(Some(prefixes), tokens)
+    }
+
+    /// Builds `[registers][tokens]`, for networks that are trained without a prefix. Shapes as in
+    /// [`Self::pack`].
+    #[must_use]
+    pub fn pack_without_prefix(&self, tokens: Vec<Tensor<Compute, 2>>) -> Packed {
+        self.arrange(None, tokens)
+    }
+
+    fn arrange(
+        &self,
+        prefixes: Option<&Tensor<Compute, 2>>,
+        tokens: Vec<Tensor<Compute, 2>>,
+    ) -> Packed {
         let registers = self.registers();
         let counts: Vec<usize> = tokens.iter().map(|t| t.dims()[0]).collect();
         let mut tokens = Tensor::cat(tokens, 0);
         if let Some(peaks) = &self.peaks {
-            tokens = peaks.judge(prefixes.clone(), tokens, &counts);
+            tokens = peaks.judge(prefixes, tokens, &counts);
         }
-        let first_token = registers + counts.len();
-        let parts = Tensor::cat(vec![self.registers.val(), prefixes.clone(), tokens], 0);
+        let each = usize::from(prefixes.is_some());
+        let first_token = registers + each * counts.len();
+        let parts = [Some(self.registers.val()), prefixes.cloned(), Some(tokens)];
+        let parts = Tensor::cat(parts.into_iter().flatten().collect(), 0);
         let starts = counts.iter().scan(first_token, |next, count| {
             *next += count;
             Some(*next - count..*next)
         });
         let order = starts.enumerate().flat_map(|(i, tokens)| {
-            (0..registers).chain(std::iter::once(registers + i)).chain(tokens)
+            (0..registers).chain(std::iter::repeat_n(registers + i, each)).chain(tokens)
         });
-        let lengths = counts.iter().map(|count| registers + 1 + count).collect();
-        Packed { x: rows(parts, order), lengths }
+        let lengths = counts.iter().map(|count| registers + each + count).collect();
+        Packed { x: rows(parts, order), lengths, prefixes: each }
     }
 
     /// Runs the blocks and reads every sequence.
     #[must_use]
     pub fn forward(&self, input: Packed) -> RegisterOutput {
-        let Packed { x, lengths } = input;
+        let Packed { x, lengths, prefixes } = input;
         let [n_registers, dim] = self.registers.dims();
+        let before_tokens = n_registers + prefixes;
         let states = self.norm.forward(self.transformer.forward(x, &lengths));
         let starts: Vec<usize> = lengths
             .iter()
@@ -126,9 +146,9 @@ impl RegisterVit<Compute> {
         let tokens = starts
             .iter()
             .zip(&lengths)
-            .flat_map(|(&start, &length)| start + n_registers + 1..start + length);
+            .flat_map(|(&start, &length)| start + before_tokens..start + length);
         let tokens = peaks.features(rows(states, tokens)); // [T, P]
-        let counts: Vec<usize> = lengths.iter().map(|length| length - n_registers - 1).collect();
+        let counts: Vec<usize> = lengths.iter().map(|length| length - before_tokens).collect();
         let pooled = Tensor::cat(vec![pooled, Peaks::largest(&tokens, &counts)], 1);
         RegisterOutput { output: self.output.forward(pooled.clone()), pooled, tokens: Some(tokens) }
     }

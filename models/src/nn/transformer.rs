@@ -135,10 +135,8 @@ impl Attention<Compute> {
 
 /// Rows of a matrix by their numbers. One operation, whose derivative touches every row once; a
 /// slice for each sequence would write a matrix of zeros for each.
-pub(super) fn rows(
-    x: Tensor<Compute, 2>,
-    numbers: impl IntoIterator<Item = usize>,
-) -> Tensor<Compute, 2> {
+#[must_use]
+pub fn rows(x: Tensor<Compute, 2>, numbers: impl IntoIterator<Item = usize>) -> Tensor<Compute, 2> {
     let numbers = numbers.into_iter().map(|row| i64::try_from(row).unwrap_or(i64::MAX));
     let numbers: Vec<i64> = numbers.collect();
     let count = numbers.len();

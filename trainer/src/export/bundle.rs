@@ -22,7 +22,8 @@ use sha2::{Digest, Sha256};
 use super::check::{self, Agreement, CheckError, check};
 use super::onnx;
 use crate::cohort::shard::ShardError;
-use crate::cohort::{Cohort, CohortKind};
+use crate::cohort::{Cohort, CohortKind, seen_selection};
+use crate::stage::clip::Variant;
 use crate::stage::distill::{AgeUnit, StudentHeads};
 use crate::stage::heads::{ContextSummary, HeadSummary, SENTENCE_FILES, Summary, YEARS};
 use crate::stage::tasks::CLASSES;
@@ -181,6 +182,11 @@ fn teacher(
     clip: &Path,
     heads: &Path,
 ) -> anyhow::Result<Manifest> {
+    anyhow::ensure!(
+        Variant::of(clip)?.is_prima(),
+        "{}: its network is a variant of Prima, made for comparison; name a run of `trainer clip` without [variant]",
+        clip.display()
+    );
     let mut sizes: PrimaConfig = read_toml(&clip.join("sizes.toml"))?;
     sizes.report = None;
     sizes.patient_discrimination = None;
@@ -344,6 +350,7 @@ fn manifest(
         context: None,
         onnx: None,
         envelope: config.envelope.clone(),
+        selection: seen_selection(&config.cohort)?,
         golden: None,
         files: Vec::new(),
     })

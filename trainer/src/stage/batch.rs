@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::cohort::shard::{SeriesView, ShardError, Store, unpack_latents};
+use crate::cohort::slices::Slices;
 
 /// Shares by which training studies are disturbed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,6 +159,8 @@ pub struct SeriesExample {
     pub features: Vec<f32>,
     /// Lesion components in each token.
     pub components: Vec<u16>,
+    /// The same series as slices, for networks that read these; else empty.
+    pub slices: Slices,
 }
 
 impl SeriesExample {
@@ -262,7 +265,8 @@ fn series(
         assemble_thin_first(&latent, view.thin_axis, start, out);
     }
     let components = tokens.iter().map(|t| view.components[usize::from(*t)]).collect();
-    SeriesExample { index, name: char_ids(name).ids, features, components }
+    let slices = Slices::default();
+    SeriesExample { index, name: char_ids(name).ids, features, components, slices }
 }
 
 /// Keeps the `most` tokens that lie nearest to a random place, in their order.

@@ -9,11 +9,14 @@
 //! | [`tokenizer`] | VQ-VAE on patches; token shards | Methods, "MRI volume tokenization"; Algorithm 1 |
 //! | [`text`] | report tokenizer and language model | Methods, "Training objective" |
 //! | [`series_names`] | name encoder by CLIP against the sequence ViT | Methods, "Hierarchical multimodal transformers" |
-//! | [`clip`] | hierarchical ViT and report encoder | Methods; Algorithm 2 |
+//! | [`clip`] | hierarchical ViT and report encoder, and the networks it is compared with | Methods; Algorithm 2 |
+//! | [`slices`] | study embeddings by a 2-D image encoder | Methods, "MLP Probing of 2D CLIP models" |
 //! | [`heads`] | diagnosis, referral, acuity, age; calibration and thresholds | Methods, "Evaluation protocol" |
 //! | [`distill`] | a teacher's knowledge into the edge student | ours |
+//! | [`ablate`] | variants, baselines and scaling, trained and compared | Methods, "Model Design Ablations" |
 //! | [`group`] | gradients and embeddings across processes | |
 
+pub mod ablate;
 pub mod batch;
 pub mod clip;
 pub mod distill;
@@ -24,6 +27,8 @@ pub mod learner;
 pub mod run;
 pub mod series_names;
 pub mod sizes;
+pub mod slices;
+pub mod subset;
 pub mod tasks;
 pub mod text;
 pub mod tokenizer;

@@ -139,6 +139,23 @@ pub fn config<C: DeserializeOwned>(path: &Path, stage: &'static str) -> Result<C
     }
 }
 
+/// True when a run of this configuration has left `result`, the last thing it writes, in a folder.
+///
+/// # Errors
+///
+/// When the result is there, but of another configuration.
+pub fn finished<C: Serialize>(folder: &Path, config: &C, result: &str) -> Result<bool, RunError> {
+    if !folder.join(result).exists() {
+        return Ok(false);
+    }
+    let path = folder.join("config.toml");
+    let there = fs::read_to_string(&path)
+        .map_err(|source| RunError::Read { path: path.clone(), source })?;
+    let text = toml::to_string_pretty(config).map_err(std::io::Error::other);
+    let text = text.map_err(|source| RunError::Write { path, source })?;
+    if there == text { Ok(true) } else { Err(RunError::Other { path: folder.to_owned() }) }
+}
+
 /// The first key that counts something and counts nothing.
 fn zero(table: &toml::Table) -> Option<String> {
     const COUNTS: [&str; 5] = ["batch", "part", "epochs", "checkpoint_steps", "validate_steps"];

@@ -11,6 +11,7 @@
 //! they belong in the bundle's folder and are a few tens of kilobytes.
 
 mod graph;
+pub mod image;
 mod layers;
 #[cfg(test)]
 mod tests;

@@ -3,16 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use anyhow::Context;
 use models::labels::DIAGNOSES;
+use rand::Rng;
 use rand::seq::SliceRandom;
 
-use crate::cohort::record::Split;
+use crate::cohort::record::{Split, StudyRecord};
 use crate::cohort::shard::{Store, Values};
 use crate::cohort::{Cohort, read_lines};
 use crate::reports::command::StudySummary;
 use crate::stage::batch::{Augmentation, Example, example, shuffle_items};
 use crate::stage::run::rng;
+use crate::stage::subset::TrainingShare;
 use crate::stage::text::Vocabulary;
+
+use super::variant::{Architecture, ReportText, Variant};
 
 /// A study with everything the objectives compare it with.
 pub(in crate::stage) struct Pair {
@@ -32,6 +37,9 @@ pub(in crate::stage) struct Data {
     pub(in crate::stage) labels: HashMap<String, Vec<f32>>,
     components: HashMap<String, HashMap<u8, Vec<usize>>>,
     pub(in crate::stage) cohort: Cohort,
+    variant: Variant,
+    /// Patches, for networks that read images.
+    images: Option<Store>,
 }
 
 impl Data {
@@ -61,7 +69,39 @@ impl Data {
         let labels = labels.map(|l| (l.id.clone(), l.diagnoses.iter().map(float).collect()));
         let labels = labels.collect();
         let components = cohort.truth.values().map(|t| (t.id.clone(), t.by_component())).collect();
-        Ok(Self { store, ids, reports, labels, components, cohort })
+        let (variant, images) = (Variant::default(), None);
+        Ok(Self { store, ids, reports, labels, components, cohort, variant, images })
+    }
+
+    /// The same studies as a network reads them.
+    pub(in crate::stage) fn seen_by(mut self, variant: &Variant) -> anyhow::Result<Self> {
+        if variant.report == ReportText::Long {
+            let records = self.cohort.records.iter();
+            // The texts that the language model learnt from.
+            let long = |r: &StudyRecord| format!("{}\n{}", r.report.findings, r.report.impression);
+            self.reports = records.map(|r| (r.id.clone(), long(r))).collect();
+        }
+        if variant.architecture.reads_images() {
+            self.images = Some(Store::open(&self.cohort.folder, Values::Patches)?);
+        }
+        self.variant = variant.clone();
+        Ok(self)
+    }
+
+    /// With a share of the training patients.
+    pub(in crate::stage) fn with_share(mut self, training: TrainingShare) -> anyhow::Result<Self> {
+        training.check()?;
+        let kept = training.studies(&self.cohort.records);
+        if let Some(ids) = self.ids.get_mut(&Split::Train) {
+            ids.retain(|id| kept.contains(id.as_str()));
+        }
+        anyhow::ensure!(
+            self.split(Split::Train).len() > 1,
+            "training.share is {}, which leaves fewer than two training studies of {}; give more",
+            training.share,
+            self.cohort.folder.display()
+        );
+        Ok(self)
     }
 
     /// A cohort to learn from.
@@ -75,6 +115,42 @@ impl Data {
         Ok(data)
     }
 
+    /// A study as the network reads it, disturbed.
+    pub(in crate::stage) fn example(
+        &self,
+        id: &str,
+        augmentation: &Augmentation,
+        rng: &mut rand_chacha::ChaCha8Rng,
+    ) -> anyhow::Result<Example> {
+        let Variant { architecture, series_names, study_description, images, .. } = &self.variant;
+        let mut augmentation = *augmentation;
+        if !series_names {
+            augmentation.unknown_name = 1.0;
+        }
+        let mut example = example(&self.store, id, &augmentation, rng)?;
+        if !study_description {
+            example.description.clear();
+        }
+        if *architecture == Architecture::PlainVit {
+            example.series.iter_mut().for_each(|series| series.name.clear());
+        }
+        let Some(store) = &self.images else { return Ok(example) };
+        let (_, views) = store.study(id)?;
+        for series in &mut example.series {
+            let view = views.get(series.index).with_context(|| {
+                format!(
+                    "study {id} has fewer series as patches than as tokens; run `trainer tokens`"
+                )
+            })?;
+            series.slices = view.slices(images.shrink, images.most_slices);
+            // Slices are the tokens of this network.
+            if *architecture == Architecture::Cnn2d && augmentation.token_dropout > 0.0 {
+                series.slices.retain(|| !rng.random_bool(augmentation.token_dropout));
+            }
+        }
+        Ok(example)
+    }
+
     pub(in crate::stage) fn pair(
         &self,
         id: &str,
@@ -82,9 +158,11 @@ impl Data {
         augmentation: &Augmentation,
         rng: &mut rand_chacha::ChaCha8Rng,
     ) -> anyhow::Result<Pair> {
-        let example = example(&self.store, id, augmentation, rng)?;
+        let example = self.example(id, augmentation, rng)?;
         let report = self.reports.get(id).map_or("", String::as_str);
-        let report = if augmentation.shuffle_report {
+        // Only summaries are lists of items.
+        let shuffle = augmentation.shuffle_report && self.variant.report == ReportText::Summary;
+        let report = if shuffle {
             vocabulary.encode(&shuffle_items(report, rng))?
         } else {
             vocabulary.encode(report)?

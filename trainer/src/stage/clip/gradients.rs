@@ -1,6 +1,5 @@
 //! Gradients of one step, part by part of the batch.
 
-use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
 use models::labels::DIAGNOSES;
 use models::nn::Compute;
@@ -8,7 +7,7 @@ use models::nn::loss::{PatientDiscrimination, clip_loss, patient_discrimination_
 
 use super::data::Pair;
 use super::supervision::{lesion_targets, series_targets, weighted_bce};
-use super::{ClipModel, Forward, Pairs, forward};
+use super::{Contrastive, Forward, Pairs};
 use crate::stage::learner::Learner;
 use crate::stage::scalar;
 
@@ -49,8 +48,8 @@ struct Contrast {
 
 /// Gradients of this rank's share of the batch into the learner; `first` is the batch's index of
 /// the share's first study.
-pub(super) fn gradients(
-    learner: &mut Learner<ClipModel<Compute>>,
+pub(super) fn gradients<M: Contrastive>(
+    learner: &mut Learner<M>,
     pairs: &[Pair],
     first: usize,
     run: &Pairs<'_>,
@@ -69,8 +68,7 @@ pub(super) fn gradients(
     for part in pairs.chunks(config.part) {
         let kept = contrast.as_mut().and_then(|contrast| contrast.kept.take());
         let with_reports = objective.clip > 0.0;
-        let out =
-            kept.unwrap_or_else(|| forward(&learner.model, part, with_reports, width, trained));
+        let out = kept.unwrap_or_else(|| learner.model.forward(part, with_reports, width, trained));
         let mut terms: Vec<Tensor<Compute, 1>> = Vec::new();
         if let Some(contrast) = &mut contrast {
             let found = [Some(out.image), out.text, out.patient];
@@ -107,8 +105,8 @@ pub(super) fn gradients(
 }
 
 /// Embeddings of all studies without a graph, and the derivative of the losses by them.
-fn contrast(
-    learner: &mut Learner<ClipModel<Compute>>,
+fn contrast<M: Contrastive>(
+    learner: &mut Learner<M>,
     pairs: &[Pair],
     first: usize,
     run: &Pairs<'_>,
@@ -126,9 +124,9 @@ fn contrast(
     let mut next = first;
     for part in pairs.chunks(config.part) {
         let out = if let Some(fixed) = &fixed {
-            forward(fixed, part, with_reports, width, device)
+            fixed.forward(part, with_reports, width, device)
         } else {
-            let out = forward(&learner.model, part, with_reports, width, trained);
+            let out = learner.model.forward(part, with_reports, width, trained);
             let plain = out.plain();
             kept = Some(out);
             plain
@@ -148,11 +146,11 @@ fn contrast(
         let (all, first) = group.gather_rows(Tensor::cat(parts, 0));
         (Tensor::<Compute, 2>::from_inner(all).require_grad(), first)
     };
+    let [temperature, patient_temperature] = learner.model.temperatures();
     let mut leaves = [None, None, None];
     let mut terms: Vec<Tensor<Compute, 1>> = Vec::new();
     if with_reports {
         let (image, text) = (gathered(images), gathered(texts));
-        let temperature = learner.model.temperature.val();
         let term = clip_loss(image.0.clone(), text.0.clone(), temperature) * objective.clip;
         losses.clip = scalar(&term);
         terms.push(term);
@@ -165,7 +163,7 @@ fn contrast(
         let term = patient_discrimination_loss(
             leaf.0.clone(),
             &studies,
-            learner.model.patient_temperature.val(),
+            patient_temperature,
             PatientDiscrimination::Code,
         );
         losses.patient = scalar(&term);

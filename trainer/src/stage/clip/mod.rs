@@ -9,14 +9,18 @@
 //!
 //! On simulated cohorts two further objectives can be switched on, because the simulator knows
 //! more than a report says: which tokens a lesion is in, and the labels themselves.
+//!
+//! The same stage trains the networks that Prima is compared with (module `variant`).
 
 mod data;
+mod embedder;
 mod gradients;
 mod report_norm;
 mod retrieval;
 mod start;
 mod supervision;
 mod validation;
+mod variant;
 
 use std::path::{Path, PathBuf};
 
@@ -38,16 +42,22 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::data::Data;
 use self::data::Pair;
+pub(super) use self::embedder::Embedder;
 use self::gradients::gradients;
 pub use self::retrieval::retrieve;
 use self::start::{NETWORK, PROBES};
+pub(super) use self::start::{SIZES, sizes};
 use self::supervision::Weights;
 pub(super) use self::supervision::weighted_bce;
 use self::validation::validate;
+use self::variant::VariantModel;
+pub use self::variant::{Architecture, ImagesConfig, ReportText, Variant};
+pub(super) use self::variant::{KERNEL, flat_sizes};
 use super::batch::{Augmentation, Example};
 use super::group::Group;
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
+use super::subset::TrainingShare;
 use super::text::Vocabulary;
 use super::weights::{Names, write};
 use crate::cohort::record::Split;
@@ -101,6 +111,12 @@ pub struct ClipRun {
     /// judged by itself: a run to begin a longer one with, for a tenth of its time.
     #[serde(default)]
     pub depth: Option<usize>,
+    /// How the network differs from Prima, for comparison.
+    #[serde(default, skip_serializing_if = "Variant::is_prima")]
+    pub variant: Variant,
+    /// Which training patients are learnt from.
+    #[serde(default, skip_serializing_if = "TrainingShare::is_all")]
+    pub training: TrainingShare,
     /// Sizes; the report encoder's stand in the text run.
     #[serde(deserialize_with = "super::sizes::read")]
     pub sizes: PrimaConfig,
@@ -185,6 +201,86 @@ impl ClipModel<Compute> {
     }
 }
 
+/// A network that this stage trains: a vision side, a report encoder, and what objectives read.
+trait Contrastive: AutodiffModule<Compute, InnerModule = Self> {
+    /// Builds it from named tensors.
+    fn build(
+        at: &Parameters<'_>,
+        sizes: &PrimaConfig,
+        variant: &Variant,
+    ) -> Result<Self, ParameterError>;
+
+    /// What it says about a part of the batch, its tokens padded to `width` where it reads any.
+    fn forward(
+        &self,
+        pairs: &[Pair],
+        with_reports: bool,
+        width: usize,
+        device: &DispatchDevice,
+    ) -> Forward;
+
+    /// Its encoder of reports.
+    fn report(&self) -> &ReportEncoder<Compute>;
+
+    /// Of images against reports, and of patient discrimination.
+    fn temperatures(&self) -> [Tensor<Compute, 1>; 2];
+
+    /// Its reader of series names no longer trained.
+    fn with_fixed_names(self) -> Self;
+
+    /// Report encoder and temperature no longer trained.
+    fn with_fixed_reports(self) -> Self;
+}
+
+impl Contrastive for ClipModel<Compute> {
+    fn build(
+        at: &Parameters<'_>,
+        sizes: &PrimaConfig,
+        _variant: &Variant,
+    ) -> Result<Self, ParameterError> {
+        Self::load(at, sizes)
+    }
+
+    fn forward(
+        &self,
+        pairs: &[Pair],
+        with_reports: bool,
+        width: usize,
+        device: &DispatchDevice,
+    ) -> Forward {
+        let examples: Vec<&Example> = pairs.iter().map(|p| &p.example).collect();
+        let embedded = embed(&self.vision, &examples, width, device);
+        let patient = self.vision.patient_features(embedded.pooled_series).map(normalised);
+        Forward {
+            image: normalised(embedded.projected),
+            text: with_reports.then(|| normalised(text(&self.report, &reports(pairs)))),
+            patient,
+            labels: self.labels.forward(embedded.pooled),
+            series: embedded.series,
+            lesions: embedded.lesions,
+        }
+    }
+
+    fn report(&self) -> &ReportEncoder<Compute> {
+        &self.report
+    }
+
+    fn temperatures(&self) -> [Tensor<Compute, 1>; 2] {
+        [self.temperature.val(), self.patient_temperature.val()]
+    }
+
+    fn with_fixed_names(mut self) -> Self {
+        self.vision = self.vision.with_fixed_names();
+        self
+    }
+
+    fn with_fixed_reports(mut self) -> Self {
+        self.report = self.report.no_grad();
+        self.temperature = self.temperature.no_grad();
+        self
+    }
+}
+
 /// What the network says about a part of the batch.
 struct Forward {
     /// `[b, projection]`, unit length.
@@ -229,10 +325,20 @@ pub(super) fn embed(
     width: usize,
     device: &DispatchDevice,
 ) -> Embedded {
-    let series = || examples.iter().flat_map(|e| &e.series);
-    let names: Vec<Vec<u8>> = series().map(|s| s.name.clone()).collect();
-    let names = vision.series_names(&names);
-    let tokens = series().map(|s| tokens(&s.features, width, device)).collect();
+    let series = examples.iter().flat_map(|e| &e.series);
+    let tokens = series.map(|s| tokens(&s.features, width, device)).collect();
+    embed_tokens(vision, examples, tokens)
+}
+
+/// The same from tokens of every series, `[t, D]` each. Studies whose descriptions are empty are
+/// read without one.
+fn embed_tokens(
+    vision: &Prima<Compute>,
+    examples: &[&Example],
+    tokens: Vec<Tensor<Compute, 2>>,
+) -> Embedded {
+    let names = examples.iter().flat_map(|e| e.series.iter().map(|s| s.name.clone()));
+    let names = vision.series_names(&names.collect::<Vec<Vec<u8>>>());
     let vit = vision.sequence_vit();
     let packed = vit.pack(&names, tokens);
     let output = vit.forward(packed);
@@ -243,9 +349,13 @@ pub(super) fn embed(
         vectors
     });
     let of_study = of_study.collect();
-    let descriptions: Vec<Vec<u8>> = examples.iter().map(|e| e.description.clone()).collect();
-    let descriptions = vision.study_names(&descriptions);
-    let studies = vision.studies(&descriptions, of_study);
+    let studies = if examples.iter().any(|e| e.description.is_empty()) {
+        let vit = vision.study_vit();
+        vit.forward(vit.pack_without_prefix(of_study))
+    } else {
+        let descriptions: Vec<Vec<u8>> = examples.iter().map(|e| e.description.clone()).collect();
+        vision.studies(&vision.study_names(&descriptions), of_study)
+    };
     let labels = |features: Tensor<Compute, 2>| {
         let known = DIAGNOSES.len().min(features.dims()[1]);
         features.narrow(1, 0, known)
@@ -289,38 +399,23 @@ fn tokens(features: &[f32], width: usize, device: &DispatchDevice) -> Tensor<Com
     Tensor::from_data(TensorData::new(data, [count, width]), device)
 }
 
-fn forward(
-    model: &ClipModel<Compute>,
-    pairs: &[Pair],
-    with_reports: bool,
-    width: usize,
-    device: &DispatchDevice,
-) -> Forward {
-    let examples: Vec<&Example> = pairs.iter().map(|p| &p.example).collect();
-    let embedded = embed(&model.vision, &examples, width, device);
-    let patient = model.vision.patient_features(embedded.pooled_series).map(normalised);
-    Forward {
-        image: normalised(embedded.projected),
-        text: with_reports.then(|| normalised(text(&model.report, pairs))),
-        patient,
-        labels: model.labels.forward(embedded.pooled),
-        series: embedded.series,
-        lesions: embedded.lesions,
-    }
+/// Reports of the pairs, as ids.
+fn reports(pairs: &[Pair]) -> Vec<Vec<i64>> {
+    pairs.iter().map(|pair| pair.report.clone()).collect()
 }
 
 /// Reports to the space they share with images, `[b, projection]`.
-fn text(encoder: &ReportEncoder<Compute>, pairs: &[Pair]) -> Tensor<Compute, 2> {
-    let longest = pairs.iter().map(|p| p.report.len()).max().unwrap_or(1);
-    let padded: Vec<Vec<i64>> = pairs
+fn text(encoder: &ReportEncoder<Compute>, reports: &[Vec<i64>]) -> Tensor<Compute, 2> {
+    let longest = reports.iter().map(Vec::len).max().unwrap_or(1);
+    let lengths: Vec<usize> = reports.iter().map(Vec::len).collect();
+    let padded: Vec<Vec<i64>> = reports
         .iter()
-        .map(|p| {
-            let mut ids = p.report.clone();
+        .map(|report| {
+            let mut ids = report.clone();
             ids.resize(longest, 0);
             ids
         })
         .collect();
-    let lengths: Vec<usize> = pairs.iter().map(|p| p.report.len()).collect();
     encoder.project(&encoder.hidden(&padded), &lengths)
 }
 
@@ -337,9 +432,29 @@ pub fn train(
     group: Group,
     gradients: Option<PathBuf>,
 ) -> anyhow::Result<PathBuf> {
+    match config.variant.architecture {
+        Architecture::Prima => train_network::<ClipModel<Compute>>(
+            config, folder, resume, stop_after, group, gradients,
+        ),
+        _ => train_network::<VariantModel<Compute>>(
+            config, folder, resume, stop_after, group, gradients,
+        ),
+    }
+}
+
+fn train_network<M: Contrastive>(
+    config: &ClipRun,
+    folder: &Path,
+    resume: bool,
+    stop_after: Option<u64>,
+    group: Group,
+    gradients: Option<PathBuf>,
+) -> anyhow::Result<PathBuf> {
     config.augmentation.check("augmentation")?;
-    start::check(config.start.as_deref())?;
-    let data = Data::to_learn_from(&config.cohort)?;
+    config.variant.check(config)?;
+    start::check(config)?;
+    let data = Data::to_learn_from(&config.cohort)?.with_share(config.training)?;
+    let data = data.seen_by(&config.variant)?;
     let vocabulary = Vocabulary::open(&config.text)?;
     let mut sizes = config.sizes.clone();
     sizes.report = Some(vocabulary.sizes());
@@ -360,7 +475,7 @@ pub fn train(
     let device = super::device(config.device)?;
     let trained = DispatchDevice::autodiff(device.clone());
     check(config, &data, &sizes)?;
-    let model = start::model(config, &data, &vocabulary, &sizes, [&device, &trained])?;
+    let model: M = start::model(config, &data, &vocabulary, &sizes, [&device, &trained])?;
     let mut learner = Learner::new(model, config.optimizer);
     learner.group = group;
     learner.record = gradients;
@@ -377,7 +492,7 @@ pub fn train(
         Pairs { config, data, vocabulary, sizes, weights, device: device.clone(), trained };
     learner.train(&mut run, schedule, &mut pairs)?;
     let sizes = pairs.sizes;
-    let names = Names::of(&device, |at| ClipModel::load(at, &sizes))?;
+    let names = Names::of(&device, |at| M::build(at, &sizes, &config.variant))?;
     let path = folder.join(NETWORK);
     let rank = learner.group.rank();
     std::mem::replace(&mut learner.group, Group::alone()).finish();
@@ -389,7 +504,8 @@ pub fn train(
         tensors.into_iter().partition(|t| t.name.starts_with("probe."));
     write(&folder.join(PROBES), &probes, false)?;
     write(&path, &network, false)?;
-    std::fs::write(folder.join("sizes.toml"), toml::to_string_pretty(&sizes)?)?;
+    config.variant.write(folder)?;
+    std::fs::write(folder.join(SIZES), toml::to_string_pretty(&sizes)?)?;
     Ok(path)
 }
 
@@ -434,12 +550,8 @@ struct Pairs<'a> {
     trained: DispatchDevice,
 }
 
-impl Task<ClipModel<Compute>> for Pairs<'_> {
-    fn step(
-        &mut self,
-        learner: &mut Learner<ClipModel<Compute>>,
-        step: u64,
-    ) -> anyhow::Result<Metrics> {
+impl<M: Contrastive> Task<M> for Pairs<'_> {
+    fn step(&mut self, learner: &mut Learner<M>, step: u64) -> anyhow::Result<Metrics> {
         let ClipRun { seed, batch, augmentation, .. } = *self.config;
         let augmentation = augmentation.of_step(&mut rng(seed, (3 << 40) + step));
         let copies = augmentation.abnormal_copies;
@@ -466,11 +578,7 @@ impl Task<ClipModel<Compute>> for Pairs<'_> {
         ])
     }
 
-    fn after(
-        &mut self,
-        learner: &Learner<ClipModel<Compute>>,
-        done: u64,
-    ) -> anyhow::Result<Metrics> {
+    fn after(&mut self, learner: &Learner<M>, done: u64) -> anyhow::Result<Metrics> {
         let due = done.is_multiple_of(self.config.validate_steps) || done == self.config.steps;
         if !due || learner.group.rank() > 0 {
             return Ok(Vec::new());

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
+use anyhow::Context;
 use burn::DispatchDevice;
-use burn::module::Module;
 use burn::tensor::DType;
 use models::labels::DIAGNOSES;
 use models::nn::config::PrimaConfig;
 use models::nn::parameters::{ParameterError, ParameterSource, Parameters};
 use models::weights::mapped::WeightFile;
 
-use super::{ClipModel, ClipRun, Compute, Data, report_norm};
+use super::{ClipRun, Contrastive, Data, Variant, report_norm};
 use crate::stage::text::Vocabulary;
 use crate::stage::weights::{Fresh, InMemory, NamedTensor, Overlay};
 
@@ -18,17 +18,43 @@ use crate::stage::weights::{Fresh, InMemory, NamedTensor, Overlay};
 pub(super) const NETWORK: &str = "network.safetensors";
 /// What only objectives read: wanted by a run that begins with these weights.
 pub(super) const PROBES: &str = "probes.safetensors";
+/// Sizes of a finished run, written last.
+pub(in crate::stage) const SIZES: &str = "sizes.toml";
 
-/// Refuses a run that did not end, before a new one is begun.
+/// Sizes of a finished run of `trainer clip`.
 ///
 /// # Errors
 ///
-/// When weights are missing.
-pub(super) fn check(start: Option<&Path>) -> anyhow::Result<()> {
+/// When it did not end.
+pub(in crate::stage) fn sizes(run: &Path) -> anyhow::Result<PrimaConfig> {
+    let path = run.join(SIZES);
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        format!(
+            "cannot read {}; name the folder of a finished run of `trainer clip`",
+            path.display()
+        )
+    })?;
+    toml::from_str(&text).with_context(|| format!("{} holds no sizes", path.display()))
+}
+
+/// Refuses to begin with a run that did not end, or with another network, before a new one is
+/// begun.
+///
+/// # Errors
+///
+/// When weights are missing, or of another network.
+pub(super) fn check(config: &ClipRun) -> anyhow::Result<()> {
+    let start = config.start.as_deref();
     for (run, file) in start.into_iter().flat_map(|run| [(run, NETWORK), (run, PROBES)]) {
         anyhow::ensure!(
             run.join(file).exists(),
             "start is {}, which holds no {file}; name the folder of a finished run of `trainer clip`, or leave it out",
+            run.display()
+        );
+        let (found, wanted) = (Variant::of(run)?.architecture, config.variant.architecture);
+        anyhow::ensure!(
+            found == wanted,
+            "start is {}, whose network is {found:?}, but variant.architecture is {wanted:?}; name a run of the same, or leave it out",
             run.display()
         );
     }
@@ -40,33 +66,32 @@ pub(super) fn check(start: Option<&Path>) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// When a file is missing or does not fit the sizes.
-pub(super) fn model(
+pub(super) fn model<M: Contrastive>(
     config: &ClipRun,
     data: &Data,
     vocabulary: &Vocabulary,
     sizes: &PrimaConfig,
     devices: [&DispatchDevice; 2],
-) -> anyhow::Result<ClipModel<Compute>> {
-    let mut model = load(config, data, vocabulary, sizes, devices)?;
+) -> anyhow::Result<M> {
+    let mut model: M = load(config, data, vocabulary, sizes, devices)?;
     if config.fixed_names {
-        model.vision = model.vision.with_fixed_names();
+        model = model.with_fixed_names();
     }
     if config.objective.clip <= 0.0 {
-        model.report = model.report.no_grad();
-        model.temperature = model.temperature.no_grad();
+        model = model.with_fixed_reports();
     }
     Ok(model)
 }
 
 /// Weights of an earlier run, else those of the language model
 /// and of the series names, else random ones.
-fn load(
+fn load<M: Contrastive>(
     config: &ClipRun,
     data: &Data,
     vocabulary: &Vocabulary,
     sizes: &PrimaConfig,
     [plain, trained]: [&DispatchDevice; 2],
-) -> anyhow::Result<ClipModel<Compute>> {
+) -> anyhow::Result<M> {
     let fresh = Fresh { seed: config.seed, temperature: config.objective.temperature };
     let text = WeightFile::open(&config.text.join("text.safetensors"))?;
     let source = Overlay { first: &text, then: &fresh };
@@ -80,13 +105,17 @@ fn load(
         let earlier = Overlay { first: &network, then: &probes };
         let added = Added(&source);
         let source = Overlay { first: &earlier, then: &added };
-        return Ok(ClipModel::load(&Parameters::new(&source, trained, DType::F32), sizes)?);
+        return Ok(M::build(
+            &Parameters::new(&source, trained, DType::F32),
+            sizes,
+            &config.variant,
+        )?);
     }
     let mut begun = report_norm::centred(data, vocabulary, &source, sizes, plain)?;
     begun.extend(passed_on(&source, sizes)?);
     let begun = InMemory::new(&begun);
     let source = Overlay { first: &begun, then: &source };
-    Ok(ClipModel::load(&Parameters::new(&source, trained, DType::F32), sizes)?)
+    Ok(M::build(&Parameters::new(&source, trained, DType::F32), sizes, &config.variant)?)
 }
 
 /// Weights with which peaks are handed on as they are: the first features of a token are those of

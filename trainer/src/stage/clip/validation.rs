@@ -1,6 +1,5 @@
 //! What the network has learned, on the validation studies.
 
-use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
 use models::labels::DIAGNOSES;
 use models::nn::Compute;
@@ -8,7 +7,7 @@ use models::nn::peaks::Peaks;
 
 use super::retrieval::Embeddings;
 use super::supervision::{lesion_targets, series_targets};
-use super::{ClipModel, Pairs, forward};
+use super::{Contrastive, Pairs};
 use crate::cohort::record::Split;
 use crate::stage::batch::SeriesExample;
 use crate::stage::learner::Metrics;
@@ -49,7 +48,7 @@ impl Judged {
 /// Top-1 and top-5 image-to-report retrieval in groups of at most 100 studies, and the mean AUROC
 /// of every objective that has labels: of studies, of series, of tokens, and of studies by the
 /// largest of what their tokens say.
-pub(super) fn validate(model: &ClipModel<Compute>, pairs: &Pairs<'_>) -> anyhow::Result<Metrics> {
+pub(super) fn validate<M: Contrastive>(model: &M, pairs: &Pairs<'_>) -> anyhow::Result<Metrics> {
     let Pairs { data, vocabulary, sizes, config, device, .. } = pairs;
     let model = model.valid();
     let width = sizes.sequence_vit.transformer.dim;
@@ -57,7 +56,7 @@ pub(super) fn validate(model: &ClipModel<Compute>, pairs: &Pairs<'_>) -> anyhow:
     let [mut studies, mut series, mut tokens, mut peaks] = [(); 4].map(|()| Judged::default());
     for pairs in data.parts(Split::Validation, vocabulary) {
         let pairs = pairs?;
-        let out = forward(&model, &pairs, config.objective.clip > 0.0, width, device);
+        let out = model.forward(&pairs, config.objective.clip > 0.0, width, device);
         embeddings.add(out.image, out.text);
         if config.objective.labels > 0.0 {
             studies.add(out.labels, pairs.iter().flat_map(|p| p.labels.clone()));

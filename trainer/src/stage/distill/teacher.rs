@@ -17,6 +17,7 @@ use super::DistillRun;
 use crate::cohort::shard::{
     SeriesView, ShardSeries, ShardStudy, Values, pack_latents, write_shard,
 };
+use crate::cohort::slices::Slices;
 use crate::evaluate::input::Inputs;
 use crate::stage::batch::{Example, SeriesExample};
 use crate::stage::clip::embed;
@@ -79,6 +80,7 @@ fn example_of(input: &StudyInput) -> Example {
         name: char_ids(name).ids,
         features: tokens.features.clone(),
         components: vec![0; tokens.len()],
+        slices: Slices::default(),
     });
     let description = char_ids(&input.study_description).ids;
     Example { series: series.collect(), description }

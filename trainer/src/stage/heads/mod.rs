@@ -8,23 +8,21 @@
 
 mod context;
 mod decision;
+mod objectives;
+mod predict;
 pub(super) mod unit;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use burn::DispatchDevice;
 use burn::module::AutodiffModule;
 use burn::tensor::{DType, Tensor, TensorData, activation};
 use models::engine::DeviceChoice;
 use models::labels::DIAGNOSES;
 use models::nn::Compute;
-use models::nn::config::PrimaConfig;
 use models::nn::head::Head;
 use models::nn::parameters::Parameters;
-use models::nn::prima::Prima;
 use models::weights::manifest::Calibration;
-use models::weights::mapped::WeightFile;
 use rand::Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
@@ -34,11 +32,14 @@ pub(crate) use self::context::SENTENCE_FILES;
 pub use self::context::{ContextConfig, ContextSummary, SentenceConfig};
 pub use self::decision::CalibrationMethod;
 pub(super) use self::decision::decision;
+pub use self::objectives::{ObjectivesRun, compare};
+pub(super) use self::predict::{Predictions, predict};
 use self::unit::Unit;
-use super::batch::{Augmentation, Example, example, single_studies};
-use super::clip::{Data, embed, weighted_bce};
+use super::batch::{Augmentation, single_studies};
+use super::clip::{Data, Embedder, weighted_bce};
 use super::learner::{Learner, OptimizerConfig};
 use super::run::{Run, rng};
+use super::subset::TrainingShare;
 use super::tasks::{CLASSES, Targets, Tasks};
 use super::weights::{Fresh, InMemory, NamedTensor, Names, write};
 use crate::cohort::record::Split;
@@ -52,7 +53,7 @@ use statistics::threshold::OperatingPoint;
 pub struct HeadsRun {
     /// Cohort folder with token shards and labels.
     pub cohort: PathBuf,
-    /// Run folder of `trainer clip`.
+    /// Run folder of `trainer clip`, or of `trainer slices`.
     pub clip: PathBuf,
     /// Device.
     #[serde(default = "super::cpu")]
@@ -90,6 +91,9 @@ pub struct HeadsRun {
     /// Readers' corrections, lines of [`super::feedback::Feedback`].
     #[serde(default)]
     pub feedback: Option<PathBuf>,
+    /// Which training patients are learnt from.
+    #[serde(default, skip_serializing_if = "TrainingShare::is_all")]
+    pub training: TrainingShare,
 }
 
 fn noise() -> f32 {
@@ -107,8 +111,13 @@ pub enum AcuityObjective {
     /// Cross entropy of the classes.
     #[default]
     CrossEntropy,
-    /// Binary cross entropy of "at least this class" on cumulated probabilities.
+    /// Binary cross entropy of "at least this class" on cumulated probabilities (the paper's
+    /// binary ordinal objective).
     Ordinal,
+    /// Cross entropy with targets that fall with the distance of the classes, `exp(-|c - y|)` (Díaz
+    /// and Marathe, CVPR 2019): our choice for the paper's ordinal metric learning, which it only
+    /// names.
+    OrdinalMetric,
 }
 
 /// Which studies a head is fitted and chosen on.
@@ -178,7 +187,7 @@ impl Kind {
 /// When inputs are refused, the disk is full, or training diverges.
 pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<PathBuf> {
     Augmentation { single_series: config.single_series, ..Augmentation::none() }.check("heads")?;
-    let data = Data::to_learn_from(&config.cohort)?;
+    let data = Data::to_learn_from(&config.cohort)?.with_share(config.training)?;
     let encoder = Encoder::open(&config.context)?;
     let tasks = Tasks::of(&data.cohort);
     let inputs = [config.cohort.as_path(), config.clip.as_path()];
@@ -186,15 +195,14 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
     // Heads are fitted in seconds: a run that goes on begins anew, with the same result.
     run.begin_anew()?;
     let device = super::device(config.device)?;
-    let sizes = sizes(&config.clip)?;
-    let weights = WeightFile::open(&config.clip.join("network.safetensors"))?;
-    let vision = Prima::load(&Parameters::new(&weights, &device, DType::F32), &sizes)?;
+    let embedder = Embedder::open(&config.clip, &device)?;
+    let data = data.seen_by(embedder.variant())?;
     let whole = Augmentation::none();
     let table = |ids: &[String], shown: &Augmentation| {
-        let features = embeddings(&vision, &data, ids, shown, &sizes, &device)?;
+        let features = embedder.rows(&data, ids, shown)?;
         let targets = ids.iter().map(|id| tasks.targets(&data.cohort, id));
         let targets = targets.collect::<Result<_, _>>()?;
-        anyhow::Ok(Table { features, width: sizes.embedding(), targets })
+        anyhow::Ok(Table { features, width: embedder.width(), targets })
     };
     let mut studies = data.split(Split::Train).to_vec();
     let mut train = table(&studies, &whole)?;
@@ -238,18 +246,6 @@ pub fn train(config: &HeadsRun, folder: &Path, resume: bool) -> anyhow::Result<P
     }
     std::fs::write(folder.join("heads.toml"), toml::to_string_pretty(&summary)?)?;
     Ok(folder.to_owned())
-}
-
-/// Sizes of a finished run of `trainer clip`.
-fn sizes(clip: &Path) -> anyhow::Result<PrimaConfig> {
-    let path = clip.join("sizes.toml");
-    let text = std::fs::read_to_string(&path).with_context(|| {
-        format!(
-            "cannot read {}; `clip` names the folder of a finished run of `trainer clip`",
-            path.display()
-        )
-    })?;
-    toml::from_str(&text).with_context(|| format!("{} holds no sizes", path.display()))
 }
 
 /// `heads.toml`.
@@ -301,28 +297,6 @@ pub struct HeadSummary {
     pub threshold: f32,
     /// From logit to probability.
     pub calibration: Option<Calibration>,
-}
-
-/// Study embeddings, one row for each id, of what an augmentation leaves of the studies.
-fn embeddings(
-    vision: &Prima<Compute>,
-    data: &Data,
-    ids: &[String],
-    augmentation: &Augmentation,
-    sizes: &PrimaConfig,
-    device: &DispatchDevice,
-) -> anyhow::Result<Vec<f32>> {
-    const PART: usize = 8;
-    let mut features = Vec::with_capacity(ids.len() * sizes.embedding());
-    for (number, part) in ids.chunks(PART).enumerate() {
-        let mut rng = rng(0, number as u64);
-        let examples = part.iter().map(|id| example(&data.store, id, augmentation, &mut rng));
-        let examples: Vec<Example> = examples.collect::<Result<_, _>>()?;
-        let examples: Vec<&Example> = examples.iter().collect();
-        let width = sizes.sequence_vit.transformer.dim;
-        features.extend(embed(vision, &examples, width, device).pooled.into_data().iter::<f32>());
-    }
-    Ok(features)
 }
 
 /// Trains one network and keeps the best epoch of every output.
@@ -396,9 +370,10 @@ fn fit(
 
 fn positive_weights(kind: Kind, train: &Table) -> Vec<f32> {
     let Kind::Binary { first, count } = kind else { return Vec::new() };
-    let total = train.targets.len() as f32;
     let weight = |output: usize| {
-        let positives: f32 = train.targets.iter().map(|t| t.binary[first + output]).sum();
+        let known = train.targets.iter().map(|t| t.binary[first + output]);
+        let known: Vec<f32> = known.filter(|target| !target.is_nan()).collect();
+        let (total, positives) = (known.len() as f32, known.iter().sum::<f32>());
         // Equation 13 of the paper, bounded: three positives must not steer everything.
         ((total - positives) / positives.max(1.0)).clamp(1.0, 50.0)
     };
@@ -420,10 +395,14 @@ fn loss(
         Kind::Binary { first, count } => {
             let y: Vec<f32> =
                 targets.iter().flat_map(|t| t.binary[first..first + count].to_vec()).collect();
-            let weights = y.iter().enumerate();
-            let weights = weights.map(|(i, y)| if *y > 0.5 { positive[i % count] } else { 1.0 });
-            let total = (n * count) as f32;
-            weighted_bce(logits, y.clone(), weights.collect(), total)
+            let weight = |(i, y): (usize, &f32)| {
+                // What nobody knows has no weight, whatever stands there.
+                let known = if *y > 0.5 { positive[i % count] } else { 1.0 };
+                if y.is_nan() { 0.0 } else { known }
+            };
+            let weights = y.iter().enumerate().map(weight).collect();
+            let known = y.iter().map(|y| if y.is_nan() { 0.0 } else { *y }).collect();
+            weighted_bce(logits, known, weights, (n * count) as f32)
         }
         Kind::Acuity(AcuityObjective::CrossEntropy) => {
             let hot = targets
@@ -431,6 +410,16 @@ fn loss(
                 .flat_map(|t| (0..outputs).map(|c| f32::from(u8::from(c == t.class))));
             let hot = tensor(hot.collect(), outputs);
             (activation::log_softmax(logits, 1) * hot).sum().neg() / n as f64
+        }
+        Kind::Acuity(AcuityObjective::OrdinalMetric) => {
+            let near = |class: usize| {
+                let weights: Vec<f32> =
+                    (0..outputs).map(|c| (-(c.abs_diff(class) as f32)).exp()).collect();
+                let sum: f32 = weights.iter().sum();
+                weights.into_iter().map(move |weight| weight / sum)
+            };
+            let soft = tensor(targets.iter().flat_map(|t| near(t.class)).collect(), outputs);
+            (activation::log_softmax(logits, 1) * soft).sum().neg() / n as f64
         }
         Kind::Acuity(AcuityObjective::Ordinal) => {
             // P(at least class c) is the sum of the classes from c on.
