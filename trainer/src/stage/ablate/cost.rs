@@ -36,7 +36,7 @@ pub(super) fn flops(
     for (i, id) in ids.iter().step_by(each).enumerate() {
         let mut rng = rng(run.seed, i as u64);
         let pair = data.pair(id, vocabulary, &run.augmentation, &mut rng)?;
-        let series: Vec<Series> = pair
+        let series: Vec<Series<'_>> = pair
             .example
             .series
             .iter()

@@ -27,7 +27,7 @@ use statistics::threshold::OperatingPoint;
 
 use self::measure::ENTRY;
 pub use self::rows::Ablation;
-use super::clip::{self, ClipRun, ImagesConfig, Variant};
+use super::clip::{self, ClipRun, ImagesConfig};
 use super::group::Group;
 use super::heads::{self, AcuityObjective, CalibrationMethod, ContextConfig, HeadsRun};
 use super::learner::OptimizerConfig;

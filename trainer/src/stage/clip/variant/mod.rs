@@ -169,7 +169,7 @@ impl Variant {
     }
 
     /// Refuses what a network cannot do.
-    pub(super) fn check(&self, config: &ClipRun) -> anyhow::Result<()> {
+    pub(in crate::stage) fn check(&self, config: &ClipRun) -> anyhow::Result<()> {
         let ImagesConfig { shrink, channels, .. } = &self.images;
         anyhow::ensure!(
             *shrink > 0 && PATCH_IN_PLANE_VOX.is_multiple_of(*shrink),
