@@ -218,7 +218,7 @@ fn an_unknown_field() {
       |
     1 | colour = "blue"
       | ^^^^^^
-    unknown field `colour`, expected one of `format_version`, `id`, `serial`, `preset`, `preprocessing`, `intended_use`, `provenance`, `sizes`, `diagnosis`, `referral`, `priority`, `age`, `shared_heads`, `context`, `onnx`, `envelope`, `golden`, `files`
+    unknown field `colour`, expected one of `format_version`, `id`, `serial`, `preset`, `preprocessing`, `intended_use`, `provenance`, `sizes`, `diagnosis`, `referral`, `priority`, `age`, `shared_heads`, `context`, `onnx`, `envelope`, `selection`, `golden`, `files`
     "#);
 }
 

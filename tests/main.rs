@@ -32,6 +32,7 @@ mod pydicom;
 mod student;
 mod tidy;
 mod training;
+mod transfer;
 mod triage;
 
 pub(crate) use tests::decode_worker;

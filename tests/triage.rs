@@ -146,6 +146,10 @@ fn json_holds_every_field_and_only_finite_scores() {
     outcome.scores.referral: empty
     outcome.scores.with_context: boolean
     schema_version: number
+    selection.approver: text
+    selection.date: text
+    selection.sha256: text
+    selection.version: text
     series[].name: text
     series[].number: number
     series[].part: null
@@ -251,6 +255,33 @@ fn a_study_without_a_usable_series_is_not_analysed() {
     assert!(ran.stdout.contains(said), "{}", ran.stdout);
     let ran = run(clinic.triage(&study).args(["--explain", "top"]));
     assert_eq!(ran.code, 2, "nothing to explain is no error: {}", ran.stderr);
+}
+
+/// A site tries its own rules beside the daemon.
+#[test]
+fn other_rules_for_series_are_tried_on_one_study() {
+    let clinic = Clinic::new();
+    let (study, rules) = (clinic.folder("study"), clinic.path("rules.toml"));
+    write(&study, &series(1, "AX T2", Plane::Axial));
+    let shipped = repository().join("firmware-config/series-selection.toml");
+    let shipped = fs::read_to_string(shipped).expect("the shipped table");
+    let ran = |min_slices: usize| {
+        let text = shipped.replacen("min_slices = 3", &format!("min_slices = {min_slices}"), 1);
+        fs::write(&rules, text).expect("a written file");
+        run(clinic.triage(&study).arg("--series-selection").arg(&rules))
+    };
+    assert_eq!(ran(6).code, 0);
+    let few = ran(7);
+    assert_eq!(few.code, 2);
+    assert!(few.stdout.contains("only 6 slice(s), at least 7 are needed"), "{}", few.stdout);
+    let bad = ran(1);
+    assert_eq!((bad.code, bad.stdout.as_str()), (78, ""));
+    let line = shipped.lines().position(|line| line == "min_slices = 3").expect("the rule") + 1;
+    let expected = format!(
+        "error: series cannot be selected\n  because: DIR/rules.toml, line {line}: min_slices is 1; \
+         it must be from 3 to 100\n"
+    );
+    assert_eq!(clinic.stderr(&bad), expected);
 }
 
 #[test]

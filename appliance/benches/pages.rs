@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use appliance::accounts;
 use appliance::archive::{self, Archive};
 use appliance::clock::SystemClock;
+use appliance::quality;
 use appliance::store::Store;
 use appliance::store::catalogue::{Keys, Window};
 use appliance::web::{Gate, Live, Status, Web, router};
@@ -24,6 +25,7 @@ use appliance::worklist::AgeCaps;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
+use firmware_config::trial::Place;
 use models::dicom::decoder::{Decoder, DecoderLimits};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -36,7 +38,7 @@ const LIMIT_MS: f64 = 50.0;
 const TIMES: usize = 15;
 const TOKEN: &str = "token of the bench";
 
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("worklist", "/"),
     ("worklist, search by name", "/?search=family12"),
     ("worklist, done", "/?queue=done"),
@@ -45,6 +47,7 @@ const PAGES: [(&str, &str); 9] = [
     ("study", "/study/19991"),
     ("study as JSON", "/api/v1/studies/19991"),
     ("system", "/system"),
+    ("quality", "/quality"),
     ("metrics", "/metrics"),
 ];
 
@@ -69,6 +72,7 @@ fn main() {
             live: Live::start(Arc::clone(&store), &TaskTracker::new(), &shutdown),
             niivue: None,
             encrypted: false,
+            place: Place { root: folder.path().to_owned() },
             store: Arc::clone(&store),
         })
     };
@@ -82,6 +86,11 @@ fn main() {
             store.find_studies(&keys, Window { offset: 0, limit: 100 }).unwrap();
         });
     }
+    let looks = rusqlite::Connection::open(store.path()).unwrap();
+    tell("look at two scanners", || {
+        looks.execute_batch("DELETE FROM quality_look").unwrap();
+        assert_eq!(quality::look(&store, &quality::Config::default()).unwrap(), 2);
+    });
     shutdown.cancel();
 }
 

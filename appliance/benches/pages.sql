@@ -70,6 +70,22 @@ INSERT INTO inference (id, study_id, generation, model_digest, mode, outcome, re
     FROM plan;
 UPDATE study SET shown_inference = id;
 
+-- Two scanners, each study with five series and a score for each label.
+INSERT INTO scanner (id, key, name) VALUES (1, 'MR1', 'MR1'), (2, 'MR2', 'MR2');
+INSERT INTO monitored_model (digest, outputs) SELECT 'ab', json_group_array('label_' || i) FROM small;
+INSERT INTO monitored (study_id, model_digest, scanner_id, inference_id, analysed, at, software,
+                       measured)
+    SELECT i, 'ab', 1 + i % 2, i, acuity IS NOT NULL, at, 'V1', json_object(
+        'series', json((SELECT json_group_array(json_object('kind', 't1', 'slices', 25.0,
+                               'slice_mm', 5.5, 'tokens', 300.0 + plan.i % 50,
+                               'brightness', 700.0 + abs(random() % 200), 'noise', 0.01,
+                               'contrast', 0.3 + abs(random() % 100) / 1000.0,
+                               'foreground', 0.2 + abs(random() % 100) / 1000.0))
+                        FROM small WHERE i <= 5)),
+        'left_out', json('{"localiser": 1}'),
+        'scores', json((SELECT json_group_array(random() % 1000 / 250.0) FROM small)))
+    FROM plan;
+
 INSERT INTO decision (study_id, inference_id, kind, finding, actor, at)
     SELECT id, study_id, 'agree', assessment ->> '$.findings[0].label', 'web: A', finished_at + 1
     FROM inference WHERE acuity IS NOT NULL AND id % 2;

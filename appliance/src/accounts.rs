@@ -26,8 +26,12 @@ pub enum Right {
     Decide,
     /// Choose models and take back a kill switch.
     Models,
+    /// Say that what a scanner sends now is normal.
+    Reference,
     /// Add users and keep them out.
     Users,
+    /// Keep settings that change how the box is reached.
+    Settings,
 }
 
 impl Right {
@@ -39,7 +43,9 @@ impl Right {
             Self::Patients => "see patients",
             Self::Decide => "decide on studies",
             Self::Models => "choose models",
+            Self::Reference => "declare a new normal",
             Self::Users => "change users",
+            Self::Settings => "keep new settings",
         }
     }
 }
@@ -52,7 +58,7 @@ pub fn may(role: Role, right: Right) -> bool {
         Right::Patients => role != Role::Service,
         Right::Decide => matches!(role, Role::Reader | Role::Admin),
         Right::Models => matches!(role, Role::Service | Role::Admin),
-        Right::Users => role == Role::Admin,
+        Right::Reference | Right::Users | Right::Settings => role == Role::Admin,
     }
 }
 
@@ -283,6 +289,8 @@ mod tests {
         assert_eq!(having(Right::Patients), [Role::Tech, Role::Reader, Role::Admin]);
         assert_eq!(having(Right::Decide), [Role::Reader, Role::Admin]);
         assert_eq!(having(Right::Models), [Role::Admin, Role::Service]);
+        assert_eq!(having(Right::Reference), [Role::Admin]);
         assert_eq!(having(Right::Users), [Role::Admin]);
+        assert_eq!(having(Right::Settings), [Role::Admin]);
     }
 }

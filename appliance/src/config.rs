@@ -13,7 +13,7 @@ use firmware_config::settings::{AgeCaps, Checked};
 use ipnet::IpNet;
 
 use crate::inference::task::Device;
-use crate::{assembly, fault};
+use crate::{assembly, fault, quality};
 
 pub use firmware_config::settings::{Peer, Settings, SettingsError};
 
@@ -66,6 +66,17 @@ impl Config {
             quiet_after_release: Duration::from_secs(settings.quiet_after_release_s),
             quiet_when_all_announced: Duration::from_secs(settings.quiet_when_all_announced_s),
             partial: Duration::from_secs(settings.partial_after_s),
+        }
+    }
+
+    /// How scanners are watched.
+    #[must_use]
+    pub fn quality(&self) -> quality::Config {
+        let settings = &self.settings.quality;
+        quality::Config {
+            reference: settings.reference_studies as usize,
+            recent: settings.recent_studies as usize,
+            studies_per_false_alarm: settings.studies_per_false_alarm as usize,
         }
     }
 }

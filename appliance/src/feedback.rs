@@ -50,6 +50,8 @@ struct Line<'a> {
     diagnoses: Vec<&'a str>,
     referrals: Vec<&'a str>,
     acuity: &'a str,
+    /// Of these nobody was asked.
+    withheld: Vec<&'a str>,
 }
 
 /// Writes a line for every study that was read with this model; `tokens` is the folder of kept
@@ -118,5 +120,6 @@ fn line<'a>(
         diagnoses: found().map(|finding| finding.label.as_str()).collect(),
         referrals: referred.map(|referral| referral.service.as_str()).collect(),
         acuity: study.acuity.as_deref().unwrap_or_else(|| highest.word()),
+        withheld: assessment.withheld.iter().map(|one| one.label.as_str()).collect(),
     }
 }

@@ -10,7 +10,8 @@
 //! 8. [`web`] shows them.
 //!
 //! Under them lies [`store`], which holds all state. Around them: [`slices`] makes pictures of
-//! images for the pages, [`health`] looks at the box,
+//! images for the pages, [`health`] looks at the box, [`quality`] at what scanners and readers
+//! make of it,
 //! [`retention`] makes room on its disk, [`audit`] and [`doctor`] explain it to others,
 //! [`accounts`] says who may do what,
 //! [`model_install`] puts models in place, [`feedback`] gives readers' corrections out,
@@ -36,6 +37,7 @@ pub mod hub;
 pub mod import;
 pub mod inference;
 pub mod model_install;
+pub mod quality;
 pub mod results;
 pub mod retention;
 pub mod scp;

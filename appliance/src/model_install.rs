@@ -15,10 +15,10 @@ use sha2::{Digest, Sha256};
 use crate::hex;
 use crate::store::models::{Mode, Model};
 use crate::store::{Store, StoreError};
-use crate::triage::{Rules, RulesError};
+use crate::triage::{RulesError, Tables};
 
 /// Signature of the manifest, which pins every other file by its digest.
-const SIGNATURE: &str = "manifest.toml.minisig";
+const SIGNATURE: &str = exchange::offer::SIGNATURE;
 /// Bytes copied at a time.
 const CHUNK: usize = 1 << 20;
 
@@ -91,8 +91,8 @@ pub enum InstallError {
         /// What is accepted.
         tolerance: f32,
     },
-    /// The rules do not cover the model.
-    #[error("the referral rules do not cover this model")]
+    /// The clinical tables and the model's labels or classes differ.
+    #[error("the clinical tables do not fit this model")]
     Rules(#[from] RulesError),
     /// The database failed.
     #[error("the model was not registered")]
@@ -106,6 +106,8 @@ pub struct Installed {
     pub model: Model,
     /// How the golden study went on the CPU.
     pub self_test: SelfTest,
+    /// How this box selects series otherwise than its training did, where that is known.
+    pub selects_otherwise: Option<String>,
 }
 
 /// Installs the bundle in `source` below the data folder `data`. One that is installed already is
@@ -114,25 +116,61 @@ pub struct Installed {
 ///
 /// # Errors
 ///
-/// When the bundle, its files, the rules or the database are not in order.
+/// When the bundle, its files, the clinical tables or the database are not in order.
 pub fn install(
     source: &Path,
     data: &Path,
     store: &Store,
-    (rules, keys): (&Rules, &[String]),
+    gates: (&Tables, &[String]),
     actor: &str,
 ) -> Result<Installed, InstallError> {
-    let refused = |source_error| InstallError::Bundle { path: source.into(), source: source_error };
-    let bundle = Bundle::open(source).map_err(refused)?;
-    let manifest = bundle.manifest().clone();
+    let model = place(source, data, store, gates)?;
+    let path = data.join(&model.folder);
+    let bundle = Bundle::open(&path).map_err(refused(&path))?;
+    let seen = bundle.manifest().selection.as_ref();
+    let selects_otherwise = seen.and_then(|seen| seen.difference(&gates.0.selection));
+    let self_test = Engine::open(bundle, DeviceChoice::Cpu, Precision::Full)?.self_test()?;
+    let model = register(store, model, &self_test, actor)?;
+    Ok(Installed { model, self_test, selects_otherwise })
+}
+
+/// Whether a bundle would be taken, as far as its manifest and signature tell; the other files need
+/// not be in `source` yet.
+///
+/// # Errors
+///
+/// As [`install`].
+pub fn vet(
+    source: &Path,
+    data: &Path,
+    store: &Store,
+    (tables, keys): (&Tables, &[String]),
+) -> Result<Manifest, InstallError> {
+    let manifest = Bundle::read_manifest(source).map_err(refused(source))?;
     if !keys.is_empty() {
         check_signature(source, keys)?;
         check_serial(&manifest, data, store)?;
     }
     let diagnoses: Vec<&str> = manifest.diagnosis.iter().map(|head| head.name.as_str()).collect();
     let classes = manifest.priority.iter().flat_map(|head| &head.classes);
-    rules.check(&diagnoses, &classes.map(String::as_str).collect::<Vec<_>>())?;
+    tables.check(&diagnoses, &classes.map(String::as_str).collect::<Vec<_>>())?;
+    Ok(manifest)
+}
 
+/// Copies a bundle into the data folder, every byte checked; it is not registered yet, and its
+/// golden study not tried.
+///
+/// # Errors
+///
+/// As [`install`].
+pub fn place(
+    source: &Path,
+    data: &Path,
+    store: &Store,
+    gates: (&Tables, &[String]),
+) -> Result<Model, InstallError> {
+    Bundle::open(source).map_err(refused(source))?;
+    let manifest = vet(source, data, store, gates)?;
     let copy = |path: &Path| {
         let path = path.to_owned();
         move |source| InstallError::Copy { path, source }
@@ -158,22 +196,16 @@ pub fn install(
         if signature.exists() {
             copy_file(&signature, &partial.join(SIGNATURE)).map_err(copy(&signature))?;
         }
-        if !keys.is_empty() {
+        if !gates.1.is_empty() {
             // What lies here now, whatever the stick says by now.
-            check_signature(&partial, keys)?;
+            check_signature(&partial, gates.1)?;
         }
         fs::rename(&partial, &target).map_err(copy(&target))?;
         // The name must survive a power cut as the content does.
         let parent = data.join("models");
         File::open(&parent).and_then(|folder| folder.sync_all()).map_err(copy(&parent))?;
     }
-    let bundle = Bundle::open(&target).map_err(refused)?;
-    let self_test = Engine::open(bundle, DeviceChoice::Cpu, Precision::Full)?.self_test()?;
-    if !self_test.passed {
-        let worst = self_test.worst.unwrap_or(f32::INFINITY);
-        return Err(InstallError::SelfTest { worst, tolerance: self_test.tolerance });
-    }
-    let model = Model {
+    Ok(Model {
         name: manifest.id,
         folder,
         mode: Mode::Off,
@@ -181,12 +213,35 @@ pub fn install(
         promoted_at: None,
         killed_at: None,
         context_encoder: manifest.context.map(|c| c.encoder).unwrap_or_default(),
-        self_test: serde_json::to_string(&self_test).ok(),
+        self_test: None,
         provenance: manifest.provenance.statement,
         digest,
-    };
+    })
+}
+
+/// Registers a model that was placed, once its golden study came out right.
+///
+/// # Errors
+///
+/// When it did not, or the database fails.
+pub fn register(
+    store: &Store,
+    model: Model,
+    self_test: &SelfTest,
+    actor: &str,
+) -> Result<Model, InstallError> {
+    if !self_test.passed {
+        let worst = self_test.worst.unwrap_or(f32::INFINITY);
+        return Err(InstallError::SelfTest { worst, tolerance: self_test.tolerance });
+    }
+    let model = Model { self_test: serde_json::to_string(self_test).ok(), ..model };
     store.install_model(&model, actor)?;
-    Ok(Installed { model, self_test })
+    Ok(model)
+}
+
+fn refused(path: &Path) -> impl FnOnce(BundleError) -> InstallError {
+    let path = path.to_owned();
+    move |source| InstallError::Bundle { path, source }
 }
 
 /// Copies a file to the disk for good; returns its SHA-256 in hexadecimal.

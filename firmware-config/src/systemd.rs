@@ -1,6 +1,7 @@
 //! The services of a running box.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::thread::sleep;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use firmware_config::WORKING;
 use firmware_config::render::Effect;
-use firmware_config::trial::Services;
+use firmware_config::trial::{Person, Services, uptime_s};
 
 /// Time for a box to become healthy with new settings.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -88,6 +89,21 @@ impl Services for Systemd {
             }
         }
     }
+
+    fn uptime_s(&self) -> u64 {
+        uptime_s()
+    }
+
+    fn pause(&mut self) {
+        sleep(PAUSE);
+    }
+
+    /// On the terminal, which may be gone, and in the journal of the unit.
+    fn say(&mut self, sentence: &str) {
+        drop(writeln!(std::io::stdout(), "{sentence}"));
+        let words = ["--identifier=firmware-config", "--priority=warning", "echo", sentence];
+        drop(run("systemd-cat", &words));
+    }
 }
 
 /// Whether the daemon works, as its watchdog says, and the firewall is up.
@@ -134,13 +150,16 @@ pub(crate) fn is_running(root: &Path) -> bool {
     root == Path::new("/") && Path::new("/run/systemd/system").exists()
 }
 
-/// Has systemd run the trial, whose name lets no second one begin.
-pub(crate) fn apply_in_a_unit(file: &Path) -> std::io::Result<ExitCode> {
-    let file = std::path::absolute(file)?;
+/// Has systemd run the trial, whose name lets no second one begin. However its program ends, the
+/// settings in force are in use afterwards.
+pub(crate) fn apply_in_a_unit(file: &Path, person: Person) -> std::io::Result<ExitCode> {
+    let (file, program) = (std::path::absolute(file)?, std::env::current_exe()?);
     let status = Command::new("systemd-run")
         .args(["--wait", "--collect", "--pipe", "--quiet", "--unit=prima-trial"])
-        .arg(std::env::current_exe()?)
+        .arg(format!("--property=ExecStopPost={} end-trial", program.display()))
+        .arg(program)
         .args(["apply", "--here"])
+        .args((person == Person::AtTheBox).then_some("--at-the-box"))
         .arg(file)
         .status()?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, Into::into))

@@ -11,6 +11,11 @@
 //!
 //! What is rendered lies in `/run`, so a power cut in the middle of a trial ends it: the next start
 //! knows only what is in force.
+//!
+//! Health is seen from the box itself. Settings that may cut people off are kept only when a person
+//! says that they are not (`confirmation`).
+
+mod confirmation;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File as Handle, OpenOptions};
@@ -22,6 +27,8 @@ use similar::TextDiff;
 
 use crate::render::{self, Effect, File};
 use crate::settings::{Checked, FORMAT, SettingsError, down};
+
+pub use confirmation::{ConfirmError, Door, Person, Standing, needs_confirmation, uptime_s};
 
 /// Built-in settings over the data of the box.
 const LAST_RESORT: &str = "format_version = 2\ndata.folder = \"/var/lib/prima/data\"\n";
@@ -49,6 +56,12 @@ pub enum TrialError {
         /// What was seen.
         reason: String,
     },
+    /// Nobody said that the box is reached with them.
+    #[error("these settings were not kept, and those from before are in force again: {why}")]
+    Unconfirmed {
+        /// What ended the trial.
+        why: String,
+    },
     /// It is not healthy with those from before either.
     #[error(
         "the box did not work with these settings ({reason}), and does not with those from before \
@@ -60,6 +73,14 @@ pub enum TrialError {
         /// And after going back.
         again: String,
     },
+}
+
+/// How a trial ended that keeps nothing.
+enum Ended {
+    /// The box did not work.
+    Unhealthy(String),
+    /// Nobody reached it.
+    Unconfirmed(String),
 }
 
 /// The services that read what is rendered.
@@ -77,6 +98,15 @@ pub trait Services {
     ///
     /// A sentence about what is not, when it takes too long.
     fn wait_until_healthy(&mut self) -> Result<(), String>;
+
+    /// Seconds since the machine was switched on.
+    fn uptime_s(&self) -> u64;
+
+    /// Waits a moment.
+    fn pause(&mut self);
+
+    /// Tells whoever is there, and the log.
+    fn say(&mut self, sentence: &str);
 }
 
 /// Where settings and rendered files are.
@@ -93,6 +123,8 @@ pub struct Started {
     pub from: &'static str,
     /// What was wrong with better choices.
     pub refused: Vec<SettingsError>,
+    /// Why settings on trial that a person had to confirm were taken back, if there were any.
+    pub not_kept: Option<&'static str>,
     /// What makes the files count.
     pub effects: BTreeSet<Effect>,
 }
@@ -204,18 +236,30 @@ impl Place {
     ///
     /// When a file cannot be written.
     pub fn start(&self) -> Result<Started, TrialError> {
-        drop(fs::remove_file(self.settings("trial.toml")));
         let (checked, from, refused) = self.best()?;
+        let not_kept = self.end_trial(&checked.settings);
         let effects = self.write(&checked)?;
-        Ok(Started { from, refused, effects })
+        Ok(Started { from, refused, not_kept, effects })
     }
 
-    /// Tries the settings in `file`, and puts them in force when the box is healthy with them.
+    /// Whether a trial is under way, or was until its program died.
+    #[must_use]
+    pub fn has_trial(&self) -> bool {
+        self.settings("trial.toml").exists()
+    }
+
+    /// Tries the settings in `file`, and puts them in force when the box is healthy with them and
+    /// reached with them.
     ///
     /// # Errors
     ///
     /// When they cannot be used; those in force before are in force then.
-    pub fn apply(&self, file: &Path, services: &mut dyn Services) -> Result<(), TrialError> {
+    pub fn apply(
+        &self,
+        file: &Path,
+        person: Person,
+        services: &mut dyn Services,
+    ) -> Result<(), TrialError> {
         let disk = |path: &Path| {
             let path = path.to_owned();
             move |source| TrialError::Disk { path, source }
@@ -224,20 +268,48 @@ impl Place {
         let checked = Checked::parse(&text, &file.display().to_string())?;
         let (before, ..) = self.best()?;
         let trial = self.settings("trial.toml");
+        let asks =
+            needs_confirmation(&before.settings, &checked.settings) && person == Person::Elsewhere;
+        self.forget_standing();
         put(&trial, &text, 0o644)?;
-        let tried = self.try_out(&checked, services);
-        let kept = tried.and_then(|()| self.keep(&text).map_err(|error| chain(&error)));
-        let Err(reason) = kept else {
+        let Err(ended) = self.try_and_keep(&text, &checked, asks, services) else {
             drop(fs::remove_file(&trial));
             return Ok(());
         };
+        let (Ended::Unhealthy(why) | Ended::Unconfirmed(why)) = &ended;
+        if asks {
+            // From now on a confirmation is too late.
+            self.note_undone(why);
+            services.say(&format!("the settings from before come back: {why}"));
+        }
         // Back first; the rest is for people to read.
         let back = self.try_out(&before, services);
         drop(fs::rename(&trial, self.settings("failed.toml")));
-        match back {
-            Ok(()) => Err(TrialError::Unhealthy { reason }),
-            Err(again) => Err(TrialError::Stuck { reason, again }),
+        Err(match (ended, back) {
+            (Ended::Unhealthy(reason), Ok(())) => TrialError::Unhealthy { reason },
+            (Ended::Unconfirmed(why), Ok(())) => TrialError::Unconfirmed { why },
+            (Ended::Unhealthy(reason) | Ended::Unconfirmed(reason), Err(again)) => {
+                TrialError::Stuck { reason, again }
+            }
+        })
+    }
+
+    fn try_and_keep(
+        &self,
+        text: &str,
+        checked: &Checked,
+        asks: bool,
+        services: &mut dyn Services,
+    ) -> Result<(), Ended> {
+        self.try_out(checked, services).map_err(Ended::Unhealthy)?;
+        let minutes = checked.settings.trial.confirm_within_min;
+        let confirmed = asks.then(|| self.wait_for_confirmation(minutes, services)).transpose()?;
+        self.keep(text).map_err(|error| Ended::Unhealthy(chain(&error)))?;
+        if let Some(id) = confirmed {
+            self.note_kept(id);
+            services.say("confirmed: the new settings are in force");
         }
+        Ok(())
     }
 
     /// What went wrong with the box, or with its files.
@@ -272,14 +344,19 @@ impl Place {
         if let Ok(known) = fs::read_to_string(&path) {
             return Ok(known);
         }
-        let mut bytes = [0_u8; 16];
-        Handle::open("/dev/urandom")
-            .and_then(|mut source| io::Read::read_exact(&mut source, &mut bytes))
-            .map_err(|source| TrialError::Disk { path: "/dev/urandom".into(), source })?;
-        let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let secret = random()?;
         put(&path, &secret, 0o600)?;
         Ok(secret)
     }
+}
+
+/// 128 bits, hexadecimal.
+fn random() -> Result<String, TrialError> {
+    let mut bytes = [0_u8; 16];
+    Handle::open("/dev/urandom")
+        .and_then(|mut source| io::Read::read_exact(&mut source, &mut bytes))
+        .map_err(|source| TrialError::Disk { path: "/dev/urandom".into(), source })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Replaces a file whole: after a power cut it is the old one or the new one.

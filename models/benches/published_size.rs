@@ -24,6 +24,7 @@ use std::time::Instant;
 use std::{env, fs};
 
 use models::dicom::decoder::{Decoder, DecoderLimits};
+use models::dicom::select::Selection;
 use models::engine::{DeviceChoice, Engine, Precision, StudyInput, device};
 use models::nn::config::PrimaConfig;
 use models::prepare::{Prepared, prepare};
@@ -44,8 +45,10 @@ fn main() {
     let engine = Engine::open(bundle(), DeviceChoice::Cpu, Precision::Full).unwrap();
     let decoder = Decoder::new(PathBuf::from("unused"), Vec::new(), DecoderLimits::default());
 
-    let (prepared, preparing) =
-        measure(|| prepare(scratch.path(), Preprocessing::V1, &decoder, |_| {}).unwrap());
+    let selection = Selection::built_in().unwrap();
+    let (prepared, preparing) = measure(|| {
+        prepare(scratch.path(), Preprocessing::V1, &selection, &decoder, |_| {}).unwrap()
+    });
     let kept: usize = prepared.patches.series.iter().map(|s| s.coordinates.len()).sum();
     let all: usize = prepared.series.iter().map(|s| s.patches).sum();
 

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use models::dicom::decoder::{Decoder, DecoderLimits};
 use models::dicom::read::{Limits, read_study};
+use models::dicom::select::Selection;
 use models::dicom::series::read_stack;
 use models::engine::{DeviceChoice, Engine, Precision, StudyInput, Target, device};
 use models::nn::config::PrimaConfig;
@@ -25,7 +26,8 @@ fn stages(c: &mut Criterion) {
     let study_dir = scratch.path().join("study");
     phantom::bench_study(&study_dir).unwrap();
     let decoder = Decoder::new(PathBuf::from("unused"), Vec::new(), DecoderLimits::default());
-    let read = || read_study(&study_dir, Limits::default()).unwrap();
+    let selection = Selection::built_in().unwrap();
+    let read = || read_study(&study_dir, Limits::default(), &selection).unwrap();
     let study = read();
     let (stack, _) = read_stack(&study.series[0], &decoder).unwrap();
     let volume = preprocess(&stack, Preprocessing::V1).unwrap();
@@ -56,7 +58,7 @@ fn stages(c: &mut Criterion) {
     write_untrained(&options, &folder, &cpu, &mut |_, _| {}).unwrap();
     let bundle = Bundle::open(&folder).unwrap();
     let engine = Engine::open(bundle, DeviceChoice::Cpu, Precision::Full).unwrap();
-    let prepared = prepare(&study_dir, Preprocessing::V1, &decoder, |_| {}).unwrap();
+    let prepared = prepare(&study_dir, Preprocessing::V1, &selection, &decoder, |_| {}).unwrap();
     let mut group = c.benchmark_group("tiny network");
     group.sample_size(10);
     group.bench_function("encode a study", |b| {

@@ -78,6 +78,32 @@ const FAMILIES: [&str; 15] = [
     "cyst_",
 ];
 
+/// Categories of diagnoses for people, in the order of [`FAMILIES`].
+const CATEGORIES: [&str; 15] = [
+    "haemorrhage",
+    "vascular malformation",
+    "ischaemia",
+    "tumour, paediatric",
+    "tumour, adult",
+    "developmental",
+    "inflammatory",
+    "ventricular",
+    "infectious",
+    "structural",
+    "surgical",
+    "sellar",
+    "trauma",
+    "spine",
+    "cyst",
+];
+
+/// The category of a diagnosis, for people; empty for a name that is none of [`DIAGNOSES`].
+#[must_use]
+pub fn category(label: &str) -> &'static str {
+    let family = FAMILIES.iter().position(|family| label.starts_with(family));
+    family.map_or("", |family| CATEGORIES[family])
+}
+
 /// Classes of the priority head by their number (specification §10).
 #[must_use]
 pub fn priority_classes(count: usize) -> Option<&'static [&'static str]> {
@@ -110,6 +136,7 @@ mod tests {
             "subarachnoid hemorrhage"
         );
         assert_eq!(display_name("tumor_pediatric_ependymoma"), "ependymoma (paediatric)");
+        assert_eq!(category("tumor_pediatric_ependymoma"), "tumour, paediatric");
         assert_eq!(display_name("placeholder_referral_0"), "placeholder referral 0");
     }
 

@@ -4,15 +4,16 @@
 //!
 //! 1. [`dims`] sizes that the published weights fix, and the axis alphabet.
 //! 2. [`labels`] the 52 diagnoses and the words for acuity.
-//! 3. [`study`] what a study is: series, acquired stacks, what was left out and why.
-//! 4. [`dicom`] DICOM files to a study: bounded parser, decoder process, series splitting.
-//! 5. [`volume`] an acquired stack to a 256 x 256 x n volume in LPS order.
-//! 6. [`tokens`] a volume to 32 x 32 x 4 patches, their positions, and text fields.
-//! 7. [`prepare`] a study on disk to patches and names: the four above in order.
-//! 8. [`nn`] the networks, on burn; no files, no clock.
-//! 9. [`weights`] bundles on disk, and import of the published checkpoints.
-//! 10. [`engine`] patches to tokens to scores, on the device picked at run time.
-//! 11. [`explain`] LIME over volume tokens.
+//! 3. [`table`] the head of clinical tables, and how a mistake in one is refused.
+//! 4. [`study`] what a study is: series, acquired stacks, what was left out and why.
+//! 5. [`dicom`] DICOM files to a study: bounded parser, decoder process, series splitting.
+//! 6. [`volume`] an acquired stack to a 256 x 256 x n volume in LPS order.
+//! 7. [`tokens`] a volume to 32 x 32 x 4 patches, their positions, and text fields.
+//! 8. [`prepare`] a study on disk to patches and names: the four above in order.
+//! 9. [`nn`] the networks, on burn; no files, no clock.
+//! 10. [`weights`] bundles on disk, and import of the published checkpoints.
+//! 11. [`engine`] patches to tokens to scores, on the device picked at run time.
+//! 12. [`explain`] LIME over volume tokens.
 //!
 //! Research use; not a medical device.
 #![cfg_attr(
@@ -28,6 +29,7 @@
 
 pub mod dims;
 pub mod labels;
+pub mod table;
 pub mod study;
 pub mod dicom;
 pub mod volume;

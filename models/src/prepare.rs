@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use crate::dicom::decoder::Decoder;
 use crate::dicom::published::{read_stack_published, read_study_published};
 use crate::dicom::read::{Limits, ReadStudyError, read_study};
+use crate::dicom::select::Selection;
 use crate::dicom::series::read_stack;
 use crate::dims::MAX_NAME_CHARS;
 use crate::study::{LeftOut, LeftOutReason, Remark, Series, Stack, Study};
 use crate::tokens::patchify::patchify;
 use crate::tokens::text::char_ids;
 use crate::tokens::{SeriesPatches, StudyPatches};
-use crate::volume::{AcquiredGrid, Preprocessing, Volume, preprocess};
+use crate::volume::{AcquiredGrid, Appearance, Preprocessing, Volume, appearance, preprocess};
 
 /// A study ready for the engine.
 #[derive(Clone, Debug, Default)]
@@ -39,12 +40,16 @@ pub struct PreparedSeries {
     pub series: Series,
     /// Acquired columns, rows, slices.
     pub acquired_vox: [usize; 3],
+    /// Distance between acquired columns, rows and slices.
+    pub spacing_mm: [f64; 3],
     /// Stacking axis in LPS order: 0 axial, 1 coronal, 2 sagittal.
     pub thin_axis: usize,
     /// Patches of the whole volume.
     pub patches: usize,
     /// Tokens in the sequence.
     pub tokens: usize,
+    /// What its volume looks like.
+    pub appearance: Appearance,
 }
 
 /// Seconds on the wall, by stage.
@@ -60,19 +65,25 @@ pub struct PrepareTimings {
     pub patches: Duration,
 }
 
-/// Reads a study's headers in the manner of a preprocessing version.
+/// Reads a study's headers in the manner of a preprocessing version; the published one selects
+/// nothing.
 ///
 /// # Errors
 ///
 /// When the folder cannot be read as one study.
-pub fn open_study(dir: &Path, version: Preprocessing) -> Result<Study, ReadStudyError> {
+pub fn open_study(
+    dir: &Path,
+    version: Preprocessing,
+    selection: &Selection,
+) -> Result<Study, ReadStudyError> {
     match version {
         Preprocessing::Published => read_study_published(dir),
-        Preprocessing::V1 => read_study(dir, Limits::default()),
+        Preprocessing::V1 => read_study(dir, Limits::default(), selection),
     }
 }
 
-/// Decodes, preprocesses and cuts every series of the study under `dir`, one at a time.
+/// Decodes, preprocesses and cuts every series of the study under `dir` that `selection` has a use
+/// for, one at a time.
 /// `progress` is told the name of each series before its pixels are read.
 ///
 /// # Errors
@@ -82,11 +93,12 @@ pub fn open_study(dir: &Path, version: Preprocessing) -> Result<Study, ReadStudy
 pub fn prepare(
     dir: &Path,
     version: Preprocessing,
+    selection: &Selection,
     decoder: &Decoder,
     mut progress: impl FnMut(&str),
 ) -> Result<Prepared, ReadStudyError> {
     let started = Instant::now();
-    let study = open_study(dir, version)?;
+    let study = open_study(dir, version, selection)?;
     let mut prepared = Prepared {
         uid: study.uid,
         description: study.description,
@@ -115,21 +127,38 @@ impl Prepared {
         let started = Instant::now();
         let (stack, remarks) = decode(&series, version, decoder)?;
         series.remarks.extend(remarks);
+        self.timings.decode += started.elapsed();
+        self.add_stack(series, &stack, version)
+    }
+
+    /// Preprocesses and cuts a series whose pixels were read, from whatever files.
+    ///
+    /// # Errors
+    ///
+    /// The reason to leave the series out.
+    pub fn add_stack(
+        &mut self,
+        mut series: Series,
+        stack: &Stack,
+        version: Preprocessing,
+    ) -> Result<(), LeftOutReason> {
         let decoded = Instant::now();
-        self.timings.decode += decoded - started;
-        let volume = resample(&stack, version)?;
+        let volume = resample(stack, version)?;
         let resampled = Instant::now();
         self.timings.volume += resampled - decoded;
         let patches = patchify(&volume, version)?;
+        let appearance = appearance(&volume);
         self.timings.patches += resampled.elapsed();
         if char_ids(&series.name).cut {
             series.remarks.push(Remark::NameCut { limit: MAX_NAME_CHARS });
         }
         self.series.push(PreparedSeries {
             acquired_vox: stack.size_vox,
+            spacing_mm: stack.spacing_mm,
             thin_axis: volume.thin_axis,
             patches: crate::tokens::patchify::patch_count(stack.size_vox[2])?,
             tokens: patches.sequence.len(),
+            appearance,
             series,
         });
         self.patches.series.push(patches);

@@ -26,7 +26,9 @@ install -D -m 644 ops/image/package/prima-settings.service \
 install -D -m 644 ops/image/package/prima.sysusers "$tree/usr/lib/sysusers.d/prima.conf"
 install -D -m 755 ops/image/package/switch-ups-off "$tree/lib/systemd/system-shutdown/prima-ups"
 install -D -m 644 ops/image/package/settings.toml "$tree/usr/share/prima/settings.toml"
-install -D -m 644 firmware-config/referral.toml "$tree/usr/share/prima/referral.toml"
+for table in labels referral series-selection; do
+  install -D -m 644 "firmware-config/$table.toml" "$tree/usr/share/prima/$table.toml"
+done
 install -D -m 644 LICENSE "$tree/usr/share/doc/prima/copyright"
 mkdir -p "$tree/usr/share/prima/models"
 cp -r "$model" "$tree/usr/share/prima/models/"

@@ -218,7 +218,7 @@ def look_at_all(browser, schemes=("light",)):
         "worklist": "/", "urgent": "/?queue=urgent", "done": "/?queue=done",
         "search": "/?search=zz",
         "study": study, "slices": pictured, "system": "/system", "settings": "/settings",
-        "users": "/users",
+        "quality": "/quality", "users": "/users",
         "account": "/account", "error": "/nothing",
     }  # fmt: skip
     for name, path in pages.items():

@@ -1,7 +1,17 @@
-//! Settings as sites could write them.
+//! Settings as sites could write them, and the shipped program that tries them.
 
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use firmware_config::WORKING;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tempfile::TempDir;
+
+use crate::programs::{Run, run};
 
 /// Networks of both kinds; some overlap.
 fn network() -> impl Strategy<Value = String> {
@@ -104,4 +114,106 @@ fn address() -> impl Strategy<Value = (&'static str, String, String)> {
             gateway
         )),
     ]
+}
+
+/// A folder that stands for `/`, beside a systemd that finds everything healthy.
+struct Machine {
+    folder: TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let machine = Self { folder: tempfile::tempdir().unwrap() };
+        let health = format!("ActiveState=active\\nResult=success\\nStatusText={WORKING}\\n");
+        let show = format!("#!/bin/sh\n[ \"$1\" != show ] || printf '{health}'\n");
+        fs::create_dir(machine.path("bin")).unwrap();
+        for name in ["systemctl", "systemd-tmpfiles", "systemd-cat", "nft"] {
+            let program = machine.path("bin").join(name);
+            fs::write(&program, &show).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            fs::set_permissions(program, mode).unwrap();
+        }
+        assert_eq!(machine.run(&["start"]).code, 0);
+        machine
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(tests::program("firmware-config"));
+        command.env("PATH", self.path("bin")).arg("--root").arg(self.path("root")).args(arguments);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        run(&mut self.command(arguments))
+    }
+
+    fn written(&self, settings: &str) -> String {
+        let path = self.path("new.toml");
+        fs::write(&path, settings).unwrap();
+        path.display().to_string()
+    }
+
+    /// A trial that waits for somebody to confirm it.
+    fn waiting(&self, settings: &str) -> Child {
+        let mut apply = self.command(&["apply", &self.written(settings)]);
+        let mut trial = apply.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let until = Instant::now() + Duration::from_secs(120);
+        while self.run(&["trial"]).code != 0 {
+            let ended = trial.try_wait().unwrap();
+            assert!(ended.is_none() && Instant::now() < until, "{ended:?}");
+            sleep(Duration::from_millis(100));
+        }
+        trial
+    }
+
+    fn in_force(&self) -> String {
+        fs::read_to_string(self.path("root/var/lib/prima/settings/settings.toml")).unwrap()
+    }
+
+    fn network(&self) -> String {
+        let unit = self.path("root/run/systemd/network/10-prima.network");
+        fs::read_to_string(unit).unwrap_or_default()
+    }
+}
+
+/// Another address of the box stays when somebody says that it is reached there, and else goes.
+#[test]
+fn another_address_is_kept_by_whoever_reaches_it() {
+    let at = |address: &str| format!("[network]\ninterface = 'eth0'\naddress = '{address}/24'\n");
+    let (first, second, third) = (at("192.168.10.5"), at("192.168.66.5"), at("192.168.99.5"));
+    let machine = Machine::new();
+    // At the screen nobody is asked.
+    let typed = machine.run(&["apply", "--at-the-box", &machine.written(&first)]);
+    assert!(typed.code == 0 && typed.stdout.ends_with("in force\n"), "{}", typed.stderr);
+    let none = machine.run(&["confirm"]);
+    assert_eq!((none.code, none.stderr.as_str()), (1, "error: no new settings wait to be kept\n"));
+
+    let trial = machine.waiting(&second);
+    assert!(machine.network().contains("192.168.66.5") && machine.in_force() == first);
+    let said = machine.run(&["trial"]).stdout;
+    assert!(said.contains("Those from before come back in 10 min unless"), "{said}");
+    let confirmed = machine.run(&["confirm"]);
+    assert_eq!((confirmed.code, confirmed.stdout.as_str()), (0, "in force\n"));
+    let ended = trial.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stdout).unwrap();
+    assert!(ended.status.success() && said.ends_with("in force\n"), "{said}");
+    assert_eq!(machine.in_force(), second);
+
+    // Its program is killed: systemd runs the other one then.
+    let mut trial = machine.waiting(&third);
+    trial.kill().unwrap();
+    trial.wait().unwrap();
+    assert!(machine.network().contains("192.168.99.5"));
+    assert_eq!(machine.run(&["end-trial"]).code, 0);
+    assert!(machine.network().contains("192.168.66.5") && machine.in_force() == second);
+    let late = machine.run(&["confirm"]);
+    assert!(late.code == 1 && late.stderr.starts_with("error: too late: "), "{}", late.stderr);
+    let said = machine.run(&["trial"]);
+    assert!(said.code == 1 && said.stdout.contains("were not kept"), "{}", said.stdout);
+    // Without a trial there is nothing to end.
+    assert_eq!(machine.run(&["end-trial"]).stdout, "");
 }

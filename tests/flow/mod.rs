@@ -1,6 +1,8 @@
 //! From the scanner to the worklist with the shipped programs: complete, late and partial studies,
 //! models switched on and off, workers that die, a clinical context that is typed in.
 
+mod tables;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -54,15 +56,17 @@ impl Clinic {
         self.daemon.as_ref().unwrap()
     }
 
-    fn bundle(&self, seed: u32) -> PathBuf {
-        self.folder.path().join(format!("bundle{seed}"))
-    }
-
-    fn install(&self, seed: u32) {
-        let bundle = self.bundle(seed);
+    /// Makes an untrained bundle.
+    fn init(&self, seed: u32) -> PathBuf {
+        let bundle = self.folder.path().join(format!("bundle{seed}"));
         let arguments = ["init", "--preset", "tiny", "--seed", &seed.to_string(), "--out"];
         let made = Command::new(program("trainer")).args(arguments).arg(&bundle).output().unwrap();
         assert!(made.status.success(), "{made:?}");
+        bundle
+    }
+
+    fn install(&self, seed: u32) {
+        let bundle = self.init(seed);
         self.appliance(&["model", "install", bundle.to_str().unwrap()]);
     }
 
@@ -315,6 +319,32 @@ fn a_typed_context_scores_again_without_encoding_again() {
     assert!(text.contains(r#""with_context":true"#), "{text}");
     assert!(!text.contains("encode patches"), "it was encoded again: {text}");
     assert!(text.contains("transformers and heads"), "{text}");
+}
+
+#[test]
+fn what_a_scanner_sends_is_measured_and_learned() {
+    let clinic = Clinic::with_model("");
+    clinic.send(1, 1..=8);
+    let row = clinic.settled(1);
+    let path = format!("studies/{}/results/{}", row["id"], row["inference_id"]);
+    let series = clinic.get(&path)["result"]["series"][0].clone();
+    let look = |name: &str| series["appearance"][name].as_f64().unwrap();
+    // Every voxel is random from 0 to 65535, and resampled from 64 to 256 in plane.
+    assert!(look("p1") > 0.0 && look("p99") > 3.0 * look("p1"), "{series:#}");
+    assert!((0.8..=1.0).contains(&look("foreground")), "{series:#}");
+    assert_eq!(series["spacing_mm"], json!([1.0, 1.0, 5.0]));
+    let started = Instant::now();
+    loop {
+        let quality = clinic.get("quality");
+        let scanner = &quality["scanners"][0];
+        if scanner["found"]["studies"] == json!([1, 400]) {
+            assert_eq!(scanner["look"]["scanner"], "Phantom Works");
+            assert_eq!(quality["alarms"], json!([]));
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "{quality:#}\n{}", clinic.launch.log());
+        sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod dcmtk;
 mod dicomweb;
 pub(crate) mod fhir;
 mod https;
+mod nifti;
 pub(crate) mod node;
 mod openapi;
 mod orthanc;

@@ -1,6 +1,8 @@
 //! Boxes and their hub as the shipped programs, with real certificates and a bad link between
 //! them.
 
+mod models;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;

@@ -81,7 +81,7 @@ pub(super) const DOORS: &[(&str, &[&str])] = &[
         &[
             "appliance/src/bin/",
             "trainer/src/main.rs",
-            "trainer/src/commands.rs",
+            "trainer/src/commands",
             "ops/hub/src/main.rs",
             "firmware-config/src/main.rs",
         ],
@@ -96,8 +96,8 @@ pub(super) const MODULE_ORDER: &[(&str, &[&str])] = &[
     (
         "models/src/",
         &[
-            "dims", "labels", "study", "dicom", "volume", "tokens", "nn", "weights", "engine",
-            "explain",
+            "dims", "labels", "table", "study", "dicom", "volume", "tokens", "nn", "weights",
+            "engine", "explain",
         ],
     ),
     (
@@ -116,10 +116,11 @@ pub(super) const MODULE_ORDER: &[(&str, &[&str])] = &[
             "assembly",
             "inference",
             "results",
+            "model_install",
             "hub",
             "console",
-            "model_install",
             "feedback",
+            "quality",
             "health",
             "retention",
             "audit",

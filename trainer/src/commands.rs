@@ -1,22 +1,21 @@
 //! The subcommands.
 
 mod make;
+mod measure;
+mod transfer;
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::measure::Measure;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use models::dicom::decoder::{self, Decoder, DecoderLimits};
 use models::engine::DeviceChoice;
 use serde::de::DeserializeOwned;
-use trainer::cohort::Cohort;
-use trainer::cohort::record::Split;
 use trainer::curate;
-use trainer::evaluate::report;
-use trainer::evaluate::robustness::{self, Question};
+use trainer::evaluate::card;
 use trainer::export;
 use trainer::export::bundle::Exported;
 use trainer::reports::command::{self as reports, ReportsConfig};
@@ -132,7 +131,7 @@ pub(crate) enum Command {
         /// What a person says about it (TOML).
         #[arg(long)]
         words: PathBuf,
-        /// metrics.json of `trainer score`.
+        /// metrics.json of `trainer evaluate`.
         #[arg(long)]
         metrics: PathBuf,
     },
@@ -152,74 +151,10 @@ pub(crate) enum Command {
         #[arg(long)]
         secret_key: PathBuf,
     },
-    /// Score a bundle on a split of a cohort.
-    Score {
-        /// Folder of the bundle.
-        bundle: PathBuf,
-        /// Folder of the cohort, with patch shards and labels.
-        #[arg(long)]
-        cohort: PathBuf,
-        /// train, validation or test.
-        #[arg(long, default_value = "test")]
-        split: SplitArgument,
-        /// cpu, wgpu or cuda.
-        #[arg(long, default_value = "cpu")]
-        device: DeviceChoice,
-        /// Folder for scores.jsonl and metrics.json.
-        #[arg(long)]
-        out: PathBuf,
-    },
-    /// Ask which report belongs to which study.
-    Retrieve {
-        /// Run folder of `trainer clip`.
-        run: PathBuf,
-        /// Run folder of `trainer text`.
-        #[arg(long)]
-        text: PathBuf,
-        /// Folder of the cohort, with tokens of the same tokenizer.
-        #[arg(long)]
-        cohort: PathBuf,
-        /// train, validation or test.
-        #[arg(long, default_value = "test")]
-        split: SplitArgument,
-        /// Studies that one is to be told from, itself included.
-        #[arg(long, default_value_t = 100)]
-        group: usize,
-    },
-    /// Ask whether a real tumour ranks above real normal studies, however they were acquired.
-    Robustness {
-        /// Folder of the bundle.
-        bundle: PathBuf,
-        /// Folder of a study of one series with a tumour.
-        #[arg(long)]
-        tumour: PathBuf,
-        /// The tumour's mask on that series' grid (NRRD).
-        #[arg(long)]
-        mask: PathBuf,
-        /// Folders of studies that look normal.
-        #[arg(long, required = true, num_args = 1..)]
-        normal: Vec<PathBuf>,
-        /// Disturbed acquisitions of each study.
-        #[arg(long, default_value = "20")]
-        acquisitions: NonZeroUsize,
-        /// Perturbed inputs of each explanation.
-        #[arg(long, default_value_t = 1000)]
-        lime_samples: usize,
-        /// Of the disturbances.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        /// cpu, wgpu or cuda.
-        #[arg(long, default_value = "cpu")]
-        device: DeviceChoice,
-        /// The result (JSON).
-        #[arg(long)]
-        out: PathBuf,
-    },
-    /// Ask whether a cohort gives its answers away without the images.
-    Leaks {
-        /// Folder of the cohort.
-        cohort: PathBuf,
-    },
+    #[command(flatten)]
+    Measure(Measure),
+    /// Ask what embeddings tell about another data set's labels.
+    Transfer(transfer::Arguments),
     /// Draw every series of a study on one page.
     Show {
         /// Folder of a study.
@@ -318,26 +253,6 @@ pub(crate) enum Preset {
     Edge,
     /// No bundle: a small image encoder for `trainer slices`, model.onnx and model.toml.
     Slices,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum SplitArgument {
-    /// Studies that weights were fitted on.
-    Train,
-    /// Studies that thresholds were fitted on.
-    Validation,
-    /// Studies that nothing was fitted on.
-    Test,
-}
-
-impl From<SplitArgument> for Split {
-    fn from(split: SplitArgument) -> Self {
-        match split {
-            SplitArgument::Train => Self::Train,
-            SplitArgument::Validation => Self::Validation,
-            SplitArgument::Test => Self::Test,
-        }
-    }
 }
 
 /// Does it.
@@ -460,7 +375,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
             println!("{}", export::check::check(&bundle, &studies, &python)?);
         }
         Command::Card { bundle, words, metrics } => {
-            let card = report::card(&run::config(&words, "card")?, &metrics)?;
+            let card = card::card(&run::config(&words, "card")?, &metrics)?;
             export::card::write(&bundle, &card)?;
             println!("{}", bundle.join(export::card::MODEL_CARD).display());
         }
@@ -472,54 +387,8 @@ pub(crate) fn run(command: Command) -> Result<()> {
             export::sign::sign(&bundle, &secret_key, &password()?)?;
             println!("{} is signed", bundle.display());
         }
-        Command::Score { bundle, cohort, split, device, out } => {
-            let bar = bar("score {wide_bar} {pos}/{len} {elapsed} +{eta}");
-            let metrics =
-                report::score(&bundle, &cohort, split.into(), device, &out, &|done, total| {
-                    bar.set_length(total);
-                    bar.set_position(done);
-                })?;
-            bar.finish_and_clear();
-            println!("{metrics}");
-        }
-        Command::Robustness {
-            bundle,
-            tumour,
-            mask,
-            normal,
-            acquisitions,
-            lime_samples,
-            seed,
-            device,
-            out,
-        } => {
-            let acquisitions = acquisitions.get();
-            let bar = bar("robustness {wide_bar} {pos}/{len} {elapsed} +{eta}");
-            bar.set_length(((1 + normal.len()) * acquisitions) as u64);
-            let question = Question { tumour, mask, normal, acquisitions, lime_samples, seed };
-            let found = robustness::measure(&bundle, &question, device, &decoder()?, &|n| {
-                bar.inc(n);
-            })?;
-            bar.finish_and_clear();
-            write(&out, &serde_json::to_vec_pretty(&found)?)?;
-            println!("{found}");
-        }
-        Command::Retrieve { run, text, cohort, split, group } => {
-            let found = clip::retrieve(&run, &text, &cohort, split.into(), group)?;
-            println!("{} groups of {} studies", found.groups, found.group);
-            for (what, shares) in [
-                ("image to report", &found.image_to_text),
-                ("report to image", &found.text_to_image),
-            ] {
-                for (k, share) in shares {
-                    println!("{what}, among the first {k}: {:.1} %", 100.0 * share);
-                }
-            }
-        }
-        Command::Leaks { cohort } => {
-            let cohort = Cohort::open(&cohort)?;
-            println!("{}", report::leaks(&cohort)?);
-        }
+        Command::Measure(command) => measure::run(command)?,
+        Command::Transfer(arguments) => transfer::run(arguments)?,
         Command::Show { study, masks, out } => {
             let shown = show::read(&study, masks.as_deref(), &decoder()?)?;
             write(&out, &show::mosaic(&shown, MosaicOptions::default())?)?;

@@ -3,7 +3,8 @@
 //! Modules in the order of data flow:
 //!
 //! - [`cohort`] studies on disk: records, labels, patch and token shards;
-//! - [`evaluate`] a bundle scored on a cohort, robustness, leak baselines;
+//! - [`nifti`] studies of research data sets;
+//! - [`evaluate`] a bundle scored on a cohort, robustness, transfer to other labels, leak baselines;
 //! - [`stage`] the stages of training;
 //! - [`parity`] comparison with recordings of the published code.
 //!
@@ -24,6 +25,7 @@ pub mod cohort;
 pub mod curate;
 pub mod evaluate;
 pub mod export;
+pub mod nifti;
 pub mod parity;
 pub mod picture;
 pub mod reports;

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use exchange::offer::Stage;
 use exchange::telemetry::Telemetry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -11,6 +13,8 @@ use super::App;
 use crate::clock::{Clock, SystemClock};
 use crate::health::devices::Sensors;
 use crate::health::{clock_quality, disk, words};
+use crate::hub::install::Installer;
+use crate::hub::offers::Offers;
 use crate::hub::outbox::StoreOutbox;
 use crate::hub::task::{Doing, HubNow, Shown, Task};
 use crate::web::{Check, Verdict};
@@ -26,7 +30,11 @@ impl App {
         let task = Task {
             store: Arc::clone(&self.store),
             clock: Arc::new(SystemClock::new()),
-            outbox: StoreOutbox { store: Arc::clone(&self.store), objects: self.objects() },
+            outbox: StoreOutbox {
+                store: Arc::clone(&self.store),
+                objects: self.objects(),
+                offers: Some(self.offers()),
+            },
             address,
             folder: self.config.hub_folder(),
             windows: self.config.hub_windows(),
@@ -34,8 +42,58 @@ impl App {
             shown: shown.clone(),
         };
         tasks.spawn(task.run(shutdown.clone()));
+        let settings = &self.config.settings;
+        let installer = Installer {
+            store: Arc::clone(&self.store),
+            data: settings.data.folder.clone(),
+            tables: Arc::clone(&self.tables),
+            keys: settings.analysis.model_keys.clone(),
+            program: self.program.clone(),
+            start_limit: Duration::from_secs(settings.analysis.start_limit_s),
+        };
+        tasks.spawn(installer.run(shutdown.clone()));
         shown
     }
+
+    fn offers(&self) -> Offers {
+        let settings = &self.config.settings;
+        Offers {
+            data: settings.data.folder.clone(),
+            tables: Arc::clone(&self.tables),
+            keys: settings.analysis.model_keys.clone(),
+            percent: settings.disk.evict_percent,
+            vetted: None,
+        }
+    }
+}
+
+/// The model that the hub offers in one line.
+pub(super) fn offer_check(hub: &HubNow) -> Option<Check> {
+    let offer = hub.offer.as_ref()?;
+    let name = &offer.name;
+    let held_up = match (offer.why.as_str(), hub.images) {
+        ("", true) => String::new(),
+        ("", false) => "; it waits, as series do, for its hours or the next day".to_owned(),
+        (why, _) => format!("; it does not go on: {why}"),
+    };
+    let held_up_here = if offer.why.is_empty() { Verdict::Good } else { Verdict::Notice };
+    let (verdict, said) = match offer.stage {
+        Stage::Offered => (held_up_here, format!("the hub offers {name}{held_up}")),
+        Stage::Coming => {
+            let percent = 100.0 * offer.share();
+            (held_up_here, format!("{percent:.0} % of {name} are here{held_up}"))
+        }
+        Stage::Whole if offer.why.is_empty() => {
+            (Verdict::Good, format!("all of {name} is here, and is being tried"))
+        }
+        Stage::Whole => (Verdict::Notice, format!("all of {name} is here{held_up}")),
+        Stage::Installed => (
+            Verdict::Good,
+            format!("{name} is installed; an administrator says what it is used for"),
+        ),
+        Stage::Refused => (Verdict::Notice, format!("{name} is refused: {}", offer.why)),
+    };
+    Some(Check { name: "offered model".to_owned(), verdict, said })
 }
 
 /// The link in one line.
@@ -104,6 +162,8 @@ fn degrees(celsius: f64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use exchange::offer::Progress;
+
     use super::*;
     use crate::store::contact::Contact;
 
@@ -141,6 +201,42 @@ mod tests {
             Verdict::Problem,
             "hub:8443 has all that may be sent now; this box's clock is 60 minutes ahead of that of \
              the hub; 1 message was given up",
+        );
+    }
+
+    #[test]
+    fn an_offered_model_in_one_line() {
+        let check = |stage, why: &str, images, verdict, said: &str| {
+            let (name, why) = ("edge-2".to_owned(), why.to_owned());
+            let sha256 = String::new();
+            let offer = Progress { sha256, name, stage, here: 43, bytes: 100, why };
+            let hub = HubNow { images, offer: Some(offer), ..HubNow::default() };
+            let check = offer_check(&hub).unwrap();
+            assert_eq!((check.verdict, check.said.as_str()), (verdict, said));
+        };
+        assert_eq!(offer_check(&HubNow::default()), None);
+        check(Stage::Coming, "", true, Verdict::Good, "43 % of edge-2 are here");
+        check(
+            Stage::Coming,
+            "",
+            false,
+            Verdict::Good,
+            "43 % of edge-2 are here; it waits, as series do, for its hours or the next day",
+        );
+        check(
+            Stage::Offered,
+            "no room",
+            true,
+            Verdict::Notice,
+            "the hub offers edge-2; it does not go on: no room",
+        );
+        check(Stage::Refused, "serial 4", true, Verdict::Notice, "edge-2 is refused: serial 4");
+        check(
+            Stage::Installed,
+            "",
+            false,
+            Verdict::Good,
+            "edge-2 is installed; an administrator says what it is used for",
         );
     }
 }

@@ -5,22 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use models::engine::golden;
+use models::weights::bundle::Bundle;
 use serde_json::json;
 
 use super::{AppError, archive_config};
 use crate::archive::{self, Archive, ArchiveError};
 use crate::audit::message::Origin;
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::doctor::gather::Known;
 use crate::doctor::{self, Sample, SelfTest};
 use crate::fault::chain;
 use crate::health::words;
 use crate::hub::identity::Identity;
 use crate::store::audit::Entry;
-use crate::store::models::Mode;
+use crate::store::models::{Mode, Model};
 use crate::store::{Store, StoreError, backup};
-use crate::triage::{Rules, RulesError};
+use crate::triage::{RulesError, Tables};
 
 /// Files of the archive that the doctor reads.
 const SAMPLE: usize = 200;
@@ -67,14 +68,18 @@ pub fn open_archive(config: &Config, store: Arc<Store>) -> Result<Archive, Archi
     Archive::open(&folder, store, archive_config(config))
 }
 
-/// The site's rules, or the built-in ones.
+/// The site's clinical tables, each its own or the built-in one.
 ///
 /// # Errors
 ///
-/// When the file cannot be used.
-pub fn rules(config: &Config) -> Result<Rules, RulesError> {
-    let path = &config.settings.analysis.referral_rules_file;
-    if path.as_os_str().is_empty() { Rules::built_in() } else { Rules::load(path) }
+/// When a file cannot be used.
+pub fn tables(config: &Config) -> Result<Tables, RulesError> {
+    let settings = &config.settings.analysis;
+    Tables::open([
+        &settings.labels_file,
+        &settings.referral_rules_file,
+        &settings.series_selection_file,
+    ])
 }
 
 /// Who speaks in exported audit messages.
@@ -196,6 +201,9 @@ pub fn doctor(config: &Config) -> (bool, String) {
             .collect(),
         ae_title: settings.dicom.ae_title.clone(),
         model: store.ok().and_then(assistant),
+        selects_otherwise: tables(config)
+            .map(|tables| store.ok().and_then(|s| selects_otherwise(s, settings, &tables)))
+            .map_err(|error| chain(&error)),
         hub: config.hub_profile().map(|_| {
             let host = config.hub_address().map_or_else(String::new, |address| address.host);
             let identity = Identity::load(&config.hub_folder());
@@ -209,10 +217,21 @@ pub fn doctor(config: &Config) -> (bool, String) {
     (good, doctor::page(&checks))
 }
 
+/// The model that assists.
+fn assisting(store: &Store) -> Option<Model> {
+    let models = store.models().ok()?;
+    models.into_iter().find(|model| model.mode == Mode::Assist && model.in_force())
+}
+
+/// How this box selects series otherwise than the training of the model that assists did.
+fn selects_otherwise(store: &Store, settings: &Settings, tables: &Tables) -> Option<String> {
+    let bundle = Bundle::open(&settings.data.folder.join(assisting(store)?.folder)).ok()?;
+    bundle.manifest().selection.as_ref()?.difference(&tables.selection)
+}
+
 /// The model that assists, and how its latest self-test went.
 fn assistant(store: &Store) -> Option<(String, SelfTest)> {
-    let models = store.models().ok()?;
-    let model = models.into_iter().find(|model| model.mode == Mode::Assist && model.in_force())?;
+    let model = assisting(store)?;
     let test = model.self_test.and_then(|json| serde_json::from_str(&json).ok());
     let test = test.map_or(SelfTest::Never, |test: golden::SelfTest| {
         if test.passed {

@@ -7,6 +7,7 @@ mod hub;
 mod lock;
 mod maintenance;
 mod rounds;
+mod trial;
 mod watchdog;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -43,13 +44,13 @@ use crate::store::models::Mode;
 use crate::store::retention::EvictError;
 use crate::store::{Store, StoreError};
 use crate::tls::{self, Identity, TlsError};
-use crate::triage::RulesError;
+use crate::triage::{RulesError, Tables};
 use crate::web::{self, Gate, Live, Niivue, NiivueError, Web};
 use crate::{assembly, fault, retention};
 
 pub use lock::{Lock, drain, lock};
 pub use maintenance::{
-    doctor, open_archive, open_existing_store, open_store, origin, rebuild_index, restore, rules,
+    doctor, open_archive, open_existing_store, open_store, origin, rebuild_index, restore, tables,
     verify,
 };
 
@@ -141,8 +142,8 @@ pub enum AppError {
     /// Volumes cannot be drawn.
     #[error("the pages cannot draw volumes")]
     Niivue(#[from] NiivueError),
-    /// The rules are wrong.
-    #[error("the referral rules cannot be used")]
+    /// A clinical table is wrong.
+    #[error("the clinical tables cannot be used")]
     Rules(#[from] RulesError),
     /// A backup could not be put back.
     #[error("the database was not restored")]
@@ -182,9 +183,12 @@ impl AppError {
 /// Everything, built and not yet running.
 pub struct App {
     config: Config,
+    tables: Arc<Tables>,
     store: Arc<Store>,
     archive: Arc<Archive>,
     decoder: Arc<Decoder>,
+    /// This program's own file.
+    program: PathBuf,
     scp: Arc<Scp>,
     web: TcpListener,
     web_tls: Option<TlsAcceptor>,
@@ -212,7 +216,7 @@ impl App {
             let path = data.join(name);
             std::fs::create_dir_all(&path).map_err(|source| AppError::Folder { path, source })?;
         }
-        let rules = Arc::new(rules(&config)?);
+        let tables = Arc::new(tables(&config)?);
         let niivue = Niivue::read(&config.settings.web.niivue_file)?;
         let web_tls = web_tls(&config)?;
         let clock = Arc::new(SystemClock::new());
@@ -244,17 +248,19 @@ impl App {
         let decode = vec!["decode-worker".into()];
         let decoder = Decoder::new(program.clone(), decode, DecoderLimits::default());
         let analysis = Analysis::new(
-            analysis_config(&config, program),
+            analysis_config(&config, program.clone()),
             Arc::clone(&store),
-            rules,
+            Arc::clone(&tables),
             status,
             Arc::clone(&hot),
         );
         Ok(Self {
             config,
+            tables,
             store,
             archive,
             decoder: Arc::new(decoder),
+            program,
             scp: Arc::new(scp),
             web,
             web_tls,
@@ -332,6 +338,7 @@ impl App {
         tasks.spawn(self.analysis.run(Arc::clone(&poke), shutdown.clone()));
         let rounds = rounds::Rounds {
             config: self.config.clone(),
+            tables: Arc::clone(&self.tables),
             store: Arc::clone(&self.store),
             archive: Arc::clone(&self.archive),
             scp: Arc::clone(&self.scp),
@@ -340,6 +347,7 @@ impl App {
             outages: self.outages,
             hub,
             unclean: self.unclean,
+            place: trial::place(),
         };
         let status = rounds.start(&tasks, &shutdown);
         let pages = web::router(Web {
@@ -356,6 +364,7 @@ impl App {
             live: Live::start(Arc::clone(&self.store), &tasks, &shutdown),
             niivue: self.niivue,
             encrypted: self.web_tls.is_some(),
+            place: trial::place(),
         });
         let until = shutdown.clone();
         let (listener, tls) = (self.web, self.web_tls);
@@ -450,6 +459,7 @@ impl App {
 
     fn note_start(&self) -> Result<(), AppError> {
         tracing::info!(settings = %self.config.render(), "settings in force");
+        self.store.note_tables(&self.tables.heads())?;
         self.store.audit(&Entry {
             actor: "appliance",
             action: "appliance.start",

@@ -6,6 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use firmware_config::trial::Place;
+use models::dicom::select::Selection;
+use models::weights::bundle::Bundle;
+use models::weights::manifest::SelectionSeen;
 use tokio::sync::watch;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::archive::{self, Archive};
 use crate::config::Config;
+use crate::doctor::SELECTS_OTHERWISE;
 use crate::fault::chain;
 use crate::health::devices::{self, Sensors, Thermal};
 use crate::health::disk::{self, DiskLevel};
@@ -26,8 +31,9 @@ use crate::store::deliveries::Queue;
 use crate::store::events::Level;
 use crate::store::models::{Mode, not_analysed};
 use crate::store::{Store, backup};
-use crate::web::{Check, ModelNow, Receive, Status, Verdict};
-use crate::{retention, web};
+use crate::triage::Tables;
+use crate::web::{Check, ModelNow, Receive, SelectionNow, Status, Verdict};
+use crate::{quality, retention, web};
 
 /// Time between two looks at the box.
 const HEALTH: Duration = Duration::from_secs(5);
@@ -42,6 +48,8 @@ const DELIVER: Duration = Duration::from_secs(2);
 const ASK: Duration = Duration::from_secs(2);
 /// Time between two rows of telemetry for the hub.
 const TELEMETRY: Duration = Duration::from_secs(3600);
+/// Time between two questions whether a scanner is to be looked at.
+const QUALITY: Duration = Duration::from_secs(10);
 /// Pause when the archive does not answer.
 const SILENT: Duration = Duration::from_secs(60);
 
@@ -49,6 +57,7 @@ const SILENT: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(super) struct Rounds {
     pub(super) config: Config,
+    pub(super) tables: Arc<Tables>,
     pub(super) store: Arc<Store>,
     pub(super) archive: Arc<Archive>,
     pub(super) scp: Arc<Scp>,
@@ -57,6 +66,7 @@ pub(super) struct Rounds {
     pub(super) outages: Outages,
     pub(super) hub: Shown,
     pub(super) unclean: bool,
+    pub(super) place: Place,
 }
 
 impl Rounds {
@@ -101,6 +111,12 @@ impl Rounds {
 
         self.ask_for_priors(tasks, shutdown);
         self.write_telemetry(tasks, shutdown);
+        let rounds = self.clone();
+        every(tasks, shutdown, QUALITY, move || {
+            if let Err(error) = quality::look(&rounds.store, &rounds.config.quality()) {
+                tracing::error!(error = %chain(&error), "scanners are not watched");
+            }
+        });
 
         let import = &self.config.settings.import;
         let watch = WatchConfig {
@@ -303,9 +319,14 @@ impl Rounds {
                 snapshot.refused
             ),
         });
+        checks.push(self.quality_check());
         checks.extend(self.archive_checks());
+        let (model, seen) = self.model_now().unzip();
+        let selection = seen.flatten().map(|seen| selection_now(&seen, &self.tables.selection));
+        checks.extend(selection.as_ref().map(selection_check));
         let hub = self.hub.now();
         checks.extend(hub.as_ref().map(|hub| super::hub::check(hub, health.readings.own)));
+        checks.extend(hub.as_ref().and_then(super::hub::offer_check));
         let devices = &health.readings.devices;
         let hottest = devices.sensors.iter().map(|s| s.celsius).fold(f64::NAN, f64::max);
         if hottest.is_finite() || !devices.nvidia.gpus.is_empty() {
@@ -319,6 +340,8 @@ impl Rounds {
             },
             said: health.decision.clock.to_string(),
         });
+        let trial = super::trial::look(&self.place, health.readings.own);
+        checks.extend(trial.as_ref().map(|trial| super::trial::check(trial, health.readings.own)));
         Status {
             at: health.readings.own,
             started_at,
@@ -329,8 +352,10 @@ impl Rounds {
                 tls_port: bound.tls.map(|address| address.port()),
                 associations: snapshot.associations.values().map(association).collect(),
             },
-            model: self.model_now(),
+            model,
+            selection,
             hub,
+            trial,
             checks,
         }
     }
@@ -361,6 +386,19 @@ impl Rounds {
         analysis_check(&self.analysis.borrow(), idle)
     }
 
+    /// Alarms of the watch on scanners.
+    fn quality_check(&self) -> Check {
+        let [open, known] = self.store.alarm_counts().unwrap_or_default();
+        let alarms = |n: i64| words::count(n.unsigned_abs(), "alarm", "alarms");
+        let said = match (open, known) {
+            (0, 0) => "no alarm".to_owned(),
+            (0, _) => format!("{} that somebody has acknowledged", alarms(known)),
+            _ => format!("{} that nobody has acknowledged; see the page Quality", alarms(open)),
+        };
+        let verdict = if open > 0 { Verdict::Notice } else { Verdict::Good };
+        Check { name: "quality".to_owned(), verdict, said }
+    }
+
     /// One line for each destination of results.
     fn archive_checks(&self) -> Vec<Check> {
         let queues = self.store.delivery_queues().unwrap_or_default();
@@ -383,19 +421,21 @@ impl Rounds {
         queues.into_iter().map(check).collect()
     }
 
-    fn model_now(&self) -> Option<ModelNow> {
+    /// The assisting model, and which series its training saw.
+    fn model_now(&self) -> Option<(ModelNow, Option<SelectionSeen>)> {
         let models = self.store.models().ok()?;
         let model = models.into_iter().find(|m| m.mode == Mode::Assist && m.in_force())?;
-        let folder = self.config.settings.data.folder.join(&model.folder);
-        let intended = models_intended_use(&folder);
-        Some(ModelNow {
+        let bundle = Bundle::open(&self.config.settings.data.folder.join(&model.folder)).ok();
+        let manifest = bundle.as_ref().map(Bundle::manifest);
+        let now = ModelNow {
             untrained: model.provenance.contains("untrained"),
             simulated: model.provenance.contains("simulated"),
             name: model.name,
             digest: model.digest,
             statement: model.provenance.trim_end_matches('.').to_owned(),
-            intended_use: intended,
-        })
+            intended_use: manifest.map(|m| m.intended_use.clone()).unwrap_or_default(),
+        };
+        Some((now, manifest.and_then(|m| m.selection.clone())))
     }
 }
 
@@ -436,9 +476,20 @@ struct Look {
     stop: CancellationToken,
 }
 
-fn models_intended_use(folder: &std::path::Path) -> String {
-    let bundle = ::models::weights::bundle::Bundle::open(folder);
-    bundle.map(|bundle| bundle.manifest().intended_use.clone()).unwrap_or_default()
+fn selection_now(seen: &SelectionSeen, here: &Selection) -> SelectionNow {
+    SelectionNow {
+        trained: seen.version.clone(),
+        here: here.head().version.clone(),
+        difference: seen.difference(here),
+    }
+}
+
+fn selection_check(selection: &SelectionNow) -> Check {
+    let (verdict, said) = match &selection.difference {
+        None => (Verdict::Good, format!("version {}, as in training", selection.here)),
+        Some(difference) => (Verdict::Notice, format!("{difference}; {SELECTS_OTHERWISE}")),
+    };
+    Check { name: "series selection".to_owned(), verdict, said }
 }
 
 fn temperature_check(health: &Health, hottest: f64) -> Check {

@@ -173,6 +173,8 @@ fn facts(data: &DataSet) -> Header {
             )
             .trim()
             .to_owned(),
+            device_serial: text(tags::DEVICE_SERIAL_NUMBER),
+            software: clean(&data.texts(tags::SOFTWARE_VERSIONS).join("\\")),
             field_strength_t: field_strength(data),
             body_part: text(tags::BODY_PART_EXAMINED),
             reason: reason(data),

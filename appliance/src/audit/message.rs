@@ -19,7 +19,8 @@
 //! | `login.*` | 110114 User Authentication | somebody comes or goes |
 //! | `user.*` | 110113 Security Alert, User Security Attributes Changed | its very meaning |
 //! | `association.refused` | 110113 Security Alert, Node Authentication | failed |
-//! | `model.*` | 110113 Security Alert, Software Configuration | what the box says changes |
+//! | `model.*`, `table.*` | 110113 Security Alert, Software Configuration | what the box says changes |
+//! | `settings.*` | 110113 Security Alert, Network Configuration | people reach the box another way |
 //! | `store.*` | 110113 Security Alert, Local Service Operation | on the whole database |
 //! | any other | 110113 Security Alert, Use of Restricted Function | rather too loud than silent |
 //!
@@ -69,6 +70,7 @@ const APPLICATION_STOP: Code = ("110121", "DCM", "Application Stop");
 const LOGIN: Code = ("110122", "DCM", "Login");
 const LOGOUT: Code = ("110123", "DCM", "Logout");
 const NODE_AUTHENTICATION: Code = ("110126", "DCM", "Node Authentication");
+const NETWORK_CONFIGURATION: Code = ("110128", "DCM", "Network Configuration");
 const SOFTWARE_CONFIGURATION: Code = ("110131", "DCM", "Software Configuration");
 const RESTRICTED_FUNCTION: Code = ("110132", "DCM", "Use of Restricted Function");
 const USER_ATTRIBUTES: Code = ("110137", "DCM", "User Security Attributes Changed");
@@ -155,7 +157,8 @@ fn kind(action: &str) -> Kind {
         ("association", _) => {
             Kind { detail: Some(NODE_AUTHENTICATION), outcome: 4, entity: true, ..plain }
         }
-        ("model", _) => Kind { detail: Some(SOFTWARE_CONFIGURATION), ..plain },
+        ("model" | "table", _) => Kind { detail: Some(SOFTWARE_CONFIGURATION), ..plain },
+        ("settings", _) => Kind { detail: Some(NETWORK_CONFIGURATION), ..plain },
         ("store", "") => exchanged(INSTANCES_TRANSFERRED, 'C', [Some(SOURCE), Some(DESTINATION)]),
         ("store", _) => Kind { detail: Some(LOCAL_SERVICE), ..plain },
         _ => plain,

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use models::table::Head;
 use serde_json::json;
 
 use super::*;
@@ -40,6 +41,39 @@ fn rows_are_exported_one_a_line_and_from_where_it_ended() {
     let (_, syslog) = lines(&store, 1, Framing::Syslog);
     let header = "<85>1 2027-01-15T08:00:00Z BOX1 appliance - DICOM+RFC3881 - \u{feff}";
     assert_eq!(syslog, [format!("{header}{}", all[1])]);
+}
+
+#[test]
+fn a_table_that_changed_is_one_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(1_800_000_000_000));
+    let store = Store::open(&folder.path().join("a.sqlite"), clock).unwrap();
+    let head = |version: &str, sha256: &str| Head {
+        version: version.to_owned(),
+        sha256: sha256.to_owned(),
+        ..Head::default()
+    };
+    let noted = |tables: &[(&str, &Head)]| -> Vec<(String, String)> {
+        store.note_tables(tables).unwrap();
+        let rows = store.audit_rows(0, 100).unwrap().into_iter();
+        rows.map(|row| {
+            assert_eq!((row.actor.as_str(), row.action.as_str()), ("appliance", "table.change"));
+            let detail: serde_json::Value = serde_json::from_str(&row.detail).unwrap();
+            let versions = format!("{} {}", detail["from"]["version"], detail["to"]["version"]);
+            (row.object, versions)
+        })
+        .collect()
+    };
+    let row = |name: &str, versions: &str| (name.to_owned(), versions.to_owned());
+    let (one, same, other) = (head("1", "aa"), head("1 again", "aa"), head("1", "bb"));
+    let mut expected = vec![row("a.toml", "null \"1\""), row("b.toml", "null \"1\"")];
+    assert_eq!(noted(&[("a.toml", &one), ("b.toml", &one)]), expected);
+    assert_eq!(noted(&[("a.toml", &same), ("b.toml", &one)]), expected, "by digest alone");
+    expected.push(row("b.toml", "\"1\" \"1\""));
+    assert_eq!(noted(&[("a.toml", &one), ("b.toml", &other)]), expected);
+    expected.push(row("b.toml", "\"1\" \"1\""));
+    assert_eq!(noted(&[("a.toml", &one), ("b.toml", &one)]), expected, "and back");
+    assert_eq!(store.verify_audit().unwrap().first_bad, None);
 }
 
 #[test]

@@ -53,6 +53,9 @@ pub struct Known<'a> {
     pub ae_title: String,
     /// The model that assists, and how it did.
     pub model: Option<(String, SelfTest)>,
+    /// How this box selects series otherwise than its training did, or why the clinical tables
+    /// cannot be used.
+    pub selects_otherwise: Result<Option<String>, String>,
     /// Host of the hub, empty where sticks are the only way, and the last second of this box's
     /// certificate there, or why it has none; `None` without a hub.
     pub hub: Option<(String, Result<i64, String>)>,
@@ -77,6 +80,8 @@ pub fn gather(known: Known<'_>, clock: &dyn Clock) -> Facts {
         ports: known.ports.into_iter().map(|(name, port)| (name, port, port_state(port))).collect(),
         ae_title: known.ae_title,
         model: known.model,
+        tables: known.selects_otherwise.as_ref().err().cloned(),
+        selects_otherwise: known.selects_otherwise.unwrap_or_default(),
         libraries: LIBRARIES
             .iter()
             .map(|name| ((*name).to_owned(), find_library(&cache, name)))

@@ -5,6 +5,7 @@
 
 pub mod gather;
 mod hub;
+mod model;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::health::devices::Devices;
 use crate::health::disk::{self, DiskLevel, Space};
 use crate::health::words;
 pub use hub::Hub;
+pub use model::SELECTS_OTHERWISE;
 
 /// Widest line of the page, in characters.
 const WIDTH: usize = 80;
@@ -124,6 +126,10 @@ pub struct Facts {
     pub ae_title: String,
     /// Name of the model that assists, and its self-test.
     pub model: Option<(String, SelfTest)>,
+    /// Why the clinical tables cannot be used.
+    pub tables: Option<String>,
+    /// How this box selects series otherwise than the model's training did.
+    pub selects_otherwise: Option<String>,
     /// Library and where it was found.
     pub libraries: Vec<(String, Option<String>)>,
     /// An NVIDIA device is plugged in.
@@ -158,7 +164,7 @@ pub fn examine(facts: &Facts) -> Vec<Check> {
     checks.extend(facts.archive.as_ref().map(archive));
     checks.extend(facts.ports.iter().map(|(name, port, state)| port_check(name, *port, state)));
     checks.push(good("AE title", facts.ae_title.clone()));
-    checks.push(model(facts));
+    checks.extend(model::checks(facts));
     checks.push(vulkan(facts));
     checks.push(nvidia(facts));
     checks.extend(nodes(facts));
@@ -340,27 +346,6 @@ fn port_check(what: &str, port: u16, state: &PortState) -> Check {
         PortState::Failed(why) => {
             problem(&name, format!("it cannot be used for {what} ({why})"), "look at the network")
         }
-    }
-}
-
-fn model(facts: &Facts) -> Check {
-    match &facts.model {
-        Some((name, SelfTest::Passed)) => good("model", format!("{name}, self-test passed")),
-        Some((name, SelfTest::Failed(why))) => problem(
-            "model",
-            format!("{name} failed its self-test ({why})"),
-            "run `appliance model rollback`, and tell the supplier",
-        ),
-        Some((name, SelfTest::Never)) => notice(
-            "model",
-            format!("{name}, not self-tested yet"),
-            "start the appliance and wait a minute",
-        ),
-        None => notice(
-            "model",
-            "no model assists; studies are listed by age",
-            "install one with `appliance model install`, then `appliance model promote`",
-        ),
     }
 }
 

@@ -242,6 +242,24 @@ fn model_and_graphics() {
         "run `appliance model rollback`, and tell the supplier",
     );
     check(
+        "clinical tables",
+        |f| f.tables = Some("labels.toml, line 3: version is empty".to_owned()),
+        Problem,
+        "labels.toml, line 3: version is empty",
+        "correct the file, or name another one in the settings, table analysis; the appliance does \
+         not start until then",
+    );
+    let difference =
+        "training saw series selected by version 1 (0a), this box selects by version 2";
+    check(
+        "series selection",
+        |f| f.selects_otherwise = Some(difference.to_owned()),
+        Notice,
+        &format!("{difference}; {SELECTS_OTHERWISE}"),
+        "if that is not meant, leave analysis.series_selection_file empty, or ask for a model that \
+         was trained by these rules",
+    );
+    check(
         "Vulkan",
         |f| f.libraries[0].1 = None,
         Notice,
@@ -458,6 +476,7 @@ fn a_real_box_is_examined() {
         ports: Vec::new(),
         ae_title: "PRIMA".to_owned(),
         model: None,
+        selects_otherwise: Err("labels.toml, line 3: bad".to_owned()),
         hub: Some(("hub".to_owned(), Ok(0))),
     };
     let facts = gather::gather(known.clone(), &*clock);
@@ -465,6 +484,7 @@ fn a_real_box_is_examined() {
     assert!(facts.file_system.is_some());
     assert_eq!((facts.database.as_slice(), facts.backup), (&[][..], Some(Duration::ZERO)));
     assert_eq!(facts.errors, ["just now"]);
+    assert_eq!(facts.tables.as_deref(), Some("labels.toml, line 3: bad"));
     assert_eq!(facts.hub.map(|hub| (hub.host, hub.answered)), Some(("hub".to_owned(), None)));
     // Nothing is there.
     let missing = folder.path().join("none");

@@ -10,6 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use exchange::courier::{Fault, Link};
+use exchange::offer::{self, Wanted};
 use exchange::wire::{self, Reply};
 use ureq::http::{HeaderMap, Response, Uri};
 use ureq::tls::TlsConfig;
@@ -229,6 +230,34 @@ impl Link for HubLink {
         let mut response = self.send(request, piece, patience)?;
         drop(said(&mut response));
         self.offset_in(&response)
+    }
+
+    fn fetch(
+        &mut self,
+        wanted: &Wanted,
+        length: usize,
+        patience: Duration,
+    ) -> Result<Vec<u8>, Fault> {
+        let (first, length) = (wanted.offset, length as u64);
+        let url = self.address.of(&format!("{}/{}", offer::PATH, wanted.sha256));
+        let last = first.saturating_add(length).saturating_sub(1);
+        let request = self.agent.get(url).header("Range", format!("bytes={first}-{last}"));
+        let request = request.config().timeout_global(Some(patience)).build();
+        let response = request.call().map_err(|error| self.fault(&error, patience))?;
+        let mut response = self.good(response)?;
+        let range = header(response.headers(), "Content-Range").unwrap_or("none").to_owned();
+        let (begin, end) = (format!("bytes {first}-"), format!("/{}", wanted.bytes));
+        if !range.starts_with(&begin) || !range.ends_with(&end) {
+            let said = format!("it sent the range {range:?}, expected {begin}...{end}");
+            return Err(Fault::Refused { status: response.status().as_u16(), said });
+        }
+        let mut piece = Vec::new();
+        let mut body = response.body_mut().with_config().limit(length).reader();
+        match body.read_to_end(&mut piece) {
+            // What came before a cut does not come again.
+            Err(error) if piece.is_empty() => Err(self.fault(&error.into(), patience)),
+            _ => Ok(piece),
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! The outbox of this box for [`exchange::courier`]: its rows are in the store, what they name lies
-//! in the archive or is made from results.
+//! in the archive or is made from results. What the hub offers comes when nothing is to be sent.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -10,9 +10,12 @@ use std::time::Duration;
 use exchange::command::Numbered;
 use exchange::courier::{Blob, Next, Outbox, Terms};
 use exchange::manifest::{Manifest, Object};
+use exchange::offer::Wanted;
+use exchange::row::Priority;
 use exchange::wire::{Answered, Hello};
 use sha2::{Digest as _, Sha256};
 
+use super::offers::Offers;
 use crate::fault::chain;
 use crate::hex;
 use crate::results::{ObjectError, Objects};
@@ -29,6 +32,8 @@ pub struct StoreOutbox {
     pub store: Arc<Store>,
     /// The files: those of results, and the archive's folder.
     pub objects: Objects,
+    /// What is fetched; `None` where there is no link.
+    pub offers: Option<Offers>,
 }
 
 /// Why a row cannot name its files.
@@ -52,7 +57,7 @@ impl Outbox for StoreOutbox {
             match self.store.outbox_due(terms)? {
                 Due::Rows(rows) => return Ok(Next::Rows(rows)),
                 Due::Blob(blob) => return Ok(Next::Blob(blob)),
-                Due::Nothing(at) => return Ok(Next::Nothing(at)),
+                Due::Nothing(at) => return self.fetched_next(terms, at),
                 // Sealed or given up: each turn leaves one less.
                 Due::Unsealed(row) => self.seal(&row)?,
             }
@@ -60,7 +65,11 @@ impl Outbox for StoreOutbox {
     }
 
     fn hello(&mut self) -> Result<Hello, StoreError> {
-        self.store.hub_hello()
+        let mut hello = self.store.hub_hello()?;
+        if let Some(offers) = &self.offers {
+            hello.offer = offers.progress(&self.store)?;
+        }
+        Ok(hello)
     }
 
     fn read(
@@ -105,11 +114,37 @@ impl Outbox for StoreOutbox {
     }
 
     fn obey(&mut self, commands: &[Numbered]) -> Result<(), StoreError> {
-        self.store.obey(commands)
+        self.store.obey(commands)?;
+        match &self.offers {
+            Some(offers) if !commands.is_empty() => offers.tidy(&self.store),
+            _ => Ok(()),
+        }
+    }
+
+    fn keep(&mut self, wanted: &Wanted, piece: &[u8]) -> Result<(), StoreError> {
+        match &mut self.offers {
+            Some(offers) => offers.keep(&self.store, wanted, piece),
+            None => Ok(()),
+        }
+    }
+
+    fn withheld(&mut self, wanted: &Wanted, why: &str, pause: Duration) -> Result<(), StoreError> {
+        self.store.offer_waits(&wanted.bundle, why, pause)
     }
 }
 
 impl StoreOutbox {
+    /// With nothing to send now. A model counts like images, and comes after them.
+    fn fetched_next(&mut self, terms: &Terms, at: Option<i64>) -> Result<Next, StoreError> {
+        let Some(offers) = self.offers.as_mut().filter(|_| terms.lowest >= Priority::Images) else {
+            return Ok(Next::Nothing(at));
+        };
+        Ok(match offers.next(&self.store)? {
+            Next::Nothing(again) => Next::Nothing(at.into_iter().chain(again).min()),
+            wanted => wanted,
+        })
+    }
+
     /// Has a row name its files, or gives it up.
     pub(super) fn seal(&self, row: &Unsealed) -> Result<(), StoreError> {
         match self.list(row) {

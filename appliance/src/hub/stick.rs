@@ -392,7 +392,7 @@ mod tests {
                 fs::write(path.join("hub").join(name), text).unwrap();
             }
             Self {
-                outbox: StoreOutbox { store, objects },
+                outbox: StoreOutbox { store, objects, offers: None },
                 hub,
                 receipt_to: receipt.recipient(),
                 hub_signing: secret(&hubs),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use exchange::command::Numbered;
 use exchange::courier::{Blob, Courier, Next, Outbox, State, Terms};
+use exchange::offer::{Progress, Wanted};
 use exchange::row::Priority;
 use exchange::wire::{Answered, Hello};
 use jiff::Timestamp;
@@ -62,6 +63,8 @@ pub struct HubNow {
     pub dead: u64,
     /// Last second of this box's certificate, since 1970.
     pub valid_until_s: Option<i64>,
+    /// The model that the hub offers.
+    pub offer: Option<Progress>,
 }
 
 /// What a link does.
@@ -274,6 +277,7 @@ impl Work {
         if let Ok(hello) = self.outbox.hello() {
             self.now.backlog = hello.backlog;
             self.now.dead = hello.dead;
+            self.now.offer = hello.offer;
         }
         self.task.shown.set(self.now.clone());
     }
@@ -349,7 +353,8 @@ impl Work {
     }
 }
 
-/// An outbox that counts the bytes of images that are taken out of it.
+/// An outbox that counts the bytes of images that are taken out of it, and of models that are put
+/// into it.
 struct Metered<O> {
     outbox: O,
     /// The blob that was taken out last belongs to images.
@@ -422,6 +427,15 @@ impl<O: Outbox> Outbox for Metered<O> {
     fn obey(&mut self, commands: &[Numbered]) -> Result<(), O::Error> {
         self.outbox.obey(commands)
     }
+
+    fn keep(&mut self, wanted: &Wanted, piece: &[u8]) -> Result<(), O::Error> {
+        self.taken += piece.len() as u64;
+        self.outbox.keep(wanted, piece)
+    }
+
+    fn withheld(&mut self, wanted: &Wanted, why: &str, pause: Duration) -> Result<(), O::Error> {
+        self.outbox.withheld(wanted, why, pause)
+    }
 }
 
 #[cfg(test)]
@@ -482,10 +496,18 @@ mod tests {
         fn obey(&mut self, _: &[Numbered]) -> Result<(), StoreError> {
             Ok(())
         }
+
+        fn keep(&mut self, _: &Wanted, _: &[u8]) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn withheld(&mut self, _: &Wanted, _: &str, _: Duration) -> Result<(), StoreError> {
+            Ok(())
+        }
     }
 
     #[test]
-    fn only_images_are_metered() {
+    fn only_images_and_models_are_metered() {
         let mut outbox = Metered::new(Two::default());
         let terms = |lowest| Terms { lowest, rows: 1, bytes: 1, telemetry_first: false };
         let mut take = |lowest| {
@@ -499,5 +521,14 @@ mod tests {
         assert_eq!(take(Priority::Result), (0, 0));
         assert_eq!(take(Priority::Images), (2, 7));
         assert_eq!(take(Priority::Images), (2, 7));
+        let wanted = Wanted {
+            bundle: String::new(),
+            path: String::new(),
+            sha256: String::new(),
+            bytes: 9,
+            offset: 0,
+        };
+        outbox.keep(&wanted, b"piece").unwrap();
+        assert_eq!(outbox.taken(), 5);
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! In the daemon it runs in a process of its own: [`worker`] is that process, [`process`] what
 //! the daemon holds of it, [`protocol`] what they say to each other, and [`task`] the loop that
-//! finds work and stores results. [`envelope`] says which studies a model is not made for.
+//! finds work and stores results. [`envelope`] says which studies a model is not made for, and
+//! [`measured`] what of a result is kept to watch the scanner by.
 
 pub mod envelope;
 pub mod explain;
+pub mod measured;
 pub mod process;
 pub mod protocol;
 pub mod result;
@@ -17,8 +19,11 @@ use std::time::{Duration, Instant};
 
 use models::dicom::decoder::Decoder;
 use models::dicom::read::ReadStudyError;
+use models::dicom::select::Selection;
 use models::engine::{Engine, EngineError, StudyInput};
 use models::prepare::{Prepared, prepare};
+use models::table::TableError;
+use models::volume::Preprocessing;
 
 use result::{ModelInfo, SeriesInfo, StudyInfo, Timing};
 pub use result::{Outcome, TriageResult};
@@ -30,6 +35,9 @@ pub enum InferenceError {
     /// The folder is no study.
     #[error("the study cannot be read")]
     Study(#[from] ReadStudyError),
+    /// The rules for series are wrong.
+    #[error("the series of the study cannot be selected")]
+    Selection(#[from] TableError),
     /// The model failed.
     #[error("the study cannot be scored")]
     Engine(#[from] EngineError),
@@ -61,7 +69,8 @@ pub struct Triaged {
     pub prepared: Prepared,
 }
 
-/// Triages the study under `dir`, with the embedding of its clinical context where there is one.
+/// Triages what `selection` has a use for of the study under `dir`, with the embedding of its
+/// clinical context where there is one.
 ///
 /// # Errors
 ///
@@ -69,12 +78,13 @@ pub struct Triaged {
 pub fn run(
     dir: &Path,
     engine: &Engine,
+    selection: &Selection,
     decoder: &Decoder,
     clinical_context: Option<Vec<f32>>,
     mut progress: impl FnMut(Progress<'_>),
 ) -> Result<Triaged, InferenceError> {
     let manifest = engine.bundle().manifest();
-    let mut prepared = prepare(dir, manifest.preprocessing, decoder, |name| {
+    let mut prepared = prepare(dir, manifest.preprocessing, selection, decoder, |name| {
         progress(Progress::Series(name));
     })?;
     let timings = prepared.timings;
@@ -86,7 +96,8 @@ pub fn run(
     ];
     if prepared.series.is_empty() {
         let reason = "no series of the study can be used".to_owned();
-        let result = result(engine, &prepared, Outcome::NotAnalysed { reason }, stages);
+        let outcome = Outcome::NotAnalysed { reason };
+        let result = result(engine, selection, &prepared, outcome, stages);
         return Ok(Triaged { result, input: None, prepared });
     }
 
@@ -107,7 +118,7 @@ pub fn run(
     };
     let scores = engine.score(&input)?;
     stages.push(timing("transformers and heads", started.elapsed()));
-    let result = result(engine, &prepared, Outcome::Analysed { scores }, stages);
+    let result = result(engine, selection, &prepared, Outcome::Analysed { scores }, stages);
     Ok(Triaged { result, input: Some(input), prepared })
 }
 
@@ -124,13 +135,17 @@ fn timing(stage: &str, duration: Duration) -> Timing {
 
 fn result(
     engine: &Engine,
+    selection: &Selection,
     prepared: &Prepared,
     outcome: Outcome,
     timings: Vec<Timing>,
 ) -> TriageResult {
+    let model = ModelInfo::of(engine);
     TriageResult {
         schema_version: result::SCHEMA_VERSION,
-        model: ModelInfo::of(engine),
+        // The published preprocessing selects nothing.
+        selection: (model.preprocessing == Preprocessing::V1).then(|| selection.head().clone()),
+        model,
         study: StudyInfo { uid: prepared.uid.clone(), description: prepared.description.clone() },
         series: prepared.series.iter().map(SeriesInfo::of).collect(),
         left_out: prepared.left_out.clone(),

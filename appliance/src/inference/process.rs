@@ -61,8 +61,8 @@ pub enum StartError {
         /// What is accepted.
         tolerance: f32,
     },
-    /// The rules say nothing about one of its outputs.
-    #[error("the referral rules do not cover the model")]
+    /// The clinical tables and its outputs differ.
+    #[error("the clinical tables do not fit the model")]
     Rules(#[from] RulesError),
     /// The appliance is stopping.
     #[error("the appliance is stopping")]

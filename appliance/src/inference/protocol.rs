@@ -15,6 +15,9 @@ use super::result::TriageResult;
 pub struct Order {
     /// Folder with the study's files.
     pub folder: PathBuf,
+    /// All of the site's `series-selection.toml`, as the daemon has read it: a file that was edited
+    /// since its start counts from the next start on, for both.
+    pub selection: String,
     /// Where its tokens are kept.
     pub tokens: PathBuf,
     /// Clinical context to read; empty for none.

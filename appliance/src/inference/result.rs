@@ -3,7 +3,8 @@
 use models::engine::{DeviceChoice, Engine, StudyScores};
 use models::prepare::PreparedSeries;
 use models::study::{LeftOut, Remark};
-use models::volume::Preprocessing;
+use models::table::Head;
+use models::volume::{Appearance, Preprocessing};
 use models::weights::manifest::ProvenanceKind;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub struct TriageResult {
     pub series: Vec<SeriesInfo>,
     /// What was not looked at, with the reason.
     pub left_out: Vec<LeftOut>,
+    /// The rules that decided between the two.
+    #[serde(default)]
+    pub selection: Option<Head>,
     /// Scores, or why there are none.
     pub outcome: Outcome,
     /// Seconds on the wall by stage.
@@ -94,6 +98,12 @@ pub struct SeriesInfo {
     pub patches: usize,
     /// Tokens the model read.
     pub tokens: usize,
+    /// Distance between columns, rows and slices as acquired; results from before have none.
+    #[serde(default)]
+    pub spacing_mm: Option<[f64; 3]>,
+    /// What its volume looks like; results from before do not say.
+    #[serde(default)]
+    pub appearance: Option<Appearance>,
     /// Oddities.
     pub remarks: Vec<Remark>,
 }
@@ -133,6 +143,8 @@ impl SeriesInfo {
             size_vox: prepared.acquired_vox,
             patches: prepared.patches,
             tokens: prepared.tokens,
+            spacing_mm: Some(prepared.spacing_mm),
+            appearance: Some(prepared.appearance),
             remarks: series.remarks.clone(),
         }
     }

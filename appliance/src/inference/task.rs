@@ -12,6 +12,7 @@ use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
 use super::envelope::{outside, outside_by_series};
+use super::measured::measured;
 use super::process::{Reply, StartError, Worker};
 use super::protocol::{Explain, Order, Ready};
 use super::result::TriageResult;
@@ -22,7 +23,7 @@ use crate::store::explanations::ExplanationJob;
 use crate::store::jobs::{Finished, Job};
 use crate::store::models::{Mode, Model, ModelSwitchError, not_analysed};
 use crate::store::{Store, StoreError};
-use crate::triage::Rules;
+use crate::triage::Tables;
 
 /// How often work is looked for when nobody pokes.
 const TICK: Duration = Duration::from_millis(500);
@@ -105,7 +106,7 @@ impl Promise {
 pub struct Analysis {
     config: Config,
     store: Arc<Store>,
-    rules: Arc<Rules>,
+    tables: Arc<Tables>,
     status: watch::Sender<Status>,
     /// Set while the graphics card is too hot.
     hot: Arc<AtomicBool>,
@@ -133,7 +134,7 @@ impl Analysis {
     pub fn new(
         config: Config,
         store: Arc<Store>,
-        rules: Arc<Rules>,
+        tables: Arc<Tables>,
         status: watch::Sender<Status>,
         hot: Arc<AtomicBool>,
     ) -> Self {
@@ -141,7 +142,7 @@ impl Analysis {
         Self {
             config,
             store,
-            rules,
+            tables,
             status,
             hot,
             worker: None,
@@ -341,6 +342,7 @@ impl Analysis {
         };
         let order = Order {
             folder: self.config.data.join("archive").join(&job.folder),
+            selection: self.tables.selection.text().to_owned(),
             tokens: PathBuf::new(),
             context: job.context.clone(),
             earlier: None,
@@ -374,6 +376,7 @@ impl Analysis {
         let tokens = tokens_file(job.study_id, job.generation, &model.digest);
         Order {
             folder: self.config.data.join("archive").join(&job.folder),
+            selection: self.tables.selection.text().to_owned(),
             tokens: self.config.data.join("tokens").join(tokens),
             context: job.context.clone(),
             // A result of another schema is not worth an error: the study is encoded again.
@@ -386,6 +389,7 @@ impl Analysis {
         let mut finished = Finished {
             device: ready.device.to_string(),
             result: serde_json::to_string(result).ok(),
+            measured: Some(measured(result)),
             ..Finished::default()
         };
         let names: Vec<&str> = result.series.iter().map(|series| series.name.as_str()).collect();
@@ -403,7 +407,7 @@ impl Analysis {
     }
 
     fn assess(&self, scores: &StudyScores, finished: &mut Finished) {
-        match self.rules.assess(scores) {
+        match self.tables.assess(scores) {
             Ok(assessment) => {
                 finished.acuity = Some(assessment.acuity.word());
                 finished.assessment = serde_json::to_string(&assessment).ok();
@@ -521,7 +525,7 @@ impl Analysis {
         }
         if test.passed {
             let (diagnoses, classes) = (&worker.ready().diagnoses, &worker.ready().classes);
-            self.rules.check(&words(diagnoses), &words(classes))?;
+            self.tables.check(&words(diagnoses), &words(classes))?;
             return Ok(worker);
         }
         let error = StartError::SelfTest {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use std::{process, thread};
 
 use models::dicom::decoder::Decoder;
+use models::dicom::select::Selection;
 use models::engine::input_file::{self, InputFileError};
 use models::engine::{DeviceChoice, Engine, EngineError, Precision, Target};
 use models::explain::lime::{LimeConfig, Weighting};
@@ -114,8 +115,9 @@ fn carry_out(
     {
         return Ok(Answer::Done { result: Box::new(result) });
     }
+    let selection = Selection::parse(&order.selection, "the daemon's series selection")?;
     let progress = |_: Progress<'_>| alive();
-    let mut triaged = run(&order.folder, engine, decoder, context, progress)?;
+    let mut triaged = run(&order.folder, engine, &selection, decoder, context, progress)?;
     if let Some(wanted) = &order.explain {
         return Ok(explain(&mut triaged, wanted, engine, decoder, alive));
     }

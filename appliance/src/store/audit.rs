@@ -1,10 +1,13 @@
 //! The audit log: every row carries a hash over itself and the row before, so that a change or a
 //! hole shows. Appended inside the transaction that does what it records.
 
+use models::table::Head;
 use rusqlite::{OptionalExtension as _, Transaction};
 use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::properties::{property, set_property};
 use super::{Store, StoreError};
 use crate::clock::Clock;
 use crate::hex;
@@ -109,6 +112,35 @@ impl Store {
     /// When the database fails.
     pub fn audit(&self, entry: &Entry<'_>) -> Result<(), StoreError> {
         self.write(|tx| append(tx, self.clock(), entry))
+    }
+
+    /// Notes the clinical tables that are in force from now on, each by its name: a row for every
+    /// one that is not as it was when this was last called.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn note_tables(&self, tables: &[(&str, &Head)]) -> Result<(), StoreError> {
+        self.write(|tx| {
+            for (name, now) in tables {
+                let kept = format!("table {name}");
+                let before = property(tx, &kept)?;
+                let before = before.and_then(|json| serde_json::from_str::<Head>(&json).ok());
+                if before.as_ref().is_some_and(|before| before.sha256 == now.sha256) {
+                    continue;
+                }
+                let detail = json!({"from": before, "to": now});
+                let entry = Entry {
+                    actor: "appliance",
+                    action: "table.change",
+                    object: name,
+                    detail: &detail,
+                };
+                append(tx, self.clock(), &entry)?;
+                set_property(tx, &kept, &json!(now).to_string())?;
+            }
+            Ok(())
+        })
     }
 
     /// Rows from `after` on, oldest first.

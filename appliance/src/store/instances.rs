@@ -37,6 +37,10 @@ pub struct StudyFacts {
     pub station: String,
     /// Manufacturer and model name.
     pub manufacturer: String,
+    /// Device Serial Number.
+    pub device_serial: String,
+    /// Software Versions, with `\` between them.
+    pub software: String,
     /// Magnetic Field Strength in tesla.
     pub field_strength_t: Option<f64>,
     /// Body Part Examined.
@@ -257,7 +261,7 @@ fn insert(tx: &Transaction<'_>, arrival: &Arrival, now: i64) -> Result<Indexed, 
 /// The first instance that has a value sets it. A new instance opens a settled study again and
 /// brings one that was done back to the list.
 fn upsert_study(tx: &Transaction<'_>, study: &StudyFacts, now: i64) -> Result<i64, StoreError> {
-    const TEXTS: [&str; 17] = [
+    const TEXTS: [&str; 19] = [
         "patient_id",
         "patient_name",
         "birth_date",
@@ -271,6 +275,8 @@ fn upsert_study(tx: &Transaction<'_>, study: &StudyFacts, now: i64) -> Result<i6
         "institution",
         "station",
         "manufacturer",
+        "device_serial",
+        "software",
         "body_part",
         "reason",
         "admitting",
@@ -278,13 +284,13 @@ fn upsert_study(tx: &Transaction<'_>, study: &StudyFacts, now: i64) -> Result<i6
     ];
     static SQL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     let sql = SQL.get_or_init(|| {
-        let fill = TEXTS[..16]
+        let fill = TEXTS[..18]
             .iter()
             .map(|c| format!("{c} = CASE WHEN {c} = '' THEN excluded.{c} ELSE {c} END, "))
             .collect::<String>();
         format!(
             "INSERT INTO study ({}, field_strength_t, expected_instances, first_at, last_at)
-             VALUES ({}?18, ?19, ?20, ?20)
+             VALUES ({}?20, ?21, ?22, ?22)
              ON CONFLICT (uid) DO UPDATE SET {fill}
                field_strength_t = coalesce(field_strength_t, excluded.field_strength_t),
                expected_instances =
@@ -294,10 +300,10 @@ fn upsert_study(tx: &Transaction<'_>, study: &StudyFacts, now: i64) -> Result<i6
                state = 'receiving'
              RETURNING id, done_at IS NOT NULL",
             TEXTS.join(", "),
-            (1..=17).map(|i| format!("?{i}, ")).collect::<String>(),
+            (1..=19).map(|i| format!("?{i}, ")).collect::<String>(),
         )
     });
-    let values: [&dyn rusqlite::ToSql; 20] = [
+    let values: [&dyn rusqlite::ToSql; 22] = [
         &study.patient_id,
         &study.patient_name,
         &study.birth_date,
@@ -311,6 +317,8 @@ fn upsert_study(tx: &Transaction<'_>, study: &StudyFacts, now: i64) -> Result<i6
         &study.institution,
         &study.station,
         &study.manufacturer,
+        &study.device_serial,
+        &study.software,
         &study.body_part,
         &study.reason,
         &study.admitting,

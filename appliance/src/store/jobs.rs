@@ -7,6 +7,7 @@
 use rusqlite::{OptionalExtension as _, Row, Transaction};
 
 use super::models::{Mode, Model};
+use super::quality::{self, Measured};
 use super::{Store, StoreError, decisions};
 
 /// One study for one model.
@@ -62,6 +63,8 @@ pub struct Finished {
     pub result: Option<String>,
     /// `triage::Assessment` as JSON.
     pub assessment: Option<String>,
+    /// What was measured on the images.
+    pub measured: Option<Measured>,
 }
 
 /// `?1` model digest, `?2` the model reads a context. Studies that were read are analysed only
@@ -139,8 +142,8 @@ impl Store {
         })
     }
 
-    /// Stores what came of a job and puts the study into its queue, in one transaction. A study
-    /// that got late images meanwhile stays open.
+    /// Stores what came of a job, puts the study into its queue and keeps what the watch on scanners
+    /// needs, in one transaction. A study that got late images meanwhile stays open.
     ///
     /// # Errors
     ///
@@ -154,33 +157,38 @@ impl Store {
         let now = self.clock.now();
         let mode = model.map_or(Mode::Assist, |m| m.mode);
         self.write(|tx| {
-            tx.prepare_cached(
-                "INSERT INTO inference (study_id, generation, model_digest, context, mode,
+            let rows = tx
+                .prepare_cached(
+                    "INSERT INTO inference (study_id, generation, model_digest, context, mode,
                    outcome, reason, acuity, partial, device, seconds, finished_at, result,
                    assessment)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            )?
-            .execute((
-                job.study_id,
-                job.generation,
-                model.map_or("", |m| &m.digest),
-                &job.context,
-                if mode == Mode::Shadow { "shadow" } else { "assist" },
-                if finished.not_analysed.is_some() { "not_analysed" } else { "analysed" },
-                finished.not_analysed.as_deref().unwrap_or_default(),
-                finished.acuity,
-                job.partial,
-                &finished.device,
-                finished.seconds,
-                now,
-                &finished.result,
-                &finished.assessment,
-            ))?;
+                )?
+                .execute((
+                    job.study_id,
+                    job.generation,
+                    model.map_or("", |m| &m.digest),
+                    &job.context,
+                    if mode == Mode::Shadow { "shadow" } else { "assist" },
+                    if finished.not_analysed.is_some() { "not_analysed" } else { "analysed" },
+                    finished.not_analysed.as_deref().unwrap_or_default(),
+                    finished.acuity,
+                    job.partial,
+                    &finished.device,
+                    finished.seconds,
+                    now,
+                    &finished.result,
+                    &finished.assessment,
+                ))?;
+            let inference_id = tx.last_insert_rowid();
             if mode != Mode::Shadow {
                 settle(tx, job)?;
                 decisions::recompute(tx, job.study_id, now)?;
             }
-            Ok(())
+            match model.filter(|_| rows > 0 && mode == Mode::Assist) {
+                Some(model) => quality::record(tx, job, &model.digest, inference_id, finished, now),
+                None => Ok(()),
+            }
         })
     }
 }

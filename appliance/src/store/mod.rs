@@ -20,9 +20,11 @@ pub mod files;
 pub mod instances;
 pub mod jobs;
 pub mod models;
+pub mod offers;
 pub mod outbox;
 pub mod priors;
 pub mod properties;
+pub mod quality;
 pub mod quarantine;
 pub mod retention;
 pub mod users;
@@ -54,6 +56,8 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0007_priors.sql")),
     M::up(include_str!("migrations/0008_said.sql")),
     M::up(include_str!("migrations/0009_outbox.sql")),
+    M::up(include_str!("migrations/0010_quality.sql")),
+    M::up(include_str!("migrations/0011_offers.sql")),
 ];
 
 /// Why the store failed.

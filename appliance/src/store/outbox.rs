@@ -29,8 +29,10 @@ use super::{Store, StoreError};
 use study::StudyNow;
 
 pub(crate) use flag::{finding, referral};
+pub(in crate::store) use outcome::age_band;
 pub use sending::{Due, ImageFile, Listed, Parcel, Unsealed};
 pub use stick::Waiting;
+pub(in crate::store) use study::{age_years, sex};
 pub(in crate::store) use views::at_hub;
 pub use views::{AnswerView, AtHub, FlagState, OutboxCounts, OutboxView};
 
@@ -131,6 +133,8 @@ impl Store {
         let salt = [(); 2].map(|()| uuid::Uuid::new_v4().simple().to_string()).concat();
         self.write(|tx| {
             tx.execute("UPDATE outbox SET state = 'pending' WHERE state = 'in_flight'", [])?;
+            // Whoever starts the box may have changed what held the offer up.
+            tx.execute("UPDATE model_offer SET next_at = 0", [])?;
             let Some(HubProfile { identity, series }) = hub else {
                 tx.execute("UPDATE hub_profile SET active = 0", [])?;
                 return Ok(());

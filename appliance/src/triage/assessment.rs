@@ -4,10 +4,11 @@ use std::cmp::Reverse;
 
 use models::engine::{ClassScore, LabelScore, StudyScores};
 use models::labels::display_name;
+use models::table::Head;
 use serde::{Deserialize, Serialize};
 
 use super::rules::{Rules, RulesError};
-use super::{Acuity, Urgency};
+use super::{Acuity, Tables, Urgency, Withheld};
 
 /// The assessment of a study, as stored and shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,7 +17,8 @@ pub struct Assessment {
     pub acuity: Acuity,
     /// Everything that gave this acuity; never empty.
     pub acuity_from: Vec<Reason>,
-    /// Diagnoses at or above their thresholds: most acute first, then by margin.
+    /// Diagnoses at or above their thresholds that are not withheld: most acute first, then by
+    /// margin.
     pub findings: Vec<Finding>,
     /// One per service, most urgent first.
     pub referrals: Vec<Referral>,
@@ -26,6 +28,12 @@ pub struct Assessment {
     pub rules_approver: String,
     /// SHA-256 of the rules file, hexadecimal.
     pub rules_sha256: String,
+    /// Diagnoses that are no finding whatever they scored.
+    #[serde(default)]
+    pub withheld: Vec<Withheld>,
+    /// Which list of labels withholds them.
+    #[serde(default)]
+    pub labels: Head,
 }
 
 /// Something that gave the acuity.
@@ -58,6 +66,9 @@ pub struct Finding {
     pub label: String,
     /// For people.
     pub name: String,
+    /// Diagnostic category of the published study.
+    #[serde(default)]
+    pub category: String,
     /// Logit minus threshold; no probability.
     pub margin: f32,
     /// Where the bundle carries a calibration.
@@ -79,42 +90,45 @@ pub struct Referral {
     pub findings: Vec<String>,
 }
 
-impl Rules {
-    /// Applies the rules to the scores of a study.
+impl Tables {
+    /// Applies the rules to the scores of a study. A label that is withheld is as if the model did
+    /// not have it, in combinations too.
     ///
     /// # Errors
     ///
-    /// When there is no rule for a label or class ([`Rules::check`] finds that when a bundle is
+    /// When there is no rule for a label or class ([`Tables::check`] finds that when a bundle is
     /// loaded), or a score is not a finite number.
     pub fn assess(&self, scores: &StudyScores) -> Result<Assessment, RulesError> {
         let mut reasons: Vec<(Acuity, Reason)> = Vec::new();
         let mut referrals: Vec<Referral> = Vec::new();
 
-        if let Some((class, acuity)) = self.top_class(&scores.priority)? {
+        let rules = &self.referral;
+        if let Some((class, acuity)) = rules.top_class(&scores.priority)? {
             let text = format!("the model's priority: {class}");
             reasons.push((acuity, Reason { source: ReasonSource::PriorityHead, text }));
         }
         let mut findings = Vec::new();
         for score in &scores.diagnosis {
-            let rule = self.label(&score.name)?;
-            if !is_positive(score)? {
+            let (rule, label) = (rules.label(&score.name)?, self.labels.label(&score.name)?);
+            if !is_positive(score)? || label.is_withheld() {
                 continue;
             }
             let acuity = rule.acuity_at(score.margin);
             let name = display_name(&score.name);
             let source = ReasonSource::Finding;
             reasons.push((acuity, Reason { source, text: name.clone() }));
-            let label = [score.name.clone()];
-            referrals.extend(rule.referral.iter().map(|r| r.refer(&label)));
+            let rests_on = [score.name.clone()];
+            referrals.extend(rule.referral.iter().map(|r| r.refer(&rests_on)));
             findings.push(Finding {
                 label: score.name.clone(),
                 name,
+                category: label.category().to_owned(),
                 margin: score.margin,
                 probability: score.probability,
                 acuity,
             });
         }
-        for rule in self.combinations() {
+        for rule in rules.combinations() {
             let labels = rule.labels.get_ref();
             if labels.iter().all(|label| findings.iter().any(|f| f.label == *label)) {
                 let names: Vec<_> = labels.iter().map(|label| display_name(label)).collect();
@@ -125,7 +139,7 @@ impl Rules {
         }
         for score in &scores.referral {
             if is_positive(score)? {
-                referrals.push(self.model_referral(&score.name));
+                referrals.push(rules.model_referral(&score.name));
             }
         }
 
@@ -141,12 +155,16 @@ impl Rules {
             acuity_from: reasons.into_iter().map(|(_, reason)| reason).collect(),
             findings,
             referrals: by_service(referrals),
-            rules_version: self.version().to_owned(),
-            rules_approver: self.approver().to_owned(),
-            rules_sha256: self.sha256().to_owned(),
+            rules_version: rules.head().version.clone(),
+            rules_approver: rules.head().approver.clone(),
+            rules_sha256: rules.head().sha256.clone(),
+            withheld: self.labels.withheld(),
+            labels: self.labels.head().clone(),
         })
     }
+}
 
+impl Rules {
     /// The class with the highest logit; of equal ones that of the highest acuity.
     fn top_class<'a>(
         &self,

@@ -1,11 +1,15 @@
-//! Scores to a clinical assessment: acuity, findings and referrals, by rules in a file.
+//! Scores to a clinical assessment: acuity, findings and referrals, by rules in files.
 //!
 //! The model scores; this module decides what that means at this site. It is a pure function of
-//! the scores and `referral.toml`, so that the same study gets the same answer on every box that
-//! has the same bundle and the same file, and so that a clinician can read the whole of it.
+//! the scores, `labels.toml` and `referral.toml`, so that the same study gets the same answer on
+//! every box that has the same bundle and the same files, and so that a clinician can read the
+//! whole of it. [`Tables`] holds them together with the rules for series, which the model's process
+//! applies.
 
 mod assessment;
+mod labels;
 mod rules;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +18,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use assessment::{Assessment, Finding, Reason, ReasonSource, Referral};
-pub use rules::{FORMAT_VERSION, Rules, RulesError};
+pub use labels::{Labels, Withheld};
+pub use rules::{Rules, RulesError};
+pub use tables::Tables;
 
 /// How badly somebody must look at a study, least first. What the model and the rules say, or a
 /// reader instead of them; the place on the worklist follows from it and from the age.

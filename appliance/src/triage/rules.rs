@@ -1,56 +1,41 @@
-//! `referral.toml`: loading it, and refusing what makes no sense with the line it stands on.
-//!
-//! A table that is wrong must be found by whoever edits it, not by a patient; so every label of
-//! the model must have a rule, every service must be in the list, and every message says what to
-//! write instead.
+//! `referral.toml`: what scores mean at a site. Every label of the model must have a rule, every
+//! service must be in the list, and every message says what to write instead.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use models::labels::{DIAGNOSES, display_name};
+use models::table::{
+    ClinicalTable, Content, Fault, Head, TableError, Written, expect, expect_sentence,
+};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use super::{Acuity, Referral, Urgency};
 
-/// Format this build reads.
-pub const FORMAT_VERSION: u32 = 1;
-
-/// What a box uses that has no file of its own.
-const DEFAULT: &str = include_str!("../../../firmware-config/referral.toml");
-const DEFAULT_NAME: &str = "referral.toml (built in)";
 /// Furthest that `raise.margin` may lie above a threshold, in logits: far beyond what heads give.
 const MAX_MARGIN: f32 = 20.0;
 
-/// Why rules cannot be used.
+/// Why the clinical tables cannot be used, or not with this model.
 #[derive(Debug, thiserror::Error)]
 pub enum RulesError {
-    /// The file cannot be read.
-    #[error("cannot read the referral rules {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Something in the file is wrong.
-    #[error("{file}, line {line}: {message}")]
-    Line {
-        /// The file.
-        file: String,
-        /// From 1.
-        line: usize,
-        /// What was found, and what to write instead.
-        message: String,
-    },
+    /// A table is wrong.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// The model knows a diagnosis that the rules do not.
     #[error("{file} has no rule for the diagnosis {name}; add [label.{name}]")]
     NoLabel {
         /// The label.
         name: String,
         /// The rules file.
+        file: String,
+    },
+    /// The model knows a diagnosis that the list of labels does not.
+    #[error("{file} does not list the diagnosis {name}; add it to [label], shown or withheld")]
+    NotListed {
+        /// The label.
+        name: String,
+        /// The list of labels.
         file: String,
     },
     /// The model has a priority class that the rules do not know.
@@ -71,11 +56,7 @@ pub enum RulesError {
 
 /// The rules of a site, checked.
 #[derive(Clone, Debug)]
-pub struct Rules {
-    file: String,
-    sha256: String,
-    raw: Raw,
-}
+pub struct Rules(ClinicalTable<Raw>);
 
 /// The file as written.
 #[derive(Clone, Debug, Deserialize)]
@@ -141,24 +122,13 @@ pub(super) struct Referring {
 }
 
 impl Rules {
-    /// The rules that are built in. They were approved by nobody.
-    ///
-    /// # Errors
-    ///
-    /// Never in a build that passed its tests.
-    pub fn built_in() -> Result<Self, RulesError> {
-        Self::parse(DEFAULT, DEFAULT_NAME)
-    }
-
-    /// The rules of a site.
+    /// The rules of a site; an empty path stands for those that ship.
     ///
     /// # Errors
     ///
     /// When the file cannot be read or something in it is wrong.
-    pub fn load(path: &Path) -> Result<Self, RulesError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| RulesError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text, &path.display().to_string())
+    pub fn open(path: &Path) -> Result<Self, RulesError> {
+        Self::complete(ClinicalTable::open(path)?)
     }
 
     /// Rules from their text; `file` is what messages call it.
@@ -167,18 +137,11 @@ impl Rules {
     ///
     /// The first thing that is wrong, with its line.
     pub fn parse(text: &str, file: &str) -> Result<Self, RulesError> {
-        let wrong = |at: usize, message: String| {
-            let line = text.bytes().take(at).filter(|b| *b == b'\n').count() + 1;
-            RulesError::Line { file: file.to_owned(), line, message }
-        };
-        let raw: Raw = toml::from_str(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            wrong(at, error.message().replace('\n', " "))
-        })?;
-        raw.validate().map_err(|(at, message)| wrong(at, message))?;
-        let digest = Sha256::digest(text.as_bytes());
-        let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let rules = Self { file: file.to_owned(), sha256, raw };
+        Self::complete(ClinicalTable::parse(text, file)?)
+    }
+
+    fn complete(table: ClinicalTable<Raw>) -> Result<Self, RulesError> {
+        let rules = Self(table);
         rules.check(&DIAGNOSES, &[])?;
         Ok(rules)
     }
@@ -194,52 +157,31 @@ impl Rules {
         classes.iter().try_for_each(|name| self.class(name).map(drop))
     }
 
-    /// Version of the rules, as their authors count.
+    /// Version and approver.
     #[must_use]
-    pub fn version(&self) -> &str {
-        self.raw.version.get_ref()
-    }
-
-    /// Day of this version, YYYY-MM-DD.
-    #[must_use]
-    pub fn date(&self) -> &str {
-        self.raw.date.get_ref()
-    }
-
-    /// Who approved them for this site; empty for nobody.
-    #[must_use]
-    pub fn approver(&self) -> &str {
-        &self.raw.approver
-    }
-
-    /// SHA-256 of the file, hexadecimal.
-    #[must_use]
-    pub fn sha256(&self) -> &str {
-        &self.sha256
+    pub fn head(&self) -> &Head {
+        self.0.head()
     }
 
     pub(super) fn label(&self, name: &str) -> Result<&LabelRule, RulesError> {
-        self.raw
-            .label
-            .get(name)
-            .ok_or_else(|| RulesError::NoLabel { name: name.to_owned(), file: self.file.clone() })
+        let file = || self.0.file().to_owned();
+        let rule = self.0.content().label.get(name);
+        rule.ok_or_else(|| RulesError::NoLabel { name: name.to_owned(), file: file() })
     }
 
     pub(super) fn class(&self, name: &str) -> Result<Acuity, RulesError> {
-        self.raw
-            .priority
-            .get(name)
-            .copied()
-            .ok_or_else(|| RulesError::NoClass { name: name.to_owned(), file: self.file.clone() })
+        let class = self.0.content().priority.get(name).copied();
+        let file = || self.0.file().to_owned();
+        class.ok_or_else(|| RulesError::NoClass { name: name.to_owned(), file: file() })
     }
 
     pub(super) fn combinations(&self) -> &[Combination] {
-        &self.raw.combination
+        &self.0.content().combination
     }
 
     /// What a positive referral head of the model comes to.
     pub(super) fn model_referral(&self, head: &str) -> Referral {
-        let ModelReferral { urgency, reason, service } = &self.raw.model_referral;
+        let ModelReferral { urgency, reason, service } = &self.0.content().model_referral;
         Referral {
             service: service.get(head).map_or_else(|| display_name(head), |s| s.get_ref().clone()),
             urgency: *urgency,
@@ -269,22 +211,18 @@ impl Referring {
     }
 }
 
-/// What is wrong, and the byte of the file where it begins.
-type Fault = (usize, String);
+impl Content for Raw {
+    const FILE: &'static str = "referral.toml";
+    const WHAT: &'static str = "referral rules";
+    const BUILT_IN: &'static str = include_str!("../../../firmware-config/referral.toml");
+    const FORMAT_VERSION: u32 = 1;
 
-impl Raw {
+    fn written(&self) -> Written<'_> {
+        let Self { format_version, version, date, approver, .. } = self;
+        Written { format_version, version, date, approver }
+    }
+
     fn validate(&self) -> Result<(), Fault> {
-        expect(
-            &self.format_version,
-            |v| *v == FORMAT_VERSION,
-            |v| format!("format_version is {v}; this program reads {FORMAT_VERSION}"),
-        )?;
-        expect(
-            &self.version,
-            |v| !v.trim().is_empty(),
-            |_| "version is empty; give these rules a number or a name".to_owned(),
-        )?;
-        expect(&self.date, |d| is_date(d), |d| format!("date is {d:?}; write YYYY-MM-DD"))?;
         for (i, service) in self.services.iter().enumerate() {
             expect(service, |s| !s.trim().is_empty(), |_| "a service has no name".to_owned())?;
             expect(
@@ -293,7 +231,7 @@ impl Raw {
                 |s| format!("the service {s:?} stands twice in services"),
             )?;
         }
-        validate_sentence(&self.model_referral.reason)?;
+        expect_sentence(&self.model_referral.reason)?;
         self.model_referral.service.values().try_for_each(|s| self.validate_service(s))?;
         for rule in self.label.values() {
             if let Some(raise) = &rule.raise {
@@ -303,7 +241,9 @@ impl Raw {
         }
         self.combination.iter().try_for_each(|c| self.validate_combination(c))
     }
+}
 
+impl Raw {
     fn validate_combination(&self, combination: &Combination) -> Result<(), Fault> {
         let labels = &combination.labels;
         let distinct = |l: &Vec<String>| l.iter().collect::<BTreeSet<_>>().len();
@@ -324,7 +264,7 @@ impl Raw {
 
     fn validate_referring(&self, referring: &Referring) -> Result<(), Fault> {
         self.validate_service(&referring.service)?;
-        validate_sentence(&referring.reason)
+        expect_sentence(&referring.reason)
     }
 
     fn validate_service(&self, service: &Spanned<String>) -> Result<(), Fault> {
@@ -334,15 +274,6 @@ impl Raw {
             |s| format!("the service {s:?} is not in services; add it there or correct it"),
         )
     }
-}
-
-/// Reasons are strung together, so each must be a sentence.
-fn validate_sentence(reason: &Spanned<String>) -> Result<(), Fault> {
-    expect(
-        reason,
-        |r| r.len() > 1 && r.ends_with('.'),
-        |r| format!("the reason {r:?} is no sentence; end it with a full stop"),
-    )
 }
 
 fn validate_raise(raise: &Spanned<Raise>, below: Acuity) -> Result<(), Fault> {
@@ -356,19 +287,4 @@ fn validate_raise(raise: &Spanned<Raise>, below: Acuity) -> Result<(), Fault> {
         |r| r.acuity > below,
         |r| format!("raise.acuity is {}; it must be above the label's own, {below}", r.acuity),
     )
-}
-
-fn expect<T>(
-    value: &Spanned<T>,
-    holds: impl FnOnce(&T) -> bool,
-    message: impl FnOnce(&T) -> String,
-) -> Result<(), Fault> {
-    let inner = value.get_ref();
-    if holds(inner) { Ok(()) } else { Err((value.span().start, message(inner))) }
-}
-
-fn is_date(text: &str) -> bool {
-    let dashes =
-        |(i, b): (usize, u8)| if i == 4 || i == 7 { b == b'-' } else { b.is_ascii_digit() };
-    text.len() == 10 && text.bytes().enumerate().all(dashes)
 }

@@ -1,9 +1,13 @@
 //! The rules as tables: scores in, assessment out; and every way a file can be wrong.
 
+mod labels;
+
+use std::path::Path;
+
 use models::engine::{ClassScore, LabelScore, StudyScores};
 use models::labels::DIAGNOSES;
 
-use super::{Acuity, Assessment, Rules, Urgency};
+use super::{Acuity, Assessment, Rules, Tables, Urgency};
 
 const SHIPPED: &str = include_str!("../../../firmware-config/referral.toml");
 
@@ -58,12 +62,17 @@ fn render(assessment: &Assessment) -> String {
     format!("{} | {}", assessment.acuity, lists.join(" | "))
 }
 
-fn check(rules: &Rules, given: &str, expected: &str) {
-    assert_eq!(render(&rules.assess(&scores(given)).unwrap()), expected, "{given}");
+fn check(tables: &Tables, given: &str, expected: &str) {
+    assert_eq!(render(&tables.assess(&scores(given)).unwrap()), expected, "{given}");
+}
+
+/// Those that ship.
+fn shipped() -> Tables {
+    Tables::open([""; 3].map(Path::new)).unwrap()
 }
 
 /// Few rules, so that each case shows one thing.
-fn small() -> Rules {
+fn small() -> Tables {
     let mut text = header().to_owned();
     text.push_str(
         "[label.infectious_brain_abscess]\nacuity = 'high'\n\
@@ -79,7 +88,7 @@ fn small() -> Rules {
     for name in DIAGNOSES.iter().filter(|name| !written.contains(name)) {
         text.push_str(&format!("[label.{name}]\nacuity = 'none'\n"));
     }
-    Rules::parse(&text, "small.toml").unwrap()
+    Tables { referral: Rules::parse(&text, "small.toml").unwrap(), ..shipped() }
 }
 
 fn header() -> &'static str {
@@ -187,20 +196,26 @@ fn what_cannot_be_assessed_is_an_error() {
     check("structural_edema=NaN", "the score of \"structural_edema\" is not a finite number");
     check("p:none=inf", "the score of \"none\" is not a finite number");
     check("r:head_1=NaN", "the score of \"head_1\" is not a finite number");
-    assert!(small().check(&DIAGNOSES, &["none", "medium", "high"]).is_ok());
-    assert!(small().check(&["structural_edema"], &["low"]).is_err());
-    assert!(small().check(&["new_disease"], &[]).is_err());
+    let rules = small().referral;
+    assert!(rules.check(&DIAGNOSES, &["none", "medium", "high"]).is_ok());
+    assert!(rules.check(&["structural_edema"], &["low"]).is_err());
+    assert!(rules.check(&["new_disease"], &[]).is_err());
 }
 
 #[test]
 fn an_assessment_names_its_rules_and_survives_storing() {
-    let rules = small();
+    let tables = small();
     let given = "structural_edema=1 spine_syrinx=3 p:high=1 r:eye_clinic=1";
-    let assessment = rules.assess(&scores(given)).unwrap();
-    assert_eq!((rules.version(), rules.date(), rules.approver()), ("7", "2026-08-01", "Dr. A"));
+    let assessment = tables.assess(&scores(given)).unwrap();
+    let rules = tables.referral.head();
+    assert_eq!(
+        (rules.version.as_str(), rules.date.as_str(), rules.approver.as_str()),
+        ("7", "2026-08-01", "Dr. A")
+    );
     assert_eq!(assessment.rules_version, "7");
     assert_eq!(assessment.rules_approver, "Dr. A");
-    assert_eq!(assessment.rules_sha256, rules.sha256());
+    assert_eq!(assessment.rules_sha256, rules.sha256);
+    assert_eq!(assessment.labels, *tables.labels.head());
     let text = serde_json::to_string(&assessment).unwrap();
     assert_eq!(serde_json::from_str::<Assessment>(&text).unwrap(), assessment);
 }
@@ -264,7 +279,7 @@ ventricular_ventriculomegaly medium high neurosurgery urgent
 
 #[test]
 fn the_shipped_rules_are_these() {
-    let rules = Rules::built_in().unwrap();
+    let rules = shipped();
     let row = |label: &str| {
         let at = |margin: &str| rules.assess(&scores(&format!("{label}={margin}"))).unwrap();
         let (low, high) = (at("0"), at("19"));
@@ -279,7 +294,7 @@ fn the_shipped_rules_are_these() {
 
 #[test]
 fn the_shipped_combinations_are_these() {
-    let rules = Rules::built_in().unwrap();
+    let rules = shipped();
     let check = |labels: &str, expected: &str| {
         let given: Vec<_> = labels.split_whitespace().map(|label| format!("{label}=0")).collect();
         let assessment = rules.assess(&scores(&given.join(" "))).unwrap();
@@ -332,13 +347,17 @@ fn the_shipped_combinations_are_these() {
 /// Nobody has approved the shipped rules, and the file must not claim otherwise.
 #[test]
 fn the_shipped_rules_say_that_nobody_approved_them() {
-    let rules = Rules::built_in().unwrap();
-    assert_eq!(rules.approver(), "");
-    assert!(SHIPPED.contains("WRITTEN BY ENGINEERS AND APPROVED BY NOBODY."));
-    for classes in [3, 4] {
-        rules.check(&DIAGNOSES, models::labels::priority_classes(classes).unwrap()).unwrap();
+    let tables = shipped();
+    for (file, head) in tables.heads() {
+        assert_eq!(head.approver, "", "{file}");
     }
-    rules.check(&[], &["normal", "medium", "high"]).unwrap();
+    for text in [SHIPPED, labels::SHIPPED] {
+        assert!(text.contains("WRITTEN BY ENGINEERS AND APPROVED BY NOBODY."));
+    }
+    for classes in [3, 4] {
+        tables.check(&DIAGNOSES, models::labels::priority_classes(classes).unwrap()).unwrap();
+    }
+    tables.check(&DIAGNOSES, &["normal", "medium", "high"]).unwrap();
 }
 
 /// Replaces the first `from` of the shipped file by `to` and expects this message.
@@ -374,7 +393,7 @@ fn a_bad_file_is_refused_with_its_line() {
     check_line(
         "version = \"2\"",
         "version = \" \"",
-        "version is empty; give these rules a number or a name",
+        "version is empty; give this table a number or a name",
     );
     check_line(
         "date = \"2026-11-24\"",
@@ -463,6 +482,6 @@ fn a_bad_rule_is_refused_with_its_line() {
         "[label.spine_syrnix]",
         "referral.toml has no rule for the diagnosis spine_syrinx; add [label.spine_syrinx]",
     );
-    let error = Rules::load("no/such/file.toml".as_ref()).unwrap_err();
+    let error = Rules::open("no/such/file.toml".as_ref()).unwrap_err();
     assert_eq!(error.to_string(), "cannot read the referral rules no/such/file.toml");
 }

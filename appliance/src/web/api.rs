@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::who::Who;
 use super::worklist::Wanted;
-use super::{Error, Web, study, system};
+use super::{Error, Web, quality, study, system};
 use crate::accounts::Right;
 use crate::store::decisions::Decision;
 use crate::store::models::Mode;
@@ -25,7 +25,7 @@ const MOST: usize = 500;
 const OPENAPI: &str = include_str!("assets/openapi.json");
 
 /// What each address needs, and who answers.
-pub(super) fn routes() -> [(Right, &'static str, MethodRouter<Web>); 10] {
+pub(super) fn routes() -> [(Right, &'static str, MethodRouter<Web>); 11] {
     use Right::{Decide, Operate, Patients};
     [
         (Patients, "/api/v1/worklist", get(worklist)),
@@ -36,6 +36,7 @@ pub(super) fn routes() -> [(Right, &'static str, MethodRouter<Web>); 10] {
         (Decide, "/api/v1/decisions/{id}/undo", post(undo)),
         (Operate, "/api/v1/deliveries/{id}/retry", post(retry)),
         (Operate, "/api/v1/system", get(system)),
+        (Operate, "/api/v1/quality", get(quality)),
         (Operate, "/api/v1/openapi.json", get(openapi)),
         (Operate, "/api/v1/models/{digest}/mode", post(model_mode)),
     ]
@@ -165,6 +166,11 @@ async fn context(
 /// `GET /system`.
 async fn system(State(web): State<Web>) -> Result<Json<Value>, Error> {
     web.store(|web| Ok(Json(system::data(web)?))).await
+}
+
+/// `GET /quality`.
+async fn quality(State(web): State<Web>) -> Result<Json<Value>, Error> {
+    web.store(|web| Ok(Json(quality::data(web)?))).await
 }
 
 /// What a model is used for from now on.

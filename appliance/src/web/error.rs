@@ -13,6 +13,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, Response as HttpResponse, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use firmware_config::trial::ConfirmError;
 use serde_json::json;
 
 use super::dicomweb::{self, DicomError};
@@ -27,6 +28,7 @@ use crate::slices::{SliceError, VolumeError};
 use crate::store::StoreError;
 use crate::store::decisions::DecisionError;
 use crate::store::models::ModelSwitchError;
+use crate::store::quality::alarms::AlarmError;
 use crate::store::users::UserError;
 
 mod said;
@@ -163,6 +165,12 @@ pub enum Error {
     /// The model was not switched.
     #[error(transparent)]
     Model(#[from] ModelSwitchError),
+    /// New settings were not kept.
+    #[error(transparent)]
+    Confirm(#[from] ConfirmError),
+    /// Nothing was done with an alarm.
+    #[error(transparent)]
+    Alarm(#[from] AlarmError),
     /// A viewer's request was not done.
     #[error(transparent)]
     Dicom(#[from] DicomError),
@@ -194,10 +202,12 @@ impl Error {
             | Self::NoResult { .. }
             | Self::Decision(DecisionError::NoStudy(_) | DecisionError::NoDecision(_))
             | Self::Model(ModelSwitchError::Unknown { .. })
+            | Self::Alarm(AlarmError::NoAlarm(_) | AlarmError::NoScanner(_))
             | Self::Users(UserError::Unknown { .. } | UserError::NoToken { .. }) => {
                 (StatusCode::NOT_FOUND, "not_found")
             }
             Self::SeriesChanged => (StatusCode::CONFLICT, "conflict"),
+            Self::Confirm(error) => of_confirmation(error),
             Self::Evicted(_) => (StatusCode::GONE, "gone"),
             Self::Slice(error) | Self::Volume(VolumeError::Slice(error)) => of_slice(error),
             Self::Volume(
@@ -219,6 +229,7 @@ impl Error {
             Self::Refused(_)
             | Self::Request(_)
             | Self::Decision(DecisionError::NoReason | DecisionError::LongReason(_))
+            | Self::Alarm(AlarmError::NoReason | AlarmError::LongReason(_))
             | Self::Account(AccountError::Short(_) | AccountError::Long(_) | AccountError::Name)
             | Self::Users(UserError::Name { .. }) => (StatusCode::BAD_REQUEST, "bad_request"),
             Self::Decision(DecisionError::AlreadyUndone(_) | DecisionError::NoFinding { .. })
@@ -236,6 +247,7 @@ impl Error {
             Self::Decision(DecisionError::Store(error))
             | Self::Model(ModelSwitchError::Store(error))
             | Self::Users(UserError::Store(error))
+            | Self::Alarm(AlarmError::Store(error))
             | Self::Store(error)
                 if error.is_full() =>
             {
@@ -244,6 +256,7 @@ impl Error {
             Self::Decision(DecisionError::Store(_))
             | Self::Model(ModelSwitchError::Store(_))
             | Self::Users(UserError::Store(_))
+            | Self::Alarm(AlarmError::Store(_))
             | Self::Account(AccountError::System(_))
             | Self::Store(_)
             | Self::Stored(_)
@@ -270,6 +283,13 @@ fn of_slice(error: &SliceError) -> (StatusCode, &'static str) {
         SliceError::Encode(_) | SliceError::Panic(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "internal")
         }
+    }
+}
+
+fn of_confirmation(error: &ConfirmError) -> (StatusCode, &'static str) {
+    match error {
+        ConfirmError::Nothing | ConfirmError::Late { .. } => (StatusCode::CONFLICT, "conflict"),
+        ConfirmError::Disk { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     }
 }
 

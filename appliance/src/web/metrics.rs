@@ -1,5 +1,5 @@
 //! `/metrics` for Prometheus (text exposition format 0.0.4). No label carries anything of a
-//! patient: AE titles, checks and the model's name only.
+//! patient: AE titles, checks, names of scanners and the model's name only.
 
 use std::fmt::{Display, Write as _};
 
@@ -7,9 +7,12 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 
-use super::{Error, Verdict, Web};
+use super::{Error, Status, Verdict, Web};
 use crate::hub::task::{Doing, HubNow};
+use crate::quality::Found;
+use crate::quality::chart::Chart;
 use crate::store::StoreError;
+use crate::store::quality::alarms::Kind;
 use crate::worklist::Queue;
 
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -75,14 +78,7 @@ fn render(web: &Web) -> Result<String, StoreError> {
         text.gauge("prima_last_image_age_seconds", "Time since an image last came in.");
         text.value("prima_last_image_age_seconds", &[], seconds(now - at));
     }
-    let killed = web.store.models()?.iter().filter(|model| model.killed_at.is_some()).count();
-    text.gauge("prima_models_killed", "Models whose kill switch is on.");
-    text.value("prima_models_killed", &[], killed);
-    text.gauge("prima_model_info", "The model that orders the worklist.");
-    if let Some(model) = &status.model {
-        let labels = [("name", model.name.as_str()), ("digest", model.digest.as_str())];
-        text.value("prima_model_info", &labels, 1);
-    }
+    model(&mut text, web, &status)?;
 
     text.gauge("prima_check", "How a check went: 0 good, 1 worth knowing, 2 somebody must act.");
     for check in &status.checks {
@@ -127,8 +123,74 @@ fn render(web: &Web) -> Result<String, StoreError> {
         let labels = [("archive", queue.destination.as_str())];
         text.value("prima_oldest_delivery_seconds", &labels, seconds(age));
     }
+    quality(&mut text, web, status.model.as_ref().map_or("", |model| &model.digest))?;
     hub(&mut text, web, status.hub.as_ref())?;
     Ok(text.0)
+}
+
+/// The models, and whether the assisting one was trained on series as this box selects them.
+fn model(text: &mut Text, web: &Web, status: &Status) -> Result<(), StoreError> {
+    let killed = web.store.models()?.iter().filter(|model| model.killed_at.is_some()).count();
+    text.gauge("prima_models_killed", "Models whose kill switch is on.");
+    text.value("prima_models_killed", &[], killed);
+    text.gauge("prima_model_info", "The model that orders the worklist.");
+    if let Some(model) = &status.model {
+        let labels = [("name", model.name.as_str()), ("digest", model.digest.as_str())];
+        text.value("prima_model_info", &labels, 1);
+    }
+    if let Some(selection) = &status.selection {
+        text.gauge(
+            "prima_selection_differs",
+            "Training saw series selected by other rules than this box has: 1, else 0.",
+        );
+        let labels = [("trained", selection.trained.as_str()), ("here", selection.here.as_str())];
+        text.value("prima_selection_differs", &labels, u8::from(selection.difference.is_some()));
+    }
+    Ok(())
+}
+
+/// The watch on scanners. What has not been looked at yet has no value.
+fn quality(text: &mut Text, web: &Web, model_digest: &str) -> Result<(), StoreError> {
+    let [open, acknowledged] = web.store.alarm_counts()?;
+    text.gauge("prima_quality_alarms", "Alarms of the watch on scanners.");
+    for (state, alarms) in [("open", open), ("acknowledged", acknowledged)] {
+        text.value("prima_quality_alarms", &[("state", state)], alarms);
+    }
+    let mut looks: Vec<(String, Found)> = Vec::new();
+    for look in web.store.quality_looks(model_digest)? {
+        looks.extend(serde_json::from_str(&look.found).ok().map(|found| (look.scanner, found)));
+    }
+    text.gauge("prima_drift_psi", "Largest population stability index of a scanner.");
+    for (scanner, found) in &looks {
+        for kind in [Kind::Input, Kind::Scores] {
+            let of_kind = found.streams.iter().filter(|stream| stream.kind == kind);
+            if let Some(psi) = of_kind.filter_map(|stream| stream.psi).reduce(f64::max) {
+                let labels = [("scanner", scanner.as_str()), ("kind", kind.word())];
+                text.value("prima_drift_psi", &labels, psi);
+            }
+        }
+    }
+    let charts: Vec<_> = looks.iter().flat_map(|(scanner, found)| charts(scanner, found)).collect();
+    text.gauge("prima_cusum", "Cumulative sum of a rate of events.");
+    for (labels, chart) in &charts {
+        text.value("prima_cusum", labels, chart.sum);
+    }
+    text.gauge("prima_cusum_threshold", "Sum from which on it is an alarm.");
+    for (labels, chart) in &charts {
+        text.value("prima_cusum_threshold", labels, chart.threshold);
+    }
+    Ok(())
+}
+
+/// Charts of a scanner with their labels.
+fn charts<'a>(
+    scanner: &'a str,
+    found: &'a Found,
+) -> impl Iterator<Item = ([(&'static str, &'a str); 2], &'a Chart)> {
+    let both = [("no_result", &found.no_result), ("override", &found.overrides)];
+    both.into_iter().filter_map(move |(event, chart)| {
+        Some(([("scanner", scanner), ("event", event)], chart.as_ref()?))
+    })
 }
 
 /// The link to the hub. Rows wait also where sticks are the only link.
@@ -159,6 +221,11 @@ fn hub(text: &mut Text, web: &Web, now: Option<&HubNow>) -> Result<(), StoreErro
         text.value("prima_hub_contact_seconds", &[], seconds(web.now() - contact.at));
         text.gauge("prima_hub_clock_offset_seconds", "The hub's clock minus this box's.");
         text.value("prima_hub_clock_offset_seconds", &[], seconds(contact.clock_offset_ms));
+    }
+    if let Some(offer) = &now.offer {
+        text.gauge("prima_offered_model_ratio", "Share of the model of the hub that is here.");
+        let labels = [("name", offer.name.as_str()), ("stage", offer.stage.word())];
+        text.value("prima_offered_model_ratio", &labels, offer.share());
     }
     if let Some(until) = now.valid_until_s {
         text.gauge("prima_hub_certificate_expiry_seconds", "End of the certificate, since 1970.");

@@ -15,12 +15,14 @@ mod listen;
 mod live;
 mod login;
 mod metrics;
+mod quality;
 mod slices;
 mod status;
 mod study;
 mod system;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod users;
 mod volume;
 mod who;
@@ -38,6 +40,7 @@ use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::{get, post};
+use firmware_config::trial::Place;
 use models::dicom::decoder::Decoder;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -51,9 +54,10 @@ pub use error::Error;
 use language::Language;
 pub use live::Live;
 pub use login::Gate;
+use trial::OnTrial;
 use who::Who;
 
-pub use status::{Association, Check, ModelNow, Receive, Status, Verdict};
+pub use status::{Association, Check, ModelNow, Receive, SelectionNow, Status, Trial, Verdict};
 
 use crate::accounts::Right;
 use crate::archive::Archive;
@@ -95,6 +99,8 @@ pub struct Web {
     pub niivue: Option<Arc<Niivue>>,
     /// Pages come over TLS, and sessions over nothing else.
     pub encrypted: bool,
+    /// Where trials of settings are confirmed.
+    pub place: Place,
 }
 
 impl Web {
@@ -122,6 +128,7 @@ pub fn router(web: Web) -> Router {
         .merge(only(Right::Patients, patients()))
         .merge(only(Right::Decide, decisions()))
         .merge(only(Right::Operate, operation()))
+        .merge(only(Right::Settings, Router::new().route("/system/trial", post(trial::keep))))
         .merge(program_interface())
         .merge(only(
             Right::Users,
@@ -192,6 +199,9 @@ fn operation() -> Router<Web> {
         .route("/system/deliveries/{id}", post(system::retry))
         .route("/system/outbox/{seq}", post(system::retry_row))
         .route("/metrics", get(metrics::page))
+        .route("/quality", get(quality::page))
+        .route("/quality/alarms/{id}", post(quality::acknowledge))
+        .route("/quality/scanners/{id}", post(quality::rebaseline))
 }
 
 /// Answers until `shutdown` is ready, over TLS where that is given, then finishes the requests under
@@ -221,10 +231,11 @@ struct Frame {
     words: Language,
     /// Where the reader is, to come back to.
     here: String,
-    /// `worklist`, `system`, `users` or none.
+    /// `worklist`, `quality`, `system`, `users` or none.
     section: &'static str,
     model: Option<ModelNow>,
     problems: usize,
+    on_trial: Option<OnTrial>,
     version: &'static str,
 }
 
@@ -239,6 +250,7 @@ impl Frame {
             section,
             model: status.model.clone(),
             problems: status.checks.iter().filter(|c| c.verdict == Verdict::Problem).count(),
+            on_trial: status.trial.as_ref().and_then(|t| OnTrial::of(t, web.now(), words)),
             version: env!("CARGO_PKG_VERSION"),
         }
     }
@@ -255,8 +267,16 @@ impl Frame {
         self.who.may(Right::Models)
     }
 
+    fn sets_references(&self) -> bool {
+        self.who.may(Right::Reference)
+    }
+
     fn changes_users(&self) -> bool {
         self.who.may(Right::Users)
+    }
+
+    fn keeps_settings(&self) -> bool {
+        self.who.may(Right::Settings)
     }
 
     /// To choose from, and whether it is the one in use.

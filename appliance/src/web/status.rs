@@ -15,8 +15,12 @@ pub struct Status {
     pub receive: Receive,
     /// The assisting model; `None` when there is none.
     pub model: Option<ModelNow>,
+    /// Which series its training saw, where its bundle says so.
+    pub selection: Option<SelectionNow>,
     /// The link to the referral hospital's hub; `None` when there is none.
     pub hub: Option<HubNow>,
+    /// New settings that change how the box is reached, when somebody has to know of them.
+    pub trial: Option<Trial>,
     /// One line each for disk, memory, temperatures, analysis, database, backup, clock and what
     /// else there is to check.
     pub checks: Vec<Check>,
@@ -65,6 +69,35 @@ pub struct ModelNow {
     pub statement: String,
     /// What it is for.
     pub intended_use: String,
+}
+
+/// New settings that change how the box is reached, which were tried last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Trial {
+    /// They are in use, and lost unless somebody keeps them.
+    Awaiting {
+        /// Which trial.
+        id: String,
+        /// Box time until when, in milliseconds.
+        until: i64,
+    },
+    /// Those from before are in force again.
+    Undone {
+        /// Why.
+        why: String,
+    },
+}
+
+/// The rules for series that the assisting model's training saw, beside those of this box.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SelectionNow {
+    /// Version of those of its training.
+    pub trained: String,
+    /// Version of those of this box.
+    pub here: String,
+    /// How they differ, in words; `None` when they select the same.
+    pub difference: Option<String>,
 }
 
 /// How a check went, best first.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::language::{Language, Sentence};
+use super::quality::{AlarmView, open_alarms};
 use super::who::Who;
 use super::words;
 use super::worklist::{self, Moment};
@@ -44,6 +45,7 @@ struct Page {
     receive: Receive,
     senders: Vec<Line>,
     queues: Vec<(Sentence, i64)>,
+    alarms: Vec<AlarmView>,
     view: BoxView,
     models: Vec<ModelView>,
     quarantine: Vec<Line>,
@@ -183,6 +185,7 @@ fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
             now: status.receive,
         },
         queues: Queue::ALL.map(|q| (words.say(worklist::name(q)), counts.of(q))).to_vec(),
+        alarms: open_alarms(web, words)?,
         models: models(web, now, words)?,
         quarantine: web
             .store

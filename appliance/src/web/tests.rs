@@ -2,7 +2,9 @@ mod hospital;
 mod live;
 mod login;
 mod openapi;
+mod quality;
 mod slices;
+mod trial;
 
 use std::fmt::Write as _;
 
@@ -83,6 +85,7 @@ impl Site {
             live: Live::new(watch::channel(Changes::default()).1),
             niivue: None,
             encrypted: false,
+            place: Place { root: folder.path().to_owned() },
         };
         let appliance = Self { web, clock, status, _folder: folder };
         appliance.web.store.add_first_user("Dr Ó", "no hash").unwrap();
@@ -155,6 +158,9 @@ impl Site {
             "referrals": [{"service": "neurosurgery", "urgency": "emergency",
                            "reason": "Mass effect can lead to herniation.", "findings": [FINDING]}],
             "rules_version": "1", "rules_approver": "", "rules_sha256": "00",
+            "withheld": [{"label": "structural_edema", "name": "edema",
+                          "reason": "Too many false alarms here."}],
+            "labels": {"version": "2", "date": "2026-11-29", "approver": "Dr Ó", "sha256": "01"},
         });
         let result = serde_json::json!({
             "schema_version": 1,
@@ -168,6 +174,7 @@ impl Site {
                 {"series_number": null, "name": "X", "files": 1, "reason": {"kind": "of_a_later_program"}}],
             "outcome": {"kind": "analysed", "scores": {"with_context": true, "diagnosis": [
                 {"name": FINDING, "logit": 1.18, "margin": 0.28, "probability": null},
+                {"name": "structural_edema", "logit": 9.0, "margin": 8.1, "probability": null},
                 {"name": "spine_syrinx", "logit": 0.1, "margin": -0.8, "probability": null}]}},
         });
         while let Some(job) = self.web.store.next_job(Some(&model)).unwrap() {
@@ -178,6 +185,7 @@ impl Site {
                 seconds: 3.2,
                 result: not_analysed.is_none().then(|| result.to_string()),
                 assessment: not_analysed.is_none().then(|| assessment.to_string()),
+                measured: None,
             };
             self.web.store.finish_job(&job, Some(&model), &finished).unwrap();
         }
@@ -330,9 +338,11 @@ async fn the_study_page_explains_the_result() {
         "9. LOC : localiser or calibration scan 9 files X : of a later program 1 file",
         "analysed by tiny on cpu in 3.2 s, with clinical context",
         "Model tiny (abababababab...) on cpu: random numbers. Research use only.",
+        "Not reported at this site: edema. Too many false alarms here. All 2 scores",
     ] {
         check(&answer, 200, expected);
     }
+    assert!(!answer.text.contains("edema: score"), "{}", answer.text);
 }
 
 #[tokio::test]
@@ -711,7 +721,15 @@ async fn prometheus_reads_what_the_page_says() {
         verdict: Verdict::Problem,
         said: "said so".to_owned(),
     };
-    appliance.status.send_modify(|status| status.checks = vec![check]);
+    let selection = SelectionNow {
+        trained: "1".to_owned(),
+        here: "our 7".to_owned(),
+        difference: Some("otherwise".to_owned()),
+    };
+    appliance.status.send_modify(|status| {
+        status.checks = vec![check];
+        status.selection = Some(selection);
+    });
     appliance.send_to_pacs();
     appliance.study("Patient", false);
     appliance.analyse(None);
@@ -727,6 +745,7 @@ async fn prometheus_reads_what_the_page_says() {
         "prima_running_seconds 90",
         "prima_status_age_seconds 90",
         "prima_models_killed 0",
+        "prima_selection_differs{trained=\"1\",here=\"our 7\"} 1",
         "prima_last_image_age_seconds 90",
     ] {
         assert!(answer.text.lines().any(|said| said == line), "{line}:\n{}", answer.text);

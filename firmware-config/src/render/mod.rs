@@ -23,6 +23,11 @@ pub const IN_FORCE: &str = "/var/lib/prima/settings/settings.toml";
 /// Settings on trial. The appliance is started with a copy, since a trial ends by a rename.
 pub const EFFECTIVE: &str = "/run/prima/settings.toml";
 
+/// How a trial stands that somebody has to confirm.
+pub const STANDING: &str = "/run/prima/standing.toml";
+/// The one folder in `/run` that the appliance may write to, in its sandbox; systemd makes it.
+pub const DAEMON: &str = "/run/prima-daemon";
+
 /// What makes a changed file count; made to in this order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {

@@ -72,6 +72,16 @@ SystemCallFilter=~@privileged @resources @obsolete
 SystemCallErrorNumber=EPERM
 ";
 
+/// What a graphics card is opened with.
+const GRAPHICS: &str = "\
+SupplementaryGroups=render video
+DevicePolicy=closed
+DeviceAllow=char-drm rw
+DeviceAllow=char-nvidia-frontend rw
+DeviceAllow=char-nvidia-uvm rw
+DeviceAllow=char-nvidiactl rw
+";
+
 /// The daemon. Its watchdog is fed when receiving, the database and the analysis all moved
 /// (`appliance::app::watchdog`). A graphics card costs four parts of the sandbox: its devices,
 /// memory that is both written and run, which its compilers need, calls that pin threads and
@@ -97,6 +107,9 @@ fn daemon(checked: &Checked) -> String {
          # Another version is another unit, so an upgrade starts the daemon again.\n\
          Environment=PRIMA_VERSION={version}\n\
          CacheDirectory=prima\n\
+         # Where it says that somebody reached it (decision 0023).\n\
+         RuntimeDirectory=prima-daemon\n\
+         RuntimeDirectoryMode=0700\n\
          # Never without a firewall.\n\
          ExecStartPre=+/usr/sbin/nft list table inet prima\n\
          ExecStart=/usr/bin/appliance serve --config {EFFECTIVE} --data {argument}\n\
@@ -138,16 +151,7 @@ fn daemon(checked: &Checked) -> String {
             .replace("CapabilityBoundingSet=\n", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n");
         text = text.replace("PrivateUsers=yes\n", "AmbientCapabilities=CAP_NET_BIND_SERVICE\n");
     }
-    if graphics {
-        text += "SupplementaryGroups=render video\n\
-                 DevicePolicy=closed\n\
-                 DeviceAllow=char-drm rw\n\
-                 DeviceAllow=char-nvidia-frontend rw\n\
-                 DeviceAllow=char-nvidia-uvm rw\n\
-                 DeviceAllow=char-nvidiactl rw\n";
-    } else {
-        text += "PrivateDevices=yes\nMemoryDenyWriteExecute=yes\n";
-    }
+    text += if graphics { GRAPHICS } else { "PrivateDevices=yes\nMemoryDenyWriteExecute=yes\n" };
     text + "\n[Install]\nWantedBy=multi-user.target\n"
 }
 

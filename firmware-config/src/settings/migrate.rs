@@ -12,8 +12,17 @@ use toml::{Table, Value};
 pub const FORMAT: i64 = 2;
 
 /// Tables that came with format 2.
-const SINCE_2: [&str; 8] =
-    ["network", "firewall", "clock", "ups", "thermal", "journal", "watchdog", "update"];
+const SINCE_2: [&str; 10] = [
+    "quality", "network", "firewall", "trial", "clock", "ups", "thermal", "journal", "watchdog",
+    "update",
+];
+/// Keys that came with it into tables that were there.
+const KEYS_SINCE_2: [(&str, &str); 4] = [
+    ("site", "time_zone"),
+    ("analysis", "model_keys"),
+    ("analysis", "labels_file"),
+    ("analysis", "series_selection_file"),
+];
 /// Keys that moved from `[analysis]` to `[thermal]`.
 const TEMPERATURES: [&str; 2] = ["gpu_slow_c", "gpu_pause_c"];
 
@@ -50,7 +59,7 @@ pub fn down(mut settings: Table) -> Table {
     for table in SINCE_2 {
         settings.remove(table);
     }
-    for (table, key) in [("site", "time_zone"), ("analysis", "model_keys")] {
+    for (table, key) in KEYS_SINCE_2 {
         if let Some(Value::Table(table)) = settings.get_mut(table) {
             table.remove(key);
         }

@@ -20,6 +20,7 @@ pub struct Settings {
     pub assembly: Assembly,
     pub analysis: Analysis,
     pub worklist: Worklist,
+    pub quality: Quality,
     pub results: Results,
     pub hub: Hub,
     pub priors: Priors,
@@ -29,6 +30,7 @@ pub struct Settings {
     pub backup: Backup,
     pub network: Network,
     pub firewall: Firewall,
+    pub trial: Trial,
     pub clock: Clock,
     pub ups: Ups,
     pub thermal: Thermal,
@@ -125,6 +127,8 @@ pub struct Analysis {
     pub gpu_pause_s: u64,
     pub model_keys: Vec<String>,
     pub referral_rules_file: PathBuf,
+    pub labels_file: PathBuf,
+    pub series_selection_file: PathBuf,
 }
 
 /// `[worklist]`.
@@ -137,6 +141,16 @@ pub struct Worklist {
     pub max_wait_low_min: u64,
     pub max_wait_none_min: u64,
     pub max_wait_not_analysed_min: u64,
+}
+
+/// `[quality]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Quality {
+    pub reference_studies: u32,
+    pub recent_studies: u32,
+    pub studies_per_false_alarm: u32,
 }
 
 /// `[priors]`.
@@ -197,7 +211,7 @@ pub struct Backup {
 }
 
 /// `[network]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
 pub struct Network {
@@ -208,12 +222,20 @@ pub struct Network {
 }
 
 /// `[firewall]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
 pub struct Firewall {
     pub page_networks: Vec<String>,
     pub ssh_networks: Vec<String>,
+}
+
+/// `[trial]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "firmware-config/settings.toml documents every key")]
+pub struct Trial {
+    pub confirm_within_min: u64,
 }
 
 /// `[clock]`.

@@ -1,5 +1,7 @@
 //! Trials that go well, that do not, and that the power ends.
 
+mod confirmation;
+
 use super::*;
 
 /// Services that fail when asked to, and say what they were told.
@@ -23,6 +25,16 @@ impl Services for Plan {
     fn wait_until_healthy(&mut self) -> Result<(), String> {
         if self.healthy.is_empty() { Ok(()) } else { self.healthy.remove(0) }
     }
+
+    fn uptime_s(&self) -> u64 {
+        0
+    }
+
+    fn pause(&mut self) {
+        panic!("nobody has to confirm these settings")
+    }
+
+    fn say(&mut self, _: &str) {}
 }
 
 struct Clinic {
@@ -41,7 +53,7 @@ impl Clinic {
     fn apply(&self, settings: &str, services: &mut Plan) -> Result<(), TrialError> {
         let path = self.folder.path().join("candidate.toml");
         fs::write(&path, settings).unwrap();
-        self.place.apply(&path, services)
+        self.place.apply(&path, Person::Elsewhere, services)
     }
 
     /// Names of the files of the settings.
@@ -125,12 +137,18 @@ fn a_power_cut_ends_a_trial() {
         fn wait_until_healthy(&mut self) -> Result<(), String> {
             panic!("the power is gone")
         }
+        fn uptime_s(&self) -> u64 {
+            0
+        }
+        fn pause(&mut self) {}
+        fn say(&mut self, _: &str) {}
     }
     let one = Clinic::new();
     one.apply("dicom.port = 4242", &mut Plan::default()).unwrap();
     let path = one.folder.path().join("candidate.toml");
     fs::write(&path, "dicom.port = 4343").unwrap();
-    let cut = std::panic::AssertUnwindSafe(|| one.place.apply(&path, &mut PowerCut));
+    let cut =
+        std::panic::AssertUnwindSafe(|| one.place.apply(&path, Person::Elsewhere, &mut PowerCut));
     assert!(std::panic::catch_unwind(cut).is_err());
     fs::remove_dir_all(one.place.below(Path::new("/run"))).unwrap();
     assert_eq!(one.place.start().unwrap().from, "the settings in force");

@@ -5,7 +5,7 @@
 //! - [`Engine::encode`] runs the volume tokenizer over the patches that survived the foreground
 //!   filter, batched across series;
 //! - [`Engine::score`] runs the transformers and streams the heads from disk one at a time, a
-//!   shared head once;
+//!   shared head once; [`Engine::embedding`] stops before the heads;
 //! - [`Engine::masked_scorer`] re-runs the transformers on subsets of one series' tokens (LIME);
 //! - [`Engine::clinical_context`] embeds the words that the heads with context read;
 //! - [`golden`] asks a model about a phantom whose answer it carries; [`input_file`] keeps tokens.

@@ -25,10 +25,7 @@ impl Engine {
     /// When the parts of the input do not belong together, a head is not what the manifest
     /// promises, or a value is not finite.
     pub fn score(&self, input: &StudyInput) -> Result<StudyScores, EngineError> {
-        expect("series names", input.series_names.len(), input.tokens.series.len())?;
-        expect("usable series", input.tokens.series.len().min(1), 1)?;
-        let embedding = self.embed(input)?;
-        finite("the embedding", &embedding)?;
+        let embedding = self.embedding(input)?;
         let manifest = self.bundle.manifest();
         let context = manifest.context.as_ref().zip(input.clinical_context.as_ref());
         let (heads, features) = match context {
@@ -57,6 +54,19 @@ impl Engine {
             with_context: context.is_some(),
             embedding,
         })
+    }
+
+    /// The study embedding that every head reads, `[R * D]` of the study ViT, without any head.
+    ///
+    /// # Errors
+    ///
+    /// When the parts of the input do not belong together, or a value is not finite.
+    pub fn embedding(&self, input: &StudyInput) -> Result<Vec<f32>, EngineError> {
+        expect("series names", input.series_names.len(), input.tokens.series.len())?;
+        expect("usable series", input.tokens.series.len().min(1), 1)?;
+        let embedding = self.embed(input)?;
+        finite("the embedding", &embedding)?;
+        Ok(embedding)
     }
 
     /// Prepares the scoring of one output on subsets of one series' tokens, the other series left
@@ -93,7 +103,6 @@ impl Engine {
         Ok(MaskedScorer { engine: self, masked, head, output })
     }
 
-    /// Study embedding, `[R * D]` of the study ViT.
     fn embed(&self, input: &StudyInput) -> Result<Vec<f32>, EngineError> {
         let names = input.series_names.iter().map(|name| char_ids(name).ids);
         let description = char_ids(&input.study_description).ids;

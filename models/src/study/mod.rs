@@ -1,6 +1,8 @@
 //! What a study is: series with their acquired stacks, and everything that was left out with the
 //! reason. Plain data; pixels are read on demand by [`crate::dicom`].
 
+pub mod kind;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};

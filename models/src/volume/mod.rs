@@ -1,6 +1,7 @@
 //! From an acquired [`Stack`](crate::study::Stack) to a volume in LPS order with 256 x 256
 //! in-plane voxels (paper, Methods; specification §1a, §1b, §2).
 
+mod appearance;
 mod inverse;
 mod orient;
 mod preprocess;
@@ -9,6 +10,7 @@ mod resample;
 #[cfg(test)]
 mod tests;
 
+pub use appearance::{Appearance, appearance};
 pub use preprocess::{AcquiredGrid, PreprocessError, preprocess, untruncated};
 
 /// A preprocessed volume in raw intensity units.

@@ -143,6 +143,22 @@ impl Bundle {
     ///
     /// Names the file and the field at fault.
     pub fn open(folder: &Path) -> Result<Self, BundleError> {
+        let bundle = Self::promised(folder)?;
+        bundle.check_folder()?;
+        Ok(bundle)
+    }
+
+    /// The manifest alone, as far as it can be checked while the files that it promises are not
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// Names the field at fault.
+    pub fn read_manifest(folder: &Path) -> Result<Manifest, BundleError> {
+        Ok(Self::promised(folder)?.manifest)
+    }
+
+    fn promised(folder: &Path) -> Result<Self, BundleError> {
         let path = folder.join(MANIFEST);
         let read = |source| BundleError::Read { path: path.clone(), source };
         let text = fs::read_to_string(&path).map_err(read)?;
@@ -162,7 +178,6 @@ impl Bundle {
             .map_err(|source| BundleError::Sizes { path: path.clone(), source })?;
         let bundle = Self { folder: folder.to_owned(), manifest };
         bundle.check_listing(&path)?;
-        bundle.check_folder()?;
         Ok(bundle)
     }
 

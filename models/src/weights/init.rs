@@ -195,6 +195,7 @@ pub fn write_untrained(
         context: heads.context,
         onnx: None,
         envelope: None,
+        selection: None,
         golden: None,
         files: entries,
     };

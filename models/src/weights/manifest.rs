@@ -1,9 +1,11 @@
 //! `manifest.toml`: everything a bundle promises.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dicom::select::Selection;
 use crate::nn::config::PrimaConfig;
 use crate::tokens::context::SENTENCES;
 use crate::volume::Preprocessing;
@@ -61,6 +63,9 @@ pub struct Manifest {
     pub onnx: Option<OnnxParts>,
     /// Studies the model was made for; without it every MR study is taken.
     pub envelope: Option<Envelope>,
+    /// By which rules the series that training saw were selected; `None` where nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<SelectionSeen>,
     /// What the model must say about the golden study ([`crate::engine::golden`]).
     pub golden: Option<Golden>,
     /// Every other file of the bundle.
@@ -282,6 +287,39 @@ pub struct Envelope {
     pub min_series: usize,
 }
 
+/// The series that training saw, by the rules that selected them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelectionSeen {
+    /// Version of the table.
+    pub version: String,
+    /// SHA-256 of its rules alone ([`Selection::rules_sha256`]).
+    pub sha256: String,
+}
+
+impl SelectionSeen {
+    /// What training by this table sees.
+    #[must_use]
+    pub fn of(selection: &Selection) -> Self {
+        Self { version: selection.head().version.clone(), sha256: selection.rules_sha256() }
+    }
+
+    /// How another table selects otherwise, in words; `None` when its rules are the same.
+    #[must_use]
+    pub fn difference(&self, here: &Selection) -> Option<String> {
+        let here = Self::of(here);
+        (self.sha256 != here.sha256)
+            .then(|| format!("training saw series selected by {self}, this box selects by {here}"))
+    }
+}
+
+impl fmt::Display for SelectionSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digest = self.sha256.get(..8).unwrap_or(&self.sha256);
+        write!(f, "version {} ({digest})", self.version)
+    }
+}
+
 /// Logits of the golden study, computed on a CPU in single precision when the bundle was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -364,6 +402,7 @@ impl Manifest {
                 }
             }
         }
+        self.validate_selection()?;
         self.validate_golden()?;
         self.validate_shared(&sets)?;
         self.validate_age()?;
@@ -397,6 +436,18 @@ impl Manifest {
             }
             _ => Ok(()),
         }
+    }
+
+    fn validate_selection(&self) -> Result<(), ManifestFault> {
+        let Some(SelectionSeen { sha256, .. }) = &self.selection else { return Ok(()) };
+        if sha256.len() == 64 && sha256.bytes().all(|b| b"0123456789abcdef".contains(&b)) {
+            return Ok(());
+        }
+        Err(ManifestFault {
+            field: "selection.sha256".to_owned(),
+            found: format!("{sha256:?}"),
+            expected: "64 hexadecimal digits in lower case",
+        })
     }
 
     fn validate_golden(&self) -> Result<(), ManifestFault> {

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::mean;
+use crate::interval::{Interval, wilson};
+use crate::metrics::{Confusion, mean};
 
 /// How a logit becomes a probability; fitted on studies that training did not see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -168,25 +169,98 @@ pub fn softmax_temperature(logits: &[f64], width: usize, classes: &[usize]) -> f
     (-f64::midpoint(low, high)).exp()
 }
 
+/// Studies whose probabilities lie between two ends, for a reliability diagram.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bin {
+    /// Lower end, which belongs to the bin.
+    pub lower: f64,
+    /// Upper end, which does not, but for 1.
+    pub upper: f64,
+    /// Number of studies, at least one.
+    pub studies: usize,
+    /// Mean of their probabilities.
+    pub confidence: f64,
+    /// Share of them with the label.
+    pub frequency: f64,
+    /// Wilson's interval of that share.
+    pub interval: Interval,
+    /// What the share would be if as many studies had the label, over all bins, as have not;
+    /// `None` when no study, or every one, has it.
+    pub balanced_frequency: Option<f64>,
+    /// Balanced accuracy of the decisions on the bin's studies, as the paper's Extended Data Fig. 6e
+    /// draws it; `None` when they have one class only.
+    pub balanced_accuracy: Option<f64>,
+}
+
+/// The bins that hold studies, of `bins` equal ones. `called` are the decisions on the studies.
+///
+/// # Panics
+/// When there are not as many probabilities or decisions as labels.
+#[must_use]
+pub fn reliability(
+    probabilities: &[f64],
+    called: &[bool],
+    labels: &[bool],
+    bins: usize,
+) -> Vec<Bin> {
+    assert_eq!(called.len(), labels.len(), "one decision per label");
+    let places = places(probabilities, labels, bins);
+    let decisions = |bin: Option<usize>| {
+        let pairs = called.iter().zip(labels).zip(&places);
+        let within = pairs.filter(|(_, place)| bin.is_none_or(|bin| bin == **place));
+        Confusion::of(within.map(|((called, label), _)| (*called, *label)))
+    };
+    let all = decisions(None);
+    let one = |bin: usize| {
+        let within: Vec<f64> = probabilities
+            .iter()
+            .zip(&places)
+            .filter(|(_, p)| **p == bin)
+            .map(|(p, _)| *p)
+            .collect();
+        let counts = decisions(Some(bin));
+        let with = counts.positives() as f64 / all.positives() as f64;
+        let without = counts.negatives() as f64 / all.negatives() as f64;
+        let balanced = with / (with + without);
+        Some(Bin {
+            lower: bin as f64 / bins as f64,
+            upper: (bin + 1) as f64 / bins as f64,
+            studies: within.len(),
+            confidence: mean(&within),
+            frequency: counts.positives() as f64 / within.len() as f64,
+            interval: wilson(counts.positives(), within.len())?,
+            balanced_frequency: (!balanced.is_nan()).then_some(balanced),
+            balanced_accuracy: counts.balanced_accuracy(),
+        })
+    };
+    (0..bins).filter_map(one).collect()
+}
+
 /// Mean distance of confidence and frequency over `bins` equal bins of the probability, weighted
 /// by the studies in each; 0 without studies.
 ///
 /// # Panics
 /// When there are not as many probabilities as labels.
 #[must_use]
+pub fn expected_calibration_error(probabilities: &[f64], labels: &[bool], bins: usize) -> f64 {
+    let mut difference = vec![0.0; bins.max(1)];
+    let places = places(probabilities, labels, bins);
+    for ((probability, label), place) in probabilities.iter().zip(labels).zip(places) {
+        difference[place] += probability - f64::from(u8::from(*label));
+    }
+    difference.iter().map(|sum| sum.abs()).sum::<f64>() / labels.len().max(1) as f64
+}
+
+/// The bin of each probability.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a probability times the number of bins, cut to the last bin"
 )]
-pub fn expected_calibration_error(probabilities: &[f64], labels: &[bool], bins: usize) -> f64 {
+fn places(probabilities: &[f64], labels: &[bool], bins: usize) -> Vec<usize> {
     assert_eq!(probabilities.len(), labels.len(), "one probability per label");
-    let mut difference = vec![0.0; bins.max(1)];
-    for (probability, label) in probabilities.iter().zip(labels) {
-        let bin = ((probability * bins as f64) as usize).min(difference.len() - 1);
-        difference[bin] += probability - f64::from(u8::from(*label));
-    }
-    difference.iter().map(|sum| sum.abs()).sum::<f64>() / labels.len().max(1) as f64
+    let place = |probability: &f64| ((probability * bins as f64) as usize).min(bins.max(1) - 1);
+    probabilities.iter().map(place).collect()
 }
 
 /// Mean squared distance of probability and outcome; 0 is best.

@@ -35,6 +35,17 @@ pub enum Command {
         bytes: u64,
         /// What is new, for people.
         note: String,
+        /// Length of its manifest; 0 from a hub that has no files to fetch.
+        #[serde(default)]
+        manifest_bytes: u64,
+        /// Signature of its manifest (minisign).
+        #[serde(default)]
+        signature: String,
+    },
+    /// It can be had no more; what is installed stays.
+    ModelWithdrawn {
+        /// SHA-256 of its manifest, hexadecimal.
+        sha256: String,
     },
 }
 

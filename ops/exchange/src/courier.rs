@@ -4,14 +4,16 @@
 //! remembers, and whoever calls [`Courier::step`] says what time it is. Tests drive it through ten
 //! thousand bad days in a few minutes.
 
+mod contract;
 mod pace;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::command::Numbered;
+use crate::offer::{PIECE_BYTES, Wanted};
 use crate::row::{Priority, Row};
-use crate::wire::{self, Answered, Hello, Reply, Request};
+use crate::wire::{self, Reply, Request};
+pub use contract::{Blob, Fault, Link, Next, Outbox, Terms};
 use pace::Pace;
 
 /// Every so many pieces telemetry goes first: its share of a busy link.
@@ -20,192 +22,6 @@ const TELEMETRY_EVERY: u64 = 20;
 const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(15 * 60));
 /// Times that a blob may arrive as something else before its row is given up.
 const SPOILED: u32 = 3;
-
-/// The way to a hub. Every call blocks until it is answered, or until it is clear that it will not
-/// be.
-pub trait Link {
-    /// Hands over a batch ([`crate::wire::Request`]) and returns the answer's bytes.
-    ///
-    /// # Errors
-    ///
-    /// What went wrong.
-    fn exchange(&mut self, batch: &[u8], patience: Duration) -> Result<Vec<u8>, Fault>;
-
-    /// Makes a place for a blob (tus 1.0, creation); returns where it is.
-    ///
-    /// # Errors
-    ///
-    /// What went wrong.
-    fn create(&mut self, sha256: &str, bytes: u64) -> Result<String, Fault>;
-
-    /// How much of a blob is there (tus 1.0, HEAD); `None` when there is no such place.
-    ///
-    /// # Errors
-    ///
-    /// What went wrong.
-    fn offset(&mut self, place: &str) -> Result<Option<u64>, Fault>;
-
-    /// Appends to a blob (tus 1.0, PATCH) and returns its new length.
-    ///
-    /// # Errors
-    ///
-    /// What went wrong; [`Fault::Refused`] with status 409 when the offset is another, 404 or 410
-    /// when the place is gone, 460 when the whole is not what its digest says.
-    fn append(
-        &mut self,
-        place: &str,
-        offset: u64,
-        piece: &[u8],
-        patience: Duration,
-    ) -> Result<u64, Fault>;
-}
-
-/// Why a call over a link failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// No connection, cut off, no answer: nobody knows whether it arrived.
-    #[error("{0}")]
-    Silent(String),
-    /// The hub is not to be asked for so long (429, 503).
-    #[error("the hub is busy")]
-    Busy(Option<Duration>),
-    /// The hub failed (5xx).
-    #[error("the hub failed with status {0}")]
-    Failed(u16),
-    /// The hub does not take this (4xx).
-    #[error("the hub refused with status {status}: {said}")]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// The first words of its answer.
-        said: String,
-    },
-    /// The hub, or this box, does not trust the other: certificate expired, not yet valid, revoked,
-    /// unknown (401, 403, TLS alerts). In words, with what to do.
-    #[error("{0}")]
-    Barred(String),
-}
-
-/// A blob on its way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blob {
-    /// The row that waits for it.
-    pub seq: i64,
-    /// What it is called, and what it must be.
-    pub sha256: String,
-    /// Its length.
-    pub bytes: u64,
-    /// Where the hub keeps it, once that was asked.
-    pub place: Option<String>,
-}
-
-/// What is sent next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Rows whose blobs are all there, in the order in which they are to be sent; they are marked as
-    /// being in flight.
-    Rows(Vec<Row>),
-    /// The next blob of the most urgent row.
-    Blob(Blob),
-    /// Nothing is due; the next row that waits for its time is due then, box time in milliseconds.
-    Nothing(Option<i64>),
-}
-
-/// What may be sent now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// Nothing less urgent than this, except that telemetry follows results.
-    pub lowest: Priority,
-    /// Most rows in a batch.
-    pub rows: usize,
-    /// Most bytes of bodies in a batch; the first row may be longer.
-    pub bytes: usize,
-    /// Telemetry goes first this time, so that it does not wait for ever behind images.
-    pub telemetry_first: bool,
-}
-
-/// The box's memory. Every change is on the disk when the call returns.
-///
-/// States of a row: pending, in flight, acknowledged, retry at a time, dead. A row is due when its
-/// time has come and no earlier row of its study with the same or a more urgent priority is
-/// unacknowledged; a dead row holds up its study in the same way, except that later flags pass it,
-/// because a flag says all that its predecessors said.
-pub trait Outbox {
-    /// Why it failed.
-    type Error: std::error::Error + Send + Sync + 'static;
-
-    /// What is sent next.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    fn next(&mut self, terms: &Terms) -> Result<Next, Self::Error>;
-
-    /// How it stands with this box, for the first line of a batch.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    fn hello(&mut self) -> Result<Hello, Self::Error>;
-
-    /// Bytes of a blob from an offset on, at most `length`; `None` when they cannot be had any
-    /// more, with the reason noted at the row, which is dead then.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    fn read(
-        &mut self,
-        blob: &Blob,
-        offset: u64,
-        length: usize,
-    ) -> Result<Option<Vec<u8>>, Self::Error>;
-
-    /// The hub keeps a blob there; `None` when it no longer does.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    fn placed(&mut self, blob: &Blob, place: Option<&str>) -> Result<(), Self::Error>;
-
-    /// The hub has all of a blob.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    fn arrived(&mut self, blob: &Blob) -> Result<(), Self::Error>;
-
-    /// The hub answered for these rows: stored and duplicate are acknowledged, rejected is dead,
-    /// later is retried after `pause`.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    fn settle(&mut self, answers: &[Answered], pause: Duration) -> Result<(), Self::Error>;
-
-    /// Nobody knows what became of the rows in flight: they are pending again.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    fn interrupted(&mut self) -> Result<(), Self::Error>;
-
-    /// One row failed, and others may pass: it is tried again after `pause`, or, without one, is
-    /// dead.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    fn failed(&mut self, seq: i64, why: &str, pause: Option<Duration>) -> Result<(), Self::Error>;
-
-    /// Carries out commands in order, and remembers their last number in the same transaction.
-    /// Commands that were carried out before are passed over.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    fn obey(&mut self, commands: &[Numbered]) -> Result<(), Self::Error>;
-}
 
 /// What a step came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -243,6 +59,8 @@ pub struct Courier {
     /// Time between two looks for commands.
     poll: Duration,
     pace: Pace,
+    /// Of what is fetched: a satellite's way down is not its way up.
+    down: Pace,
     /// Failures since the last answer.
     failures: u32,
     /// Most rows in the next batch: halved by a batch that the hub does not take.
@@ -278,6 +96,7 @@ impl Courier {
             random: seed | 1,
             poll,
             pace: Pace::default(),
+            down: Pace::default(),
             failures: 0,
             rows: wire::ROWS,
             pieces: 0,
@@ -293,7 +112,8 @@ impl Courier {
         self.pace.goodput()
     }
 
-    /// Sends one piece, or asks for commands when that is due. `now` is box time in milliseconds;
+    /// Sends one piece, asks for commands when that is due, or, with nothing to send, fetches one
+    /// piece of what the hub offers. `now` is box time in milliseconds;
     /// nothing less urgent than `lowest` is sent.
     ///
     /// # Errors
@@ -324,7 +144,10 @@ impl Courier {
                     Err(Stop::Link(fault)) => self.blob_failed(outbox, seq, &fault),
                 };
             }
-            Next::Blob(_) => (Vec::new(), true),
+            Next::Fetch(wanted) if !self.poll_is_due(started) => {
+                return self.bring(outbox, link, &now, &wanted);
+            }
+            Next::Blob(_) | Next::Fetch(_) => (Vec::new(), true),
             Next::Nothing(until) if !self.poll_is_due(started) => {
                 return Ok(self.idle(started, until));
             }
@@ -428,6 +251,42 @@ impl Courier {
         }
         outbox.placed(blob, None).map_err(Stop::Outbox)?;
         Err(Fault::Refused { status: 410, said: "it no longer keeps the blob".to_owned() }.into())
+    }
+
+    /// One piece of what the hub offers. A failure costs the link no pause, in which a flag would
+    /// wait: whether the link is down shows with the next batch.
+    fn bring<O: Outbox>(
+        &mut self,
+        outbox: &mut O,
+        link: &mut impl Link,
+        now: &impl Fn() -> i64,
+        wanted: &Wanted,
+    ) -> Result<Step, O::Error> {
+        let left = usize::try_from(wanted.bytes.saturating_sub(wanted.offset));
+        let length = self.down.piece().min(PIECE_BYTES).min(left.unwrap_or(usize::MAX));
+        let started = now();
+        let (why, pause) = match link.fetch(wanted, length, self.down.patience(length)) {
+            Ok(piece) if !piece.is_empty() && piece.len() <= length => {
+                self.down.measure(piece.len(), now() - started);
+                self.failures = 0;
+                outbox.keep(wanted, &piece)?;
+                return Ok(self.worked());
+            }
+            Ok(piece) => {
+                let found = piece.len();
+                (format!("the hub sent {found} bytes, expected 1 to {length}"), PAUSE.1)
+            }
+            Err(fault @ (Fault::Refused { .. } | Fault::Failed(_))) => (fault.to_string(), PAUSE.1),
+            Err(Fault::Silent(why)) => {
+                self.down.halve();
+                (why, self.failed())
+            }
+            Err(fault @ (Fault::Busy(_) | Fault::Barred(_))) => {
+                return Ok(self.link_failed(&fault));
+            }
+        };
+        outbox.withheld(wanted, &why, pause)?;
+        Ok(self.worked())
     }
 
     /// What a failed batch means for its rows: one that is refused alone is at fault itself.

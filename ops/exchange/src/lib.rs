@@ -13,6 +13,7 @@
 //! | [`manifest`] | P1 and P2: which objects belong to a study |
 //! | [`telemetry`] | P3: how the box is, and what became of its studies, without patients |
 //! | [`command`] | the way back: answers, kill switch, models |
+//! | [`offer`] | a model bundle that a hub offers, and its files on their way to a box |
 //! | [`wire`] | batches as bytes, within limits |
 //! | [`enrolment`] | a one-time code for a certificate |
 //! | [`courier`] | what is sent next, in which pieces, and when again |
@@ -27,6 +28,7 @@ pub mod enrolment;
 pub mod fhir;
 pub mod flag;
 pub mod manifest;
+pub mod offer;
 pub mod push;
 pub mod row;
 pub mod stick;

@@ -31,6 +31,15 @@ pub struct Telemetry {
     /// For each label the share of studies with that finding, of the last 200 studies; with what
     /// the bundle's own validation had, drift is seen.
     pub finding_rates: BTreeMap<String, f32>,
+    /// Alarms of the watch on scanners that are open there, whether or not somebody has
+    /// acknowledged them. Left out where there is none, so that a hub that does not know the field
+    /// takes the row.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub quality_alarms: u32,
+}
+
+fn is_none(alarms: &u32) -> bool {
+    *alarms == 0
 }
 
 /// What became of one study.

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Numbered;
+use crate::offer::Progress;
 use crate::row::{Key, Row};
 
 /// Path of the exchange.
@@ -42,6 +43,9 @@ pub struct Hello {
     pub backlog: [u64; 4],
     /// Rows that were given up.
     pub dead: u64,
+    /// How far the model is there that the hub offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Progress>,
 }
 
 /// What a box says.
@@ -301,7 +305,9 @@ mod tests {
 
     #[test]
     fn a_request_survives_the_wire() {
-        let hello = Hello { cursor: 3, backlog: [1, 2, 3, 4], ..Hello::default() };
+        let offer = Progress { here: 3, bytes: 7, why: "no room".into(), ..Progress::default() };
+        let hello =
+            Hello { cursor: 3, backlog: [1, 2, 3, 4], offer: Some(offer), ..Hello::default() };
         let request = Request { hello, rows: (1..=40).map(row).collect() };
         let bytes = request.encode().unwrap();
         assert_eq!(Request::decode(&bytes).unwrap(), request);

@@ -9,7 +9,7 @@
 //! | [`receive`] | what sites ask for, as plain functions |
 //! | [`authority`], [`enrolment`] | certificates, and how a box gets one |
 //! | [`import`] | what sites ask for, from a stick |
-//! | [`offer`] | a model that boxes are told of |
+//! | [`offer`] | a model that boxes are offered |
 //! | [`outward`] | what goes on to other systems of the hospital |
 //! | [`accounts`], [`users_cli`] | passwords, roles and rights; users from the command line |
 //! | [`escalation`] | when nobody answers |

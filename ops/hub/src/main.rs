@@ -15,6 +15,8 @@ use hub::fault::chain;
 use hub::import::{self, ImportError};
 use hub::offer::{self, OfferError};
 use hub::setup::{Home, SetupError};
+use hub::store::Store;
+use hub::store::offers::Offer;
 use hub::store::sites::{Site, SiteError};
 use hub::users_cli::{self, CommandError};
 use tokio::signal::unix::{SignalKind, signal};
@@ -64,7 +66,8 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// Tell boxes of a model bundle; their administrators fetch and install it.
+    /// Offer boxes a signed model bundle: they fetch and install it, and their administrators let
+    /// it be used.
     Offer {
         /// The bundle's folder.
         bundle: PathBuf,
@@ -74,6 +77,16 @@ enum Command {
         /// What is new, for the people there.
         #[arg(long, default_value = "")]
         note: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Take an offer back; what is installed at a box stays there.
+    Withdraw {
+        /// Name or SHA-256 of the bundle.
+        bundle: String,
+        /// From whom, as in `site list`; without one from every box.
+        #[arg(long = "site", value_name = "ID")]
+        sites: Vec<String>,
         #[command(flatten)]
         place: Place,
     },
@@ -230,6 +243,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Site { command, place } => site(command, &place),
         Command::User { command, place } => user(command, &place),
         Command::Offer { bundle, sites, note, place } => offer_model(&bundle, sites, &note, &place),
+        Command::Withdraw { bundle, sites, place } => withdraw_model(&bundle, sites, &place),
         Command::Import { files, place } => import_all(&files, &place),
         Command::AuditExport(place) => audit_export(&place),
         Command::CheckConfig { file } => print(&Config::load(file.as_deref())?.render()),
@@ -278,7 +292,10 @@ fn site(command: SiteCommand, place: &Place) -> Result<(), Failure> {
         }
         SiteCommand::List => {
             let now_ms = store.clock().now_ms();
-            let lines: String = store.sites()?.iter().map(|site| line(site, now_ms)).collect();
+            let offers = store.offers()?;
+            let sites = store.sites()?;
+            let lines = sites.iter().map(|site| line(site, offers.get(&site.id), now_ms));
+            let lines: String = lines.collect();
             let none = "there is no site; see `hub site add --help`\n";
             print(if lines.is_empty() { none } else { &lines })
         }
@@ -299,7 +316,7 @@ fn user(command: UserCommand, place: &Place) -> Result<(), Failure> {
     print(&said)
 }
 
-fn line(site: &Site, now_ms: i64) -> String {
+fn line(site: &Site, offer: Option<&Offer>, now_ms: i64) -> String {
     let state = match (site.revoked_ms, site.enrolled, site.contact_ms) {
         (Some(_), ..) => "revoked".to_owned(),
         (None, false, _) => "not enrolled".to_owned(),
@@ -321,7 +338,10 @@ fn line(site: &Site, now_ms: i64) -> String {
              somebody has changed an audit log"
         ),
     };
-    format!("{}  {}  {state}{forks}\n", site.id, site.name)
+    let offer = offer.map_or_else(String::new, |offer| {
+        format!("; model {}: {}", offer.progress.name, offer.said())
+    });
+    format!("{}  {}  {state}{offer}{forks}\n", site.id, site.name)
 }
 
 fn offer_model(
@@ -330,18 +350,43 @@ fn offer_model(
     note: &str,
     place: &Place,
 ) -> Result<(), Failure> {
+    let hub = Home::open(&place.folder)?.hub()?;
+    let sites = open_sites(hub.store(), wanted)?;
+    let bundle = offer::publish(&**hub.blobs(), bundle, hub.limits().one_blob_bytes)?;
+    hub.store().offer_model(&sites, &bundle, note, "command line")?;
+    print(&format!(
+        "{} has {} bytes in {} files\n{}",
+        bundle.id,
+        bundle.bytes(),
+        bundle.files.len(),
+        told(&sites)
+    ))
+}
+
+fn withdraw_model(bundle: &str, wanted: Vec<String>, place: &Place) -> Result<(), Failure> {
     let store = Home::open(&place.folder)?.store()?;
-    let offer = offer::of_bundle(bundle, note)?;
+    let sites = open_sites(&store, wanted)?;
+    let taken_back = store.withdraw_model(&sites, bundle, "command line")?;
+    if taken_back.is_empty() {
+        return print(&format!("{bundle} is offered to none of them\n"));
+    }
+    print(&told(&taken_back))
+}
+
+/// Those that are wanted, or all that are let in.
+fn open_sites(store: &Store, wanted: Vec<String>) -> Result<Vec<String>, Failure> {
     let open = store.sites()?.into_iter().filter(|site| site.revoked_ms.is_none());
     let open: Vec<String> = open.map(|site| site.id).collect();
     if let Some(unknown) = wanted.iter().find(|id| !open.contains(id)) {
         return Err(SiteError::Unknown(unknown.clone()).into());
     }
-    let sites = if wanted.is_empty() { open } else { wanted };
-    store.offer_model(&sites, &offer, "command line")?;
-    let told =
-        if sites.is_empty() { "nobody: there is no site".to_owned() } else { sites.join(", ") };
-    print(&format!("told with their next contact: {told}\n"))
+    Ok(if wanted.is_empty() { open } else { wanted })
+}
+
+fn told(sites: &[String]) -> String {
+    let none = "nobody: there is no site".to_owned();
+    let sites = if sites.is_empty() { none } else { sites.join(", ") };
+    format!("told with their next contact: {sites}\n")
 }
 
 fn import_all(files: &[PathBuf], place: &Place) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ mod pace;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use exchange::offer::PIECE_BYTES;
 use exchange::wire::{Head, REQUEST_BYTES, Reply, Request, WireError};
 
 use crate::blobs::{BlobError, BlobStore, Name};
@@ -313,6 +314,47 @@ fn upload(hub: &Hub, name: &Name, blob: &Blob) -> Result<Upload, Refusal> {
     }
     hub.store.completed(name.site(), name.sha256())?;
     Ok(whole)
+}
+
+/// A piece of a file that a site is offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// What it is.
+    pub bytes: Vec<u8>,
+    /// Where it begins.
+    pub first: u64,
+    /// Bytes of the whole.
+    pub total: u64,
+}
+
+/// Hands out bytes of a file that a site is offered, from `first` to `last`, or as far as one
+/// request may go.
+///
+/// # Errors
+///
+/// With status 404 when the site is not offered it, 416 when it has no such bytes.
+pub fn offered(
+    hub: &Hub,
+    site: &str,
+    sha256: &str,
+    (first, last): (u64, u64),
+) -> Result<Piece, Refusal> {
+    hub.paced(site)?;
+    let gone = || Refusal::new(404, "this hub does not offer that file, or offers it no more");
+    let name = Name::offered(sha256).ok_or_else(gone)?;
+    let total = hub.store.offered_file(site, sha256)?.ok_or_else(gone)?;
+    if first >= total || last < first {
+        return Err(Refusal::new(416, format!("the file has {total} bytes")));
+    }
+    let length = (last - first).saturating_add(1).min(PIECE_BYTES as u64);
+    match hub.blobs.read(&name, first, length) {
+        Ok(bytes) => Ok(Piece { bytes, first, total }),
+        Err(error @ BlobError::Missing(_)) => {
+            tracing::error!(error = chain(&error), "an offered file is gone: offer it again");
+            Err(gone())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn find(hub: &Hub, site: &str, sha256: &str) -> Result<(Name, Blob), Refusal> {

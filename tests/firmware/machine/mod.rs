@@ -71,10 +71,19 @@ fn settings_are_tried_on_the_box() {
     let said = machine.run("firmware-config apply /run/good.toml 2>&1");
     assert!(said.contains("in force"), "{said}");
     machine.run(&format!("grep -q 8043 {settings} && nft list ruleset | grep -q 'tcp dport 8043'"));
+    // A firewall that shuts everybody out is healthy, and nobody has confirmed it when the power goes.
+    machine.run_within(
+        150,
+        "(cat /run/good.toml; printf '[firewall]\\npage_networks = []\\n') > /run/shut.toml; \
+         firmware-config apply /run/shut.toml > /run/said 2>&1 & \
+         until firmware-config trial; do sleep 1; done; \
+         ! nft list ruleset | grep -q 'tcp dport 8043'",
+    );
     machine.cut();
     machine.start();
     machine.wait_for_echo();
     machine.run("nft list ruleset | grep -q 'tcp dport 8043'");
+    machine.run("firmware-config trial | grep -q 'were not kept'");
 }
 
 /// The power goes while images come in: whatever was acknowledged is there afterwards.

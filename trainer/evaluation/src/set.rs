@@ -10,8 +10,8 @@
 //! there when its file is.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -23,6 +23,8 @@ pub const FORMAT_VERSION: u32 = 1;
 pub const HEADER: &str = "set.json";
 /// Name of the studies' file.
 pub const STUDIES: &str = "studies.jsonl";
+/// Name of the file of [`Dropped`].
+pub const DROPPED: &str = "dropped.jsonl";
 /// Name of the embeddings' file.
 pub const EMBEDDINGS: &str = "embeddings.f32";
 
@@ -144,6 +146,18 @@ pub struct Lesion {
     pub contrast_to_noise: f64,
 }
 
+/// A study scored without some of its series, a line of `dropped.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropped {
+    /// The study.
+    pub id: String,
+    /// Which series were left out.
+    pub without: String,
+    /// Logits of the diagnoses.
+    pub diagnosis: Vec<f32>,
+}
+
 /// A set in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Set {
@@ -159,6 +173,14 @@ pub enum SetError {
     /// A file cannot be read.
     #[error("{}: cannot be read: {source}", path.display())]
     Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file cannot be written.
+    #[error("{}: cannot be written: {source}", path.display())]
+    Write {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -206,6 +228,29 @@ impl Set {
         let set = Self { header, studies };
         set.check().map_err(|what| SetError::Content { path, what })?;
         Ok(set)
+    }
+
+    /// Writes header and studies into a folder, which is made where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), SetError> {
+        let write = |name: &str, of: &dyn Fn(&mut BufWriter<File>) -> std::io::Result<()>| {
+            let path = folder.join(name);
+            let io = |source| SetError::Write { path: path.clone(), source };
+            let mut out = BufWriter::new(File::create(&path).map_err(io)?);
+            of(&mut out).and_then(|()| out.flush()).map_err(io)
+        };
+        fs::create_dir_all(folder)
+            .map_err(|source| SetError::Write { path: folder.to_owned(), source })?;
+        write(HEADER, &|out| Ok(serde_json::to_writer_pretty(out, &self.header)?))?;
+        write(STUDIES, &|out| {
+            self.studies.iter().try_for_each(|study| {
+                serde_json::to_writer(&mut *out, study)?;
+                out.write_all(b"\n")
+            })
+        })
     }
 
     fn check(&self) -> Result<(), String> {
@@ -289,4 +334,91 @@ pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, SetError> 
         }
     }
     Ok(values)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Studies of one patient each; `has` gives the diagnoses of study `i`, and logits are 0.
+    pub(crate) fn set(studies: usize, diagnoses: usize, has: impl Fn(usize) -> Vec<usize>) -> Set {
+        let output = |d: usize| Output {
+            name: format!("diagnosis_{d}"),
+            title: format!("diagnosis {d}"),
+            category: if d.is_multiple_of(2) { "even" } else { "odd" }.to_owned(),
+            threshold: 0.0,
+            context_threshold: None,
+        };
+        let study = |i: usize| Study {
+            id: format!("s{i}"),
+            patient: format!("p{i}"),
+            groups: BTreeMap::new(),
+            age_years: None,
+            turnaround_h: None,
+            truth: Truth { diagnoses: has(i), services: Vec::new(), acuity: None },
+            scores: Scores { diagnosis: vec![0.0; diagnoses], ..Scores::default() },
+            with_context: None,
+            lesions: Vec::new(),
+        };
+        Set {
+            header: Header {
+                format_version: FORMAT_VERSION,
+                model: "model".to_owned(),
+                cohort: "made up".to_owned(),
+                split: "test".to_owned(),
+                simulated: true,
+                diagnoses: (0..diagnoses).map(output).collect(),
+                services: Vec::new(),
+                acuity: ["none", "low", "medium", "high"].map(str::to_owned).to_vec(),
+                embedding: 0,
+            },
+            studies: (0..studies).map(study).collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_what_is_wrong_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = set(2, 3, |i| vec![i]);
+        let write = |studies: &[Study]| {
+            let set = Set { header: written.header.clone(), studies: studies.to_vec() };
+            set.write(folder.path()).unwrap();
+            Set::open(folder.path())
+        };
+        assert_eq!(write(&written.studies).unwrap(), written);
+
+        type Breach = fn(&mut Vec<Study>);
+        let cases: [(Breach, &str); 5] = [
+            (
+                |s| s[1].id = "s0".to_owned(),
+                "line 2, study s0: the study is there twice; leave one",
+            ),
+            (
+                |s| s[0].truth.diagnoses.push(3),
+                "line 1, study s0: diagnosis 3; set.json lists 3, from 0",
+            ),
+            (
+                |s| s[1].scores.diagnosis.truncate(2),
+                "line 2, study s1: scores of 2 diagnoses; set.json lists 3",
+            ),
+            (
+                |s| s[1].with_context = Some(Scores::default()),
+                "line 2, study s1: scores of 0 diagnoses; set.json lists 3",
+            ),
+            (
+                |s| s[1].truth.acuity = Some(4),
+                "line 2, study s1: acuity class 4; set.json lists 4, from 0",
+            ),
+        ];
+        for (breach, expected) in cases {
+            let mut studies = written.studies.clone();
+            breach(&mut studies);
+            let found = write(&studies).unwrap_err().to_string();
+            assert!(found.ends_with(expected), "{found}");
+        }
+        let later = Header { format_version: 7, ..written.header.clone() };
+        Set { header: later, studies: Vec::new() }.write(folder.path()).unwrap();
+        let found = Set::open(folder.path()).unwrap_err().to_string();
+        assert!(found.ends_with("format version 7; this program reads 1"), "{found}");
+    }
 }

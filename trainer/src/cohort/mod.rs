@@ -8,8 +8,8 @@
 //! | `truth.jsonl` | simulated cohorts: one [`StudyTruth`] a line |
 //! | `studies/<id>/<series>/` | de-identified DICOM, where it was kept |
 //! | `patches-NNNN.safetensors` | kept patches of some studies each ([`shard`]) |
+//! | `selection.toml` | by which rules the series in the patches were selected |
 
-pub mod kind;
 pub mod prepare;
 pub mod record;
 pub mod shard;
@@ -20,7 +20,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use models::dicom::select::Selection;
 use models::labels::DIAGNOSES;
+use models::weights::manifest::SelectionSeen;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +38,8 @@ pub mod files {
     pub const LABELS: &str = "labels.jsonl";
     /// What the simulator knows.
     pub const TRUTH: &str = "truth.jsonl";
+    /// Rules by which series were selected.
+    pub const SELECTION: &str = "selection.toml";
     /// Folder of the DICOM files.
     pub const STUDIES: &str = "studies";
 }
@@ -267,6 +271,38 @@ fn check_labels(
     Ok(())
 }
 
+/// Notes by which rules the series in the cohort's patches were selected.
+///
+/// # Errors
+///
+/// When the file cannot be written.
+pub fn note_selection(folder: &Path, selection: &Selection) -> Result<(), CohortError> {
+    let path = folder.join(files::SELECTION);
+    let text = toml::to_string(&SelectionSeen::of(selection)).map_err(std::io::Error::other);
+    let written = text.and_then(|text| std::fs::write(&path, text));
+    written.map_err(|source| CohortError::Write { path, source })
+}
+
+/// What [`note_selection`] wrote; `None` for a cohort that does not say.
+///
+/// # Errors
+///
+/// When the file is something else.
+pub fn seen_selection(folder: &Path) -> Result<Option<SelectionSeen>, CohortError> {
+    let path = folder.join(files::SELECTION);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path)
+        .map_err(|source| CohortError::Read { path: path.clone(), source })?;
+    let seen = toml::from_str(&text).map_err(|error| CohortError::Line {
+        path,
+        line: 1,
+        reason: error.message().to_owned(),
+    })?;
+    Ok(Some(seen))
+}
+
 /// Reads a file of JSON lines.
 ///
 /// # Errors
@@ -368,5 +404,19 @@ mod tests {
         assert!(other.contains("labels.jsonl, line 2: study s9 is not in cohort.jsonl"), "{other}");
         let twice = complaint(&["s1", "s2", "s1"]);
         assert!(twice.contains("labels.jsonl, line 3: study s1 is labelled twice"), "{twice}");
+    }
+
+    #[test]
+    fn a_cohort_says_by_which_rules_its_series_were_selected() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(seen_selection(folder.path()).unwrap(), None);
+        let selection = Selection::built_in().unwrap();
+        note_selection(folder.path(), &selection).unwrap();
+        let seen = seen_selection(folder.path()).unwrap().unwrap();
+        assert_eq!(seen, SelectionSeen::of(&selection));
+        assert_eq!(seen.difference(&selection), None);
+        std::fs::write(folder.path().join(files::SELECTION), "version = 1").unwrap();
+        let error = seen_selection(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("selection.toml, line 1: invalid type: integer `1`"), "{error}");
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use models::dicom::decoder::Decoder;
 use models::dicom::read::ReadStudyError;
+use models::dicom::select::Selection;
 use models::dims::{PATCH_THIN_VOX, PATCH_VOX};
 use models::nn::mixer::write_thin_first;
 use models::prepare::{Prepared, prepare};
@@ -17,7 +18,7 @@ use serde::Serialize;
 
 use super::record::StudyRecord;
 use super::shard::{ShardSeries, ShardStudy, Values, pack, write_shard};
-use super::{Cohort, files, write_lines};
+use super::{Cohort, files, note_selection, write_lines};
 
 /// Share of the maximum from which a voxel counts as foreground in a shard's statistics.
 const FOREGROUND: f32 = 0.1;
@@ -61,10 +62,11 @@ pub struct Mask {
 pub fn patches(
     id: &str,
     folder: &Path,
+    selection: &Selection,
     decoder: &Decoder,
     mask: impl Fn(&str) -> Option<Mask>,
 ) -> Result<ShardStudy, PrepareError> {
-    let prepared = prepare(folder, Preprocessing::V1, decoder, |_| {})
+    let prepared = prepare(folder, Preprocessing::V1, selection, decoder, |_| {})
         .map_err(|source| PrepareError::Study { path: folder.to_owned(), source })?;
     Ok(shard_study(id, &prepared, mask))
 }
@@ -82,12 +84,13 @@ pub fn cohort(
 ) -> anyhow::Result<(usize, usize)> {
     const STUDIES_PER_SHARD: usize = 32;
     let cohort = Cohort::open(folder)?;
+    let selection = Selection::built_in()?;
     let total = cohort.records.len();
     let (mut done, mut unreadable) = (0, Vec::new());
     for (number, part) in cohort.records.chunks(STUDIES_PER_SHARD).enumerate() {
         let read = |record: &StudyRecord| {
             let study = folder.join(files::STUDIES).join(&record.id);
-            patches(&record.id, &study, decoder, |_| None)
+            patches(&record.id, &study, &selection, decoder, |_| None)
         };
         let studies: Vec<_> = part.par_iter().map(read).collect();
         let mut shard = Vec::new();
@@ -105,6 +108,7 @@ pub fn cohort(
         write_shard(&path, Values::Patches, &shard)?;
         progress((number * STUDIES_PER_SHARD + part.len()) as u64, total as u64);
     }
+    note_selection(folder, &selection)?;
     write_lines(&folder.join("unreadable.jsonl"), &unreadable)?;
     Ok((done, unreadable.len()))
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use models::table::TableError;
+
 use crate::cohort::CohortError;
 
 /// What a person has to put right before curation can run.
@@ -111,6 +113,9 @@ pub enum CurateError {
         /// The key and what to do.
         what: String,
     },
+    /// The rules for series that ship with this program.
+    #[error("series cannot be selected")]
+    Selection(#[from] TableError),
     /// The cohort's own files are refused or cannot be written.
     #[error(transparent)]
     Cohort(#[from] CohortError),

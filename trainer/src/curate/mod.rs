@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use models::dicom::decoder::Decoder;
+use models::dicom::select::Selection;
 use rayon::prelude::*;
 
 pub use self::config::Config;
@@ -118,10 +119,12 @@ impl Run {
             }
         }
         let studies = self.output.cohort.join("studies");
+        let selection = Selection::built_in()?;
         let site = Site {
             key: &self.key,
             studies: &studies,
             min_series: config.include.min_series,
+            selection: &selection,
             decoder: config.include.check_pixels.then_some(decoder),
         };
         let (done, total) = (AtomicUsize::new(0), open.len());

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use models::dicom::decoder::Decoder;
 use models::dicom::parse;
 use models::dicom::read::{Limits, read_study};
+use models::dicom::select::Selection;
 use models::dicom::series::read_stack;
 use models::study::Series;
 
@@ -27,6 +28,8 @@ pub(super) struct Site<'a> {
     /// `studies/` of the cohort.
     pub(super) studies: &'a Path,
     pub(super) min_series: usize,
+    /// Which series are usable.
+    pub(super) selection: &'a Selection,
     /// Decodes every pixel when given.
     pub(super) decoder: Option<&'a Decoder>,
 }
@@ -190,7 +193,7 @@ fn usable(site: &Site<'_>, staged: &Path, bad: usize) -> Result<Vec<Series>, (Ex
         let what = format!("{found} usable series, {} are needed{reasons}", site.min_series);
         (if bad > 0 { Exclusion::Corrupt } else { Exclusion::FewSeries }, what)
     };
-    let Ok(study) = read_study(staged, Limits::default()) else {
+    let Ok(study) = read_study(staged, Limits::default(), site.selection) else {
         return Err(too_few(0, bad, ""));
     };
     let reasons: BTreeSet<String> =

@@ -9,6 +9,7 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::open_file;
 use models::dicom::decoder::{Decoder, DecoderLimits};
 use models::dicom::read::{Limits, read_study};
+use models::dicom::select::Selection;
 use models::dicom::series::read_stack;
 use models::study::Stack;
 use tempfile::TempDir;
@@ -216,7 +217,7 @@ fn decoder() -> Decoder {
 }
 
 fn stacks(folder: &Path) -> Vec<(String, Option<String>, Stack)> {
-    let study = read_study(folder, Limits::default()).unwrap();
+    let study = read_study(folder, Limits::default(), &Selection::built_in().unwrap()).unwrap();
     let stack = |series| read_stack(series, &decoder()).unwrap().0;
     study.series.iter().map(|s| (s.name.clone(), s.part.clone(), stack(s))).collect()
 }

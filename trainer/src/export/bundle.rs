@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use super::check::{self, Agreement, CheckError, check};
 use super::onnx;
 use crate::cohort::shard::ShardError;
-use crate::cohort::{Cohort, CohortKind};
+use crate::cohort::{Cohort, CohortKind, seen_selection};
 use crate::stage::clip::Variant;
 use crate::stage::distill::{AgeUnit, StudentHeads};
 use crate::stage::heads::{ContextSummary, HeadSummary, SENTENCE_FILES, Summary, YEARS};
@@ -350,6 +350,7 @@ fn manifest(
         context: None,
         onnx: None,
         envelope: config.envelope.clone(),
+        selection: seen_selection(&config.cohort)?,
         golden: None,
         files: Vec::new(),
     })

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use models::dicom::decoder::Decoder;
+use models::dicom::select::Selection;
 use models::dims::TOKEN_FEATURES;
 use models::engine::{
     DeviceChoice, Engine, LabelScore, Precision, SeriesTokens, StudyInput, StudyScores, StudyTokens,
@@ -121,7 +122,8 @@ fn end_to_end(
 ) -> Result<()> {
     let inputs: Value = folder.json("e2e_inputs.json")?;
     let study_dir = folder.path.join(inputs["study_dir"].as_str().unwrap_or("study"));
-    let prepared = prepare(&study_dir, Preprocessing::Published, decoder, |_| {})?;
+    let selection = Selection::built_in()?;
+    let prepared = prepare(&study_dir, Preprocessing::Published, &selection, decoder, |_| {})?;
     let input = StudyInput {
         tokens: engine.encode(&prepared.patches, |_| {})?,
         series_names: prepared.series.iter().map(|s| s.series.name.clone()).collect(),

@@ -14,8 +14,10 @@ use std::path::{Path, PathBuf};
 
 use models::dicom::decoder::Decoder;
 use models::dicom::read::{Limits, ReadStudyError, read_study};
+use models::dicom::select::Selection;
 use models::dicom::series::read_stack;
 use models::study::{LeftOut, Samples, Series, Stack};
+use models::table::TableError;
 
 pub use self::mask::MaskError;
 pub use self::mosaic::{MosaicOptions, mosaic};
@@ -91,6 +93,9 @@ pub enum ShowError {
     /// The folder is no study.
     #[error(transparent)]
     Study(#[from] ReadStudyError),
+    /// The rules for series that ship with this program.
+    #[error("series cannot be selected")]
+    Selection(#[from] TableError),
     /// A study without a usable series.
     #[error("no series of {} can be shown; the first was left out: {first}", path.display())]
     Empty {
@@ -113,7 +118,7 @@ pub enum ShowError {
 /// # Errors
 /// When the folder is no study, nothing in it can be shown, or a mask does not fit.
 pub fn read(study: &Path, masks: Option<&Path>, decoder: &Decoder) -> Result<Shown, ShowError> {
-    let found = read_study(study, Limits::default())?;
+    let found = read_study(study, Limits::default(), &Selection::built_in()?)?;
     let mut shown = Shown {
         folder: last_name(study),
         description: found.description.unwrap_or_default(),

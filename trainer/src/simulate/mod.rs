@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use models::dicom::decoder::Decoder;
+use models::dicom::select::Selection;
 use models::labels::DIAGNOSES;
 use rand::Rng;
 use rayon::prelude::*;
@@ -43,7 +44,9 @@ use self::story::{Acquired, Examination, Patient, Writer};
 use crate::cohort::prepare::{Mask, patches};
 use crate::cohort::record::{Sex, Split, StudyLabels, StudyRecord, StudyTruth};
 use crate::cohort::shard::{ShardStudy, Values, write_shard};
-use crate::cohort::{CohortHeader, CohortKind, files, read_lines, write, write_lines};
+use crate::cohort::{
+    CohortHeader, CohortKind, files, note_selection, read_lines, seen_selection, write, write_lines,
+};
 use crate::reports::mapping::ReferralTable;
 use crate::stage::run::rng;
 
@@ -99,6 +102,7 @@ struct Simulator<'a> {
     writer: Writer,
     triage: ReferralTable,
     only: Option<usize>,
+    selection: Selection,
     decoder: &'a Decoder,
     folder: &'a Path,
 }
@@ -131,9 +135,11 @@ pub fn simulate(
         writer: Writer::load()?,
         triage: ReferralTable::built_in()?,
         only,
+        selection: Selection::built_in()?,
         decoder,
         folder,
     };
+    begin(config, folder, &simulator.selection)?;
     let header = CohortHeader {
         kind: CohortKind::Simulated,
         source: format!("{total} simulated studies, seed {}", config.seed),
@@ -141,17 +147,6 @@ pub fn simulate(
         seed: Some(config.seed),
         studies: BTreeMap::new(),
     };
-    let begun = folder.join("simulate.toml");
-    let text = toml::to_string_pretty(config)?;
-    if begun.exists() {
-        anyhow::ensure!(
-            std::fs::read_to_string(&begun)? == text,
-            "{} was begun with another configuration; name another folder",
-            folder.display()
-        );
-    } else {
-        std::fs::write(&begun, text)?;
-    }
     let done = AtomicUsize::new(0);
     let shards: Vec<usize> = (0..total.div_ceil(STUDIES_PER_SHARD)).collect();
     for shard in &shards {
@@ -181,6 +176,28 @@ pub fn simulate(
         progress(indices.end, total);
     }
     gather(folder, shards.len(), header)
+}
+
+/// Notes what the cohort is made with; refuses a folder that was begun with something else.
+fn begin(config: &SimulateRun, folder: &Path, selection: &Selection) -> anyhow::Result<()> {
+    let begun = folder.join("simulate.toml");
+    let text = toml::to_string_pretty(config)?;
+    if begun.exists() {
+        anyhow::ensure!(
+            std::fs::read_to_string(&begun)? == text,
+            "{} was begun with another configuration; name another folder",
+            folder.display()
+        );
+    } else {
+        std::fs::write(&begun, text)?;
+    }
+    let begun = seen_selection(folder)?;
+    anyhow::ensure!(
+        begun.is_none_or(|begun| begun.difference(selection).is_none()),
+        "{} was begun with other rules for series; name another folder",
+        folder.display()
+    );
+    Ok(note_selection(folder, selection)?)
 }
 
 /// Writes what is known of all studies, shard after shard, as one cohort.
@@ -314,7 +331,8 @@ impl Simulator<'_> {
             }
             masks.insert(name, mask(series));
         }
-        let patches = patches(&id, &folder, self.decoder, |name| masks.get(name).cloned())?;
+        let patches =
+            patches(&id, &folder, &self.selection, self.decoder, |name| masks.get(name).cloned())?;
         let acquired: Vec<Acquired> = series.iter().map(|s| Acquired::from(&s.sequence)).collect();
         let examination = Examination {
             patient: &patient,

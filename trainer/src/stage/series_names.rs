@@ -18,6 +18,7 @@ use models::nn::loss::clip_loss;
 use models::nn::name::NameEncoder;
 use models::nn::parameters::{ParameterError, Parameters};
 use models::nn::register_vit::RegisterVit;
+use models::study::kind::{self, KINDS};
 use models::tokens::text::char_ids;
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -28,7 +29,6 @@ use super::clip::{Data, normalised};
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};
 use super::run::{Run, rng};
 use super::weights::{Fresh, Names, write};
-use crate::cohort::kind::{self, KINDS};
 use crate::cohort::record::Split;
 
 /// Configuration of `trainer series-names`.

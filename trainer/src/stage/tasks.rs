@@ -20,7 +20,7 @@ pub struct Tasks {
 /// Targets of one study.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Targets {
-    /// Diagnoses, then services: 0 or 1.
+    /// Diagnoses, then services: 0 or 1, NaN where nobody knows.
     pub binary: Vec<f32>,
     /// Index of [`CLASSES`].
     pub class: usize,

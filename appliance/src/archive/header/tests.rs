@@ -59,6 +59,8 @@ fn facts_are_read() {
         element(tags::MANUFACTURER_MODEL_NAME, "LO", b"Scanner 3"),
         element(tags::PATIENT_NAME, "PN", "Yamada^Tarou^^=山田^太郎 ".as_bytes()),
         element(tags::MAGNETIC_FIELD_STRENGTH, "DS", b"15000 "),
+        element(tags::DEVICE_SERIAL_NUMBER, "LO", b"0815"),
+        element(tags::SOFTWARE_VERSIONS, "LO", b"syngo MR E11\\N4_VE11C "),
         element(tags::STUDY_INSTANCE_UID, "UI", b"1.3\0"),
         element(tags::SERIES_NUMBER, "IS", b"7 "),
         element(tags::NUMBER_OF_STUDY_RELATED_INSTANCES, "IS", b"120 "),
@@ -77,6 +79,8 @@ fn facts_are_read() {
     let Header { study, series, .. } = header(&data);
     assert_eq!(study.study_date, "20260102");
     assert_eq!(study.manufacturer, "ACME Scanner 3");
+    assert_eq!(study.device_serial, "0815");
+    assert_eq!(study.software, "syngo MR E11\\N4_VE11C");
     assert_eq!(study.description, "Schädel x");
     assert_eq!(study.admitting, "headache; fall");
     assert_eq!(study.patient_name, "Yamada^Tarou");

@@ -197,6 +197,8 @@ fn every_action_is_an_event() {
     check("association.refused", "110113 110126 association.refused E 4");
     check("model.install", "110113 110131 model.install E 0");
     check("model.kill", "110113 110131 model.kill E 0");
+    check("settings.keep", "110113 110128 settings.keep E 0");
+    check("table.change", "110113 110131 table.change E 0");
     check("store", "110104 store C 0");
     check("store.backup", "110113 110141 store.backup E 0");
     check("store.restore", "110113 110141 store.restore E 0");

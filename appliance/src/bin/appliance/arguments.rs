@@ -284,6 +284,9 @@ pub(crate) struct Triage {
     /// Folder of a model bundle.
     #[arg(long, default_value = DEFAULT_MODEL)]
     pub(crate) model: PathBuf,
+    /// Rules for what is looked at, instead of the built-in series-selection.toml.
+    #[arg(long)]
+    pub(crate) series_selection: Option<PathBuf>,
     /// cpu, wgpu or cuda.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: DeviceChoice,

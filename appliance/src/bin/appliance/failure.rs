@@ -25,6 +25,7 @@ use appliance::triage::RulesError;
 use appliance::worklist::simulate::SimulationError;
 use models::dicom::decoder;
 use models::engine::EngineError;
+use models::table::TableError;
 use models::weights::bundle::BundleError;
 
 /// What ends the program with an error.
@@ -50,8 +51,10 @@ pub(crate) enum Failure {
     Users(#[from] UserError),
     #[error("no password could be made")]
     Account(#[from] AccountError),
-    #[error("the rules cannot be used")]
+    #[error("the clinical tables cannot be used")]
     Rules(#[from] RulesError),
+    #[error("series cannot be selected")]
+    Selection(#[from] TableError),
     #[error("the database was not restored")]
     Restore(#[from] BackupError),
     #[error("the audit log was not exported")]
@@ -131,6 +134,8 @@ impl Failure {
             | Self::Config(_)
             | Self::Install(_)
             | Self::Rules(_)
+            | Self::Selection(_)
+            | Self::Study(InferenceError::Selection(_))
             | Self::Worker(_)
             | Self::Identity(_)
             | Self::Carry(CarryError::Identity(_)) => 78,

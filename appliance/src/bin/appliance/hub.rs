@@ -174,5 +174,5 @@ fn outbox(config: &Config) -> Result<StoreOutbox, Failure> {
     let store = open_existing_store(config)?;
     let archive = open_archive(config, Arc::clone(&store))?.root().to_owned();
     let folder = config.settings.data.folder.join("results");
-    Ok(StoreOutbox { store, objects: Objects { folder, archive } })
+    Ok(StoreOutbox { store, objects: Objects { folder, archive }, offers: None })
 }

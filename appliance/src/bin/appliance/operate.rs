@@ -6,9 +6,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use appliance::app::{App, open_archive, open_existing_store, open_store, origin, rules};
+use appliance::app::{App, open_archive, open_existing_store, open_store, origin, tables};
 use appliance::audit::{Framing, export};
 use appliance::clock::{Clock as _, SystemClock};
+use appliance::doctor::SELECTS_OTHERWISE;
 use appliance::feedback;
 use appliance::hex;
 use appliance::import::{self as take_in, Report};
@@ -90,16 +91,19 @@ pub(crate) fn model(command: &ModelCommand, place: &Place) -> Result<(), Failure
     let store = open_store(&config)?;
     let changed = match command {
         ModelCommand::Install { bundle } => {
-            let rules = rules(&config)?;
+            let tables = tables(&config)?;
             let data = &config.settings.data.folder;
             let keys = config.settings.analysis.model_keys.as_slice();
-            let installed = model_install::install(bundle, data, &store, (&rules, keys), ACTOR)?;
+            let installed = model_install::install(bundle, data, &store, (&tables, keys), ACTOR)?;
             let test = installed.self_test;
             let worst = test.worst.map_or_else(
                 || "it carries no golden scores".to_owned(),
                 |worst| format!("largest difference {worst:.6}, accepted {:.6}", test.tolerance),
             );
             print(&format!("self-test passed: {worst}\n"))?;
+            if let Some(difference) = installed.selects_otherwise {
+                print(&format!("warning: {difference}; {SELECTS_OTHERWISE}\n"))?;
+            }
             // One that was installed before may be in use.
             store.find_model(&installed.model.digest)?
         }

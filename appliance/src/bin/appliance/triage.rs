@@ -10,6 +10,7 @@ use appliance::inference::explain::{Request, explain_score};
 use appliance::inference::{Outcome, Progress, Triaged, run};
 use indicatif::{ProgressBar, ProgressStyle};
 use models::dicom::decoder::Decoder;
+use models::dicom::select::Selection;
 use models::engine::{Engine, Precision, Target};
 use models::explain::lime::{LimeConfig, Weighting};
 use models::weights::bundle::Bundle;
@@ -27,6 +28,7 @@ pub(crate) fn triage(arguments: &Triage) -> Result<ExitCode, Failure> {
     };
     let engine = Engine::open(bundle, arguments.device, precision).map_err(Failure::Engine)?;
     let decoder = own_decoder()?;
+    let selection = Selection::open(&arguments.series_selection.clone().unwrap_or_default())?;
 
     let target = match arguments.explain.as_deref() {
         None | Some("top") => None,
@@ -37,7 +39,9 @@ pub(crate) fn triage(arguments: &Triage) -> Result<ExitCode, Failure> {
     };
 
     let bar = progress_bar();
-    let triaged = run(&arguments.study, &engine, &decoder, None, |progress| show(&bar, &progress));
+    let triaged = run(&arguments.study, &engine, &selection, &decoder, None, |progress| {
+        show(&bar, &progress);
+    });
     bar.finish_and_clear();
     let mut triaged = triaged.map_err(Failure::Study)?;
     // A result that is there is shown and written, whatever becomes of its explanation.

@@ -213,6 +213,42 @@ fn one_connection_carries_batches_and_blobs() {
 }
 
 #[test]
+fn a_piece_of_a_file_is_what_was_asked_for_as_far_as_it_came() {
+    let answer = |range: &str, body: &str| {
+        format!(
+            "HTTP/1.1 206 Partial Content\r\nContent-Range: {range}\r\nContent-Length: 4\r\n\r\n\
+             {body}"
+        )
+    };
+    let half: &'static str = answer("bytes 3-6/9", "ab").leak();
+    let (mut link, heard) = pair(vec![
+        say(&answer("bytes 3-6/9", "abcd")),
+        Act::Cut(half),
+        say(&answer("bytes 0-3/9", "abcd")),
+        say(&answer("bytes 3-6/10", "abcd")),
+        say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd"),
+        say("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone"),
+    ]);
+    let wanted = Wanted {
+        bundle: "b".to_owned(),
+        path: "heads/a".to_owned(),
+        sha256: "ab".to_owned(),
+        bytes: 9,
+        offset: 3,
+    };
+    assert_eq!(link.fetch(&wanted, 4, LONG).unwrap(), b"abcd");
+    let (_, head) = heard.recv().unwrap();
+    assert!(head.starts_with("get /v1/models/ab "), "{head}");
+    assert!(head.contains("\r\nrange: bytes=3-6\r\n"), "{head}");
+    assert_eq!(link.fetch(&wanted, 4, LONG).unwrap(), b"ab", "before the cut");
+    for said in ["bytes 0-3/9", "bytes 3-6/10", "none", "gone"] {
+        let fault = link.fetch(&wanted, 4, LONG).unwrap_err();
+        assert!(matches!(fault, Fault::Refused { .. }), "{fault:?}");
+        assert!(fault.to_string().contains(said), "{fault}");
+    }
+}
+
+#[test]
 fn what_breaks_off_is_silence() {
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf";
     let (mut link, _) = pair(vec![Act::Cut(half), Act::Cut(""), reply()]);

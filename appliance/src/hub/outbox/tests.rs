@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use exchange::row::{Kind, Priority};
+use exchange::row::Kind;
 use exchange::wire::Outcome;
 
 use super::*;
@@ -50,7 +50,7 @@ impl Fixture {
         );
         let archive = folder.path().to_owned();
         let objects = Objects { folder: archive.join("results"), archive };
-        let outbox = StoreOutbox { store: Arc::new(store), objects };
+        let outbox = StoreOutbox { store: Arc::new(store), objects, offers: None };
         Self { folder, outbox }
     }
 

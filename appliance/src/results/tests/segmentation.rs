@@ -7,6 +7,7 @@ use dicom_dictionary_std::tags;
 use models::dicom::decoder::{Decoder, DecoderLimits};
 use models::dicom::parse::{DataSet, DicomFile, parse_bytes, read_header};
 use models::dicom::pixels::decode_frame;
+use models::dicom::select::Selection;
 use models::explain::region::{RegionSlice, region};
 use models::explain::{TokenBox, token_box};
 use models::prepare::{open_study, volume};
@@ -50,7 +51,8 @@ impl Explained {
     fn new(spec: &SeriesSpec) -> Self {
         let folder = tempfile::tempdir().unwrap();
         write_series(folder.path(), spec).unwrap();
-        let study = open_study(folder.path(), Preprocessing::V1).unwrap();
+        let selection = Selection::built_in().unwrap();
+        let study = open_study(folder.path(), Preprocessing::V1, &selection).unwrap();
         let series = &study.series[0];
         let decoder = Decoder::new("unused".into(), Vec::new(), DecoderLimits::default());
         let (volume, patches, grid) = volume(series, Preprocessing::V1, &decoder).unwrap();

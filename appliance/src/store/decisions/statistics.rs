@@ -2,6 +2,7 @@
 //! readers' trust, so the site's own figures stand beside every finding.
 
 use serde::Serialize;
+use statistics::interval::wilson;
 
 use crate::store::{Store, StoreError};
 
@@ -59,7 +60,7 @@ impl Store {
                     reviewed,
                     overridden,
                     ppv: share(agreed, agreed + disagreed),
-                    ppv_interval: wilson(agreed, agreed + disagreed),
+                    ppv_interval: interval(agreed, agreed + disagreed),
                     override_rate: share(overridden, reviewed),
                 })
             })?;
@@ -104,16 +105,8 @@ fn share(part: i64, whole: i64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// Wilson's score interval for a proportion at 95 %. Unlike the textbook one it stays within 0..1
-/// and is honest about three out of three.
-#[expect(clippy::cast_precision_loss, reason = "counts of studies are far below 2^52")]
-pub(super) fn wilson(part: i64, whole: i64) -> Option<[f64; 2]> {
-    /// 97.5 % quantile of the normal distribution.
-    const Z: f64 = 1.959_963_984_540_054;
-    let p = share(part, whole)?;
-    let n = whole as f64;
-    let centre = p + Z * Z / (2.0 * n);
-    let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-    let scale = 1.0 + Z * Z / n;
-    Some([((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0)])
+/// Wilson's interval of a share; unlike the textbook one it is honest about three out of three.
+fn interval(part: i64, whole: i64) -> Option<[f64; 2]> {
+    let [part, whole] = [part, whole].map(|count| usize::try_from(count).unwrap_or_default());
+    wilson(part.min(whole), whole).map(|interval| [interval.lower, interval.upper])
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::statistics::wilson;
 use super::{Decision, DecisionError, recompute, recompute_open};
 use crate::clock::ManualClock;
 use crate::store::Store;
@@ -461,22 +460,4 @@ fn statistics_count_the_latest_decision_in_force() {
         "cyst shown 1 +0 -0 ppv - overridden 0/1 0.00; \
          edema shown 4 +2 -0 ppv 1.00 overridden 1/4 0.25",
     );
-}
-
-/// Values of R's `prop.test(k, n, correct = FALSE)$conf.int`.
-#[test]
-fn wilson_agrees_with_a_statistics_program() {
-    let check = |part, whole, expected: Option<[f64; 2]>| match (wilson(part, whole), expected) {
-        (Some(found), Some(expected)) => {
-            for (f, e) in found.iter().zip(expected) {
-                assert!((f - e).abs() < 5e-5, "{part}/{whole}: {found:?}, expected {expected:?}");
-            }
-        }
-        (found, expected) => assert_eq!(found, expected, "{part}/{whole}"),
-    };
-    check(0, 0, None);
-    check(0, 10, Some([0.0, 0.277_53]));
-    check(3, 3, Some([0.438_50, 1.0]));
-    check(5, 10, Some([0.236_59, 0.763_41]));
-    check(81, 263, Some([0.255_3, 0.366_2]));
 }

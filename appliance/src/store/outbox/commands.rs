@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::store::audit::{self, Entry};
 use crate::store::events::{self, Level};
+use crate::store::offers::Offer;
 use crate::store::{Store, StoreError};
 
 /// Characters of a note, of an action and of other texts that are kept.
@@ -41,12 +42,19 @@ impl Store {
                         let text = format!("the hub {what}: {}", cut(reason, LONGEST_TEXT));
                         events::insert(tx, now, Level::Warning, "model", &text)?;
                     }
-                    Command::ModelOffer { id, sha256, bytes, note } => {
-                        let [id, sha256, note] =
-                            [id, sha256, note].map(|text| cut(text, LONGEST_TEXT));
-                        let text =
-                            format!("the hub offers model {id} ({sha256}, {bytes} bytes): {note}");
-                        events::insert(tx, now, Level::Info, "model", &text)?;
+                    Command::ModelOffer { id, sha256, bytes, note, manifest_bytes, signature } => {
+                        let offer = Offer {
+                            sha256: cut(sha256, LONGEST_TEXT),
+                            name: cut(id, LONGEST_TEXT),
+                            bytes: *bytes,
+                            manifest_bytes: *manifest_bytes,
+                            signature: cut(signature, LONGEST_NOTE),
+                            ..Offer::default()
+                        };
+                        self.offered(tx, &offer, &cut(note, LONGEST_TEXT), now)?;
+                    }
+                    Command::ModelWithdrawn { sha256 } => {
+                        self.offer_withdrawn(tx, sha256, now)?;
                     }
                 }
             }

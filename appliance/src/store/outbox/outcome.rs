@@ -99,7 +99,7 @@ fn vendor(manufacturer: &str) -> &'static str {
     }
 }
 
-fn age_band(years: u32) -> &'static str {
+pub(in crate::store) fn age_band(years: u32) -> &'static str {
     match years {
         0..18 => "0-17",
         18..40 => "18-39",

@@ -127,32 +127,38 @@ impl StudyNow {
     }
 
     /// Sex as the profiles of what is sent have it.
-    pub(super) fn sex(&self) -> &str {
-        match self.sex.trim() {
-            known @ ("M" | "F" | "O") => known,
-            _ => "",
-        }
+    pub(super) fn sex(&self) -> &'static str {
+        sex(&self.sex)
     }
 
-    /// Age at the study, from the scanner (PS3.5 6.2, AS), else the years between birth and study.
+    /// Age at the study.
     pub(super) fn age_years(&self) -> Option<u32> {
-        let number = |text: &str, from: usize, to: usize| text.get(from..to)?.parse::<u32>().ok();
-        let age = self.age.trim();
-        if let (Some(n), Some(unit)) = (number(age, 0, 3), age.get(3..)) {
-            return match unit {
-                "Y" => Some(n),
-                "M" => Some(n / 12),
-                "W" => Some(n / 52),
-                "D" => Some(n / 365),
-                _ => None,
-            };
-        }
-        let (born, made) = (&self.birth_date, &self.study_date);
-        let years = number(made, 0, 4)?.checked_sub(number(born, 0, 4)?)?;
-        // As numbers, so that 0229 against 0228 compares like a calendar.
-        let before = number(made, 4, 8)? < number(born, 4, 8)?;
-        years.checked_sub(u32::from(before)).filter(|years| *years <= 130)
+        age_years(&self.age, &self.birth_date, &self.study_date)
     }
+}
+
+/// `M`, `F`, `O`, or empty.
+pub(in crate::store) fn sex(sent: &str) -> &'static str {
+    ["M", "F", "O"].into_iter().find(|known| *known == sent.trim()).unwrap_or_default()
+}
+
+/// Age at the study, from the scanner (PS3.5 6.2, AS), else the years between birth and study.
+pub(in crate::store) fn age_years(age: &str, born: &str, made: &str) -> Option<u32> {
+    let number = |text: &str, from: usize, to: usize| text.get(from..to)?.parse::<u32>().ok();
+    let age = age.trim();
+    if let (Some(n), Some(unit)) = (number(age, 0, 3), age.get(3..)) {
+        return match unit {
+            "Y" => Some(n),
+            "M" => Some(n / 12),
+            "W" => Some(n / 52),
+            "D" => Some(n / 365),
+            _ => None,
+        };
+    }
+    let years = number(made, 0, 4)?.checked_sub(number(born, 0, 4)?)?;
+    // As numbers, so that 0229 against 0228 compares like a calendar.
+    let before = number(made, 4, 8)? < number(born, 4, 8)?;
+    years.checked_sub(u32::from(before)).filter(|years| *years <= 130)
 }
 
 impl Shown {

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
 use super::{Of, insert, profile};
 use crate::hex;
+use crate::store::quality::alarms::alarm_counts;
 use crate::store::{Store, StoreError};
 
 /// Results whose findings are counted.
@@ -16,8 +17,8 @@ const RECENT: i64 = 200;
 
 impl Store {
     /// Writes down for the hub how the box is, and the head of the audit log. What the database
-    /// knows replaces what is given: model, studies, rows that wait and findings. Nothing happens
-    /// without a hub.
+    /// knows replaces what is given: model, studies, rows that wait, findings and alarms. Nothing
+    /// happens without a hub.
     ///
     /// # Errors
     ///
@@ -34,6 +35,7 @@ impl Store {
                 software: env!("CARGO_PKG_VERSION").to_owned(),
                 studies: studies(tx)?,
                 finding_rates: finding_rates(tx, &model_sha256)?,
+                quality_alarms: quality_alarms(tx)?,
                 model,
                 model_sha256,
                 killed,
@@ -67,6 +69,7 @@ impl Store {
                 model: assisting(db)?.0,
                 backlog,
                 dead,
+                offer: None,
             })
         })
     }
@@ -134,6 +137,12 @@ fn finding_rates(db: &Connection, digest: &str) -> Result<BTreeMap<String, f32>,
     )?;
     let rows = query.query_map((digest, RECENT), |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Open alarms of the watch on scanners.
+fn quality_alarms(db: &Connection) -> Result<u32, StoreError> {
+    let open: i64 = alarm_counts(db)?.iter().sum();
+    Ok(u32::try_from(open).unwrap_or(u32::MAX))
 }
 
 /// The last entry of the audit log, unless there is none.

@@ -416,9 +416,11 @@ fn commands_are_carried_out_once() {
     assert_eq!((answer.note.as_str(), answer.actions.len()), ("Send her today.", 1));
     let offer = Command::ModelOffer {
         id: "tiny 2".to_owned(),
-        sha256: "ab".to_owned(),
+        sha256: "ab".repeat(32),
         bytes: 9,
         note: String::new(),
+        manifest_bytes: 0,
+        signature: String::new(),
     };
     f.store.obey(&[Numbered { number: 4, command: offer }]).unwrap();
     assert!(f.store.events(1).unwrap()[0].text.contains("tiny 2"));

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use firmware_config::trial::Place;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
@@ -156,6 +157,7 @@ impl Clinic {
             live: Live::new(watch::channel(Changes::default()).1),
             niivue: None,
             encrypted: false,
+            place: Place { root: folder.path().to_owned() },
         };
         Self { web, _folder: folder }
     }

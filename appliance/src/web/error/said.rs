@@ -2,12 +2,14 @@
 //! messages of `languages/en.ftl` are the same texts, which a test compares.
 
 use axum::http::StatusCode;
+use firmware_config::trial::ConfirmError;
 
 use super::Error;
 use crate::accounts::{AccountError, MAX_PASSWORD, MIN_PASSWORD, Right};
 use crate::slices::{MOST_VOX, SliceError, VolumeError};
 use crate::store::decisions::{DecisionError, MAX_REASON};
 use crate::store::models::ModelSwitchError;
+use crate::store::quality::alarms::AlarmError;
 use crate::store::users::{MAX_NAME, UserError};
 use crate::web::language::{Language, Sentence};
 
@@ -51,6 +53,8 @@ pub(super) fn said(error: &Error) -> Option<Sentence> {
         Error::Users(error) => return users(error),
         Error::Decision(error) => return decision(error),
         Error::Model(error) => return model(error),
+        Error::Confirm(error) => return confirm(error),
+        Error::Alarm(error) => return alarm(error),
         Error::Request(_)
         | Error::Dicom(_)
         | Error::Streams
@@ -68,7 +72,9 @@ fn right(right: Right) -> &'static str {
         Right::Patients => "right-patients",
         Right::Decide => "right-decide",
         Right::Models => "right-models",
+        Right::Reference => "right-reference",
         Right::Users => "right-users",
+        Right::Settings => "right-settings",
     }
 }
 
@@ -155,6 +161,25 @@ fn model(error: &ModelSwitchError) -> Option<Sentence> {
     })
 }
 
+fn confirm(error: &ConfirmError) -> Option<Sentence> {
+    match error {
+        ConfirmError::Nothing => Some(Language::En.say("error-no-trial")),
+        ConfirmError::Late { why } => Some(Language::En.say("error-trial-late").with("why", why)),
+        ConfirmError::Disk { .. } => None,
+    }
+}
+
+fn alarm(error: &AlarmError) -> Option<Sentence> {
+    let say = |key: &'static str| Language::En.say(key);
+    Some(match error {
+        AlarmError::NoAlarm(id) => say("error-no-alarm").with("alarm", id),
+        AlarmError::NoScanner(id) => say("error-no-scanner").with("scanner", id),
+        AlarmError::NoReason => say("error-no-reason"),
+        AlarmError::LongReason(n) => say("error-reason-long").n(*n).with("most", MAX_REASON),
+        AlarmError::Store(_) => return None,
+    })
+}
+
 /// The key of what a status is called.
 pub(super) fn title(status: StatusCode) -> &'static str {
     match status.as_u16() {
@@ -228,6 +253,12 @@ mod tests {
             Error::Model(ModelSwitchError::Ambiguous { name: text(), count: 2 }),
             Error::Model(ModelSwitchError::Killed { name: text() }),
             Error::Model(ModelSwitchError::NoEarlier),
+            Error::Confirm(ConfirmError::Nothing),
+            Error::Confirm(ConfirmError::Late { why: text() }),
+            Error::Alarm(AlarmError::NoAlarm(1)),
+            Error::Alarm(AlarmError::NoScanner(1)),
+            Error::Alarm(AlarmError::NoReason),
+            Error::Alarm(AlarmError::LongReason(1)),
         ];
         for error in errors {
             let in_english = said(&error).unwrap();
@@ -240,7 +271,15 @@ mod tests {
 
     #[test]
     fn rights_are_named_as_elsewhere() {
-        for right in [Right::Operate, Right::Patients, Right::Decide, Right::Models, Right::Users] {
+        for right in [
+            Right::Operate,
+            Right::Patients,
+            Right::Decide,
+            Right::Models,
+            Right::Reference,
+            Right::Users,
+            Right::Settings,
+        ] {
             assert_eq!(Language::En.say(super::right(right)).to_string(), right.words());
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderValue, Request, StatusCode};
+use firmware_config::trial::Place;
 use models::labels::DIAGNOSES;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
@@ -19,7 +20,7 @@ use crate::slices::tests::no_decoder;
 use crate::store::Store;
 use crate::store::changes::Changes;
 use crate::store::instances::{Arrival, SeriesFacts, StudyFacts};
-use crate::web::{Gate, Live, Niivue, Receive, Status, Web, router};
+use crate::web::{Gate, Live, Niivue, Receive, Status, Trial, Web, router};
 use crate::worklist::AgeCaps;
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web");
@@ -239,7 +240,8 @@ impl Clinic {
         let archive = Archive::open(&folder.path().join("archive"), Arc::clone(&store), config);
         let receive = Receive { ae_title: "PRIMA".to_owned(), ..Receive::default() };
         let now = 1_795_480_260_000;
-        let status = Status { at: now, started_at: now, receive, ..Status::default() };
+        let trial = Some(Trial::Awaiting { id: "1".to_owned(), until: now + 540_000 });
+        let status = Status { at: now, started_at: now, receive, trial, ..Status::default() };
         let arrival = Arrival {
             study: StudyFacts {
                 uid: "1.2.3".to_owned(),
@@ -270,6 +272,7 @@ impl Clinic {
             live: Live::new(watch::channel(Changes::default()).1),
             niivue: Some(Arc::new(Niivue::new(Vec::new()))),
             encrypted: false,
+            place: Place { root: folder.path().to_owned() },
         };
         Self { web, session, _folder: folder }
     }
@@ -284,7 +287,7 @@ impl Clinic {
     }
 }
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "/",
     "/?queue=done",
     "/?search=nobody",
@@ -292,6 +295,7 @@ const PAGES: [&str; 10] = [
     "/study/1/series/1",
     "/study/1/series/1/volume",
     "/system",
+    "/quality",
     "/users",
     "/account",
     "/nope",

@@ -18,6 +18,9 @@ frame-untrained-mark = UNTRAINED MODEL.
 frame-untrained = Findings, acuity and order mean nothing: { $statement }.
 frame-simulated-mark = MODEL OF SIMULATED DATA.
 frame-simulated = Never tried on patients; do not rely on findings, acuity or order: { $statement }.
+frame-trial-mark = NEW NETWORK SETTINGS ON TRIAL.
+frame-trial = Those from before come back in { $span } unless an administrator keeps the new ones.
+frame-trial-keep = Keep them
 frame-model = Model { $name }
 frame-no-model = No model is in use: studies are listed by age. Research use; not a medical device.
 frame-version = Version { $version }
@@ -194,6 +197,7 @@ findings-acuity = The model's acuity comes from: { $reasons }.
 findings-no-finding = no finding at or above its threshold
 findings-none = No finding reached its threshold. That does not mean the study is normal.
 findings-no-result = There is no result to show.
+findings-withheld = Not reported at this site: { $finding }. { $reason }
 findings-all = All { $n } scores
 findings-scores = A score is not a probability. What stands at or above its threshold is a finding.
 finding-probability = probability { $share }
@@ -439,6 +443,103 @@ settings-title = Settings in force
 settings-how = They are changed in the settings file and hold from the next start on; `appliance check-config` checks the file before.
 system-json = This page as JSON
 
+## Quality
+
+quality-title = Quality
+quality-intro = Scanners, scores and readers are compared with what was normal here. An alarm is a reason to look, no proof of a fault.
+quality-alarms = Alarms
+quality-no-alarms = No alarm is open.
+quality-since = Since { $when } { $what } ({ $why }).
+quality-since-bare = Since { $when } { $what }.
+quality-brighter = images of { $scanner } are { $part } brighter than before
+quality-darker = images of { $scanner } are { $part } darker than before
+quality-contrast-more = images of { $scanner } have { $part } more contrast than before
+quality-contrast-less = images of { $scanner } have { $part } less contrast than before
+quality-noise-more = images of { $scanner } have { $part } more noise than before
+quality-noise-less = images of { $scanner } have { $part } less noise than before
+quality-head-more = the head fills { $part } more of the images of { $scanner } than before
+quality-head-less = the head fills { $part } less of the images of { $scanner } than before
+quality-slices-more = series of { $scanner } have { $part } more slices than before
+quality-slices-less = series of { $scanner } have { $part } fewer slices than before
+quality-distance-more = slices of { $scanner } lie { $part } further apart than before
+quality-distance-less = slices of { $scanner } lie { $part } closer together than before
+quality-tokens-more = the model reads { $part } more of each series of { $scanner } than before
+quality-tokens-less = the model reads { $part } less of each series of { $scanner } than before
+quality-series = studies of { $scanner } have { $now } usable series on average instead of { $before }
+quality-left-out = { $now } series or files of each study of { $scanner } cannot be used on average instead of { $before }
+quality-priority-more = the model takes studies of { $scanner } for more urgent than before
+quality-priority-less = the model takes studies of { $scanner } for less urgent than before
+quality-age-more = patients of { $scanner } look older to the model than before
+quality-age-less = patients of { $scanner } look younger to the model than before
+quality-score-more = studies of { $scanner } score higher for { $finding } than before: { $now } on average instead of { $before }
+quality-score-less = studies of { $scanner } score lower for { $finding } than before: { $now } on average instead of { $before }
+quality-no-result = { $now } of the studies of { $scanner } get no result instead of { $before }
+quality-override = readers change { $now } of the results for { $scanner } instead of { $before }
+quality-psi = PSI { $psi }, above { $limit }
+quality-software = software { $new } instead of { $old }
+quality-others = { $n ->
+    [one] { $n } other figure too
+   *[other] { $n } other figures too
+}
+quality-advise-input = Results for its studies may be wrong: ask the radiologist to read the next ten without the list, and tell support.
+quality-advise-scores = Results for its studies may be wrong: ask the radiologist to read the next ten without the list, and tell whoever answers for the model.
+quality-advise-no-result = Read these studies without help of the model, look at the reasons on the worklist, and tell support.
+quality-advise-override = Ask the readers what they change; if the model is wrong, switch it off on the system page.
+quality-other-version = Scanner { $scanner }: another version of this program stored this alarm.
+quality-opened = Opened
+quality-seen = last seen
+quality-found-out = What did you find out?
+quality-acknowledge = I know of it
+quality-known = Acknowledged { $ago } by { $name }
+quality-closed-passed = It passed { $ago }.
+quality-closed-normal = This was declared normal { $ago }.
+quality-closed-model = Another model took over { $ago }.
+quality-past = Past alarms
+quality-scanners = Scanners
+quality-no-scanners = The model in force has not looked at a study yet.
+quality-looked = Last look:
+quality-not-looked = Not looked at yet.
+quality-learning = Learning what is normal: { $have } of { $need } studies.
+quality-watched = Watched.
+quality-chart-no-result = Studies without a result
+quality-chart-override = Results that readers changed
+quality-chart-rate = { $reference } in the reference; up to { $usual } is taken for usual, { $noticed } shall be noticed.
+quality-chart-sum = Sum { $sum }, alarm at { $limit }.
+quality-chart-promise = One false alarm in { $studies } studies on average; a real change is noticed after { $delay } on average.
+quality-compared = What is compared
+quality-quantity = Quantity
+quality-before = Before
+quality-now = Now
+quality-index = PSI
+quality-chance = Chance
+quality-mark = Mark
+quality-drifted = DRIFTED
+quality-how = Ratios are to series of the same kind before, so that 1 is no change. PSI says how far two distributions are apart; chance is the probability of such a difference without a change, adjusted for the number of quantities.
+quality-quantity-brightness = brightness (ratio)
+quality-quantity-contrast = contrast (ratio)
+quality-quantity-noise = noise (ratio)
+quality-quantity-head = size of the head in the image (ratio)
+quality-quantity-slices = slices of a series (ratio)
+quality-quantity-distance = distance of slices (ratio)
+quality-quantity-tokens = what the model reads of a series (ratio)
+quality-quantity-series = usable series of a study
+quality-quantity-left-out = series or files that cannot be used
+quality-quantity-priority = urgency
+quality-quantity-age = age by the images
+quality-quantity-score = score of { $finding }
+quality-normal = Declare a new normal
+quality-normal-how = The reference is made anew: of the studies since the alarm began, or, without an alarm, of the next ones. Alarms of this scanner are closed. Nothing is compared until there are enough studies.
+quality-normal-set = This is normal now
+quality-findings = How often findings are right
+quality-findings-how = By the judgement of readers here. Groups with fewer than { $least } judged findings are not shown.
+quality-share = { $agreed } of { $judged } right: PPV { $ppv } (95 % interval { $low } to { $high })
+quality-age = { $band } years
+quality-low = LOWER
+quality-few = { $n ->
+    [one] { $n } more finding was judged too rarely.
+   *[other] { $n } more findings were judged too rarely.
+}
+
 ## Users and logging in
 
 users-title = Users
@@ -543,7 +644,9 @@ right-operate = look after the box
 right-patients = see patients
 right-decide = decide on studies
 right-models = choose models
+right-reference = declare a new normal
 right-users = change users
+right-settings = keep new settings
 error-wait = too many wrong guesses; wait { $n ->
     [one] { $n } second
    *[other] { $n } seconds
@@ -580,6 +683,10 @@ error-no-such-model = no installed model is called { $name } or has a digest tha
 error-ambiguous-model = { $name } fits { $count } installed models; give more digits of the digest
 error-killed = the kill switch of { $name } is on; release it first with `appliance model revive`
 error-no-earlier = there is no earlier model to go back to
+error-no-trial = no new settings wait to be kept
+error-trial-late = too late: { $why }; the settings from before are in force
+error-no-alarm = there is no open alarm { $alarm }
+error-no-scanner = there is no scanner { $scanner } whose studies are watched
 
 ## Diagnoses, by the label of the model
 

@@ -18,6 +18,9 @@ frame-untrained-mark = MODELO SIN ENTRENAR.
 frame-untrained = Los hallazgos, la gravedad y el orden no significan nada: { $statement }.
 frame-simulated-mark = MODELO DE DATOS SIMULADOS.
 frame-simulated = Nunca probado en pacientes; no confíe en los hallazgos, la gravedad ni el orden: { $statement }.
+frame-trial-mark = NUEVOS AJUSTES DE RED A PRUEBA.
+frame-trial = Los anteriores vuelven dentro de { $span }, salvo que un administrador conserve los nuevos.
+frame-trial-keep = Conservarlos
 frame-model = Modelo { $name }
 frame-no-model = No hay ningún modelo en uso: los estudios se ordenan por antigüedad. Uso en investigación; no es un producto sanitario.
 frame-version = Versión { $version }
@@ -194,6 +197,7 @@ findings-acuity = La gravedad según el modelo viene de: { $reasons }.
 findings-no-finding = ningún hallazgo alcanza su umbral
 findings-none = Ningún hallazgo alcanzó su umbral. Eso no significa que el estudio sea normal.
 findings-no-result = No hay resultado que mostrar.
+findings-withheld = No se informa en este centro: { $finding }. { $reason }
 findings-all = Las { $n } puntuaciones
 findings-scores = Una puntuación no es una probabilidad. Lo que alcanza su umbral es un hallazgo.
 finding-probability = probabilidad { $share }
@@ -445,6 +449,103 @@ settings-title = Ajustes en vigor
 settings-how = Se cambian en el archivo de ajustes y valen desde el próximo arranque; `appliance check-config` comprueba antes el archivo.
 system-json = Esta página como JSON
 
+## Calidad
+
+quality-title = Calidad
+quality-intro = Equipos, puntuaciones y lectores se comparan con lo que era normal aquí. Una alarma es un motivo para mirar, no la prueba de un fallo.
+quality-alarms = Alarmas
+quality-no-alarms = No hay ninguna alarma abierta.
+quality-since = Desde el { $when }, { $what } ({ $why }).
+quality-since-bare = Desde el { $when }, { $what }.
+quality-brighter = las imágenes de { $scanner } son un { $part } más claras que antes
+quality-darker = las imágenes de { $scanner } son un { $part } más oscuras que antes
+quality-contrast-more = las imágenes de { $scanner } tienen un { $part } más de contraste que antes
+quality-contrast-less = las imágenes de { $scanner } tienen un { $part } menos de contraste que antes
+quality-noise-more = las imágenes de { $scanner } tienen un { $part } más de ruido que antes
+quality-noise-less = las imágenes de { $scanner } tienen un { $part } menos de ruido que antes
+quality-head-more = la cabeza ocupa un { $part } más de las imágenes de { $scanner } que antes
+quality-head-less = la cabeza ocupa un { $part } menos de las imágenes de { $scanner } que antes
+quality-slices-more = las series de { $scanner } tienen un { $part } más de cortes que antes
+quality-slices-less = las series de { $scanner } tienen un { $part } menos de cortes que antes
+quality-distance-more = los cortes de { $scanner } están un { $part } más separados que antes
+quality-distance-less = los cortes de { $scanner } están un { $part } más juntos que antes
+quality-tokens-more = el modelo lee un { $part } más de cada serie de { $scanner } que antes
+quality-tokens-less = el modelo lee un { $part } menos de cada serie de { $scanner } que antes
+quality-series = los estudios de { $scanner } tienen de media { $now } series utilizables en lugar de { $before }
+quality-left-out = de media { $now } series o archivos de cada estudio de { $scanner } no se pueden usar en lugar de { $before }
+quality-priority-more = el modelo considera los estudios de { $scanner } más urgentes que antes
+quality-priority-less = el modelo considera los estudios de { $scanner } menos urgentes que antes
+quality-age-more = los pacientes de { $scanner } le parecen al modelo mayores que antes
+quality-age-less = los pacientes de { $scanner } le parecen al modelo más jóvenes que antes
+quality-score-more = los estudios de { $scanner } puntúan más alto que antes en { $finding }: { $now } de media en lugar de { $before }
+quality-score-less = los estudios de { $scanner } puntúan más bajo que antes en { $finding }: { $now } de media en lugar de { $before }
+quality-no-result = el { $now } de los estudios de { $scanner } queda sin resultado en lugar del { $before }
+quality-override = los lectores cambian el { $now } de los resultados de { $scanner } en lugar del { $before }
+quality-psi = PSI { $psi }, más de { $limit }
+quality-software = software { $new } en lugar de { $old }
+quality-others = { $n ->
+    [one] también { $n } cifra más
+   *[other] también { $n } cifras más
+}
+quality-advise-input = Los resultados de sus estudios pueden ser erróneos: pida al radiólogo que lea los diez próximos sin la lista y avise al soporte.
+quality-advise-scores = Los resultados de sus estudios pueden ser erróneos: pida al radiólogo que lea los diez próximos sin la lista y avise al responsable del modelo.
+quality-advise-no-result = Lea estos estudios sin ayuda del modelo, mire los motivos en la lista de trabajo y avise al soporte.
+quality-advise-override = Pregunte a los lectores qué cambian; si el modelo se equivoca, desactívelo en la página del sistema.
+quality-other-version = Equipo { $scanner }: otra versión de este programa guardó esta alarma.
+quality-opened = Abierta
+quality-seen = vista por última vez
+quality-found-out = ¿Qué ha averiguado?
+quality-acknowledge = Tomo nota
+quality-known = Atendida { $ago } por { $name }
+quality-closed-passed = Pasó { $ago }.
+quality-closed-normal = Se declaró normal { $ago }.
+quality-closed-model = Otro modelo la reemplazó { $ago }.
+quality-past = Alarmas pasadas
+quality-scanners = Equipos
+quality-no-scanners = El modelo en vigor aún no ha visto ningún estudio.
+quality-looked = Última revisión:
+quality-not-looked = Aún no revisado.
+quality-learning = Aprende lo que es normal: { $have } de { $need } estudios.
+quality-watched = Vigilado.
+quality-chart-no-result = Estudios sin resultado
+quality-chart-override = Resultados cambiados por los lectores
+quality-chart-rate = { $reference } en la referencia; hasta { $usual } se tiene por habitual, { $noticed } debe notarse.
+quality-chart-sum = Suma { $sum }, alarma en { $limit }.
+quality-chart-promise = Una falsa alarma en { $studies } estudios de media; un cambio real se nota tras { $delay } de media.
+quality-compared = Lo que se compara
+quality-quantity = Magnitud
+quality-before = Antes
+quality-now = Ahora
+quality-index = PSI
+quality-chance = Azar
+quality-mark = Marca
+quality-drifted = DESVIADO
+quality-how = Las razones son con las series del mismo tipo de antes: 1 es sin cambio. El PSI dice cuánto se apartan dos distribuciones; el azar es la probabilidad de tal diferencia sin cambio, corregida por el número de magnitudes.
+quality-quantity-brightness = claridad (razón)
+quality-quantity-contrast = contraste (razón)
+quality-quantity-noise = ruido (razón)
+quality-quantity-head = tamaño de la cabeza en la imagen (razón)
+quality-quantity-slices = cortes de una serie (razón)
+quality-quantity-distance = distancia de los cortes (razón)
+quality-quantity-tokens = lo que el modelo lee de una serie (razón)
+quality-quantity-series = series utilizables de un estudio
+quality-quantity-left-out = series o archivos no utilizables
+quality-quantity-priority = urgencia
+quality-quantity-age = edad según las imágenes
+quality-quantity-score = puntuación de { $finding }
+quality-normal = Declarar una nueva normalidad
+quality-normal-how = La referencia se hace de nuevo: con los estudios desde que empezó la alarma o, sin alarma, con los próximos. Las alarmas de este equipo se cierran. No se compara nada hasta que haya bastantes estudios.
+quality-normal-set = Esto es normal ahora
+quality-findings = Cuántas veces aciertan los hallazgos
+quality-findings-how = Según el juicio de los lectores de aquí. Los grupos con menos de { $least } hallazgos juzgados no se muestran.
+quality-share = { $agreed } de { $judged } correctos: VPP { $ppv } (intervalo del 95 % de { $low } a { $high })
+quality-age = { $band } años
+quality-low = MÁS BAJO
+quality-few = { $n ->
+    [one] { $n } hallazgo más se juzgó muy pocas veces.
+   *[other] { $n } hallazgos más se juzgaron muy pocas veces.
+}
+
 ## Usuarios e inicio de sesión
 
 users-title = Usuarios
@@ -549,7 +650,9 @@ right-operate = cuidar del aparato
 right-patients = ver pacientes
 right-decide = decidir sobre estudios
 right-models = elegir modelos
+right-reference = declarar una nueva normalidad
 right-users = cambiar usuarios
+right-settings = conservar ajustes nuevos
 error-wait = demasiados intentos erróneos; espere { $n ->
     [one] { $n } segundo
    *[other] { $n } segundos
@@ -586,6 +689,10 @@ error-no-such-model = ningún modelo instalado se llama { $name } ni tiene una h
 error-ambiguous-model = { $name } corresponde a { $count } modelos instalados; dé más cifras de la huella
 error-killed = el modelo { $name } está desactivado; actívelo primero con `appliance model revive`
 error-no-earlier = no hay un modelo anterior al que volver
+error-no-trial = ningún ajuste nuevo espera ser conservado
+error-trial-late = demasiado tarde: { $why }; rigen los ajustes anteriores
+error-no-alarm = no hay ninguna alarma abierta { $alarm }
+error-no-scanner = no hay ningún equipo { $scanner } cuyos estudios se vigilen
 
 ## Diagnósticos, por la etiqueta del modelo
 

@@ -18,6 +18,9 @@ frame-untrained-mark = MODÈLE NON ENTRAÎNÉ.
 frame-untrained = Les signes, la gravité et l'ordre ne veulent rien dire : { $statement }.
 frame-simulated-mark = MODÈLE DE DONNÉES SIMULÉES.
 frame-simulated = Jamais essayé sur des patients ; ne vous fiez ni aux signes, ni à la gravité, ni à l'ordre : { $statement }.
+frame-trial-mark = NOUVEAUX RÉGLAGES RÉSEAU À L'ESSAI.
+frame-trial = Les anciens reviennent dans { $span }, sauf si un administrateur garde les nouveaux.
+frame-trial-keep = Les garder
 frame-model = Modèle { $name }
 frame-no-model = Aucun modèle n'est en service : les examens sont rangés par ancienneté. Usage de recherche ; pas un dispositif médical.
 frame-version = Version { $version }
@@ -191,6 +194,7 @@ findings-acuity = La gravité selon le modèle vient de : { $reasons }.
 findings-no-finding = aucun signe n'atteint son seuil
 findings-none = Aucun signe n'a atteint son seuil. Cela ne veut pas dire que l'examen est normal.
 findings-no-result = Il n'y a pas de résultat à montrer.
+findings-withheld = Non signalé sur ce site : { $finding }. { $reason }
 findings-all = Tous les { $n } scores
 findings-scores = Un score n'est pas une probabilité. Ce qui atteint son seuil est un signe.
 finding-probability = probabilité { $share }
@@ -442,6 +446,103 @@ settings-title = Réglages en vigueur
 settings-how = Ils se changent dans le fichier de réglages et valent au prochain démarrage ; `appliance check-config` vérifie le fichier avant.
 system-json = Cette page en JSON
 
+## Qualité
+
+quality-title = Qualité
+quality-intro = Appareils, scores et lecteurs sont comparés à ce qui était normal ici. Une alarme est une raison de regarder, pas la preuve d'une panne.
+quality-alarms = Alarmes
+quality-no-alarms = Aucune alarme n'est ouverte.
+quality-since = Depuis le { $when }, { $what } ({ $why }).
+quality-since-bare = Depuis le { $when }, { $what }.
+quality-brighter = les images de { $scanner } sont { $part } plus claires qu'avant
+quality-darker = les images de { $scanner } sont { $part } plus sombres qu'avant
+quality-contrast-more = les images de { $scanner } ont { $part } de contraste en plus qu'avant
+quality-contrast-less = les images de { $scanner } ont { $part } de contraste en moins qu'avant
+quality-noise-more = les images de { $scanner } ont { $part } de bruit en plus qu'avant
+quality-noise-less = les images de { $scanner } ont { $part } de bruit en moins qu'avant
+quality-head-more = la tête occupe { $part } de plus des images de { $scanner } qu'avant
+quality-head-less = la tête occupe { $part } de moins des images de { $scanner } qu'avant
+quality-slices-more = les séries de { $scanner } ont { $part } de coupes en plus qu'avant
+quality-slices-less = les séries de { $scanner } ont { $part } de coupes en moins qu'avant
+quality-distance-more = les coupes de { $scanner } sont { $part } plus espacées qu'avant
+quality-distance-less = les coupes de { $scanner } sont { $part } plus rapprochées qu'avant
+quality-tokens-more = le modèle lit { $part } de plus de chaque série de { $scanner } qu'avant
+quality-tokens-less = le modèle lit { $part } de moins de chaque série de { $scanner } qu'avant
+quality-series = les examens de { $scanner } ont en moyenne { $now } séries utilisables au lieu de { $before }
+quality-left-out = en moyenne { $now } séries ou fichiers de chaque examen de { $scanner } sont inutilisables au lieu de { $before }
+quality-priority-more = le modèle juge les examens de { $scanner } plus urgents qu'avant
+quality-priority-less = le modèle juge les examens de { $scanner } moins urgents qu'avant
+quality-age-more = les patients de { $scanner } paraissent au modèle plus âgés qu'avant
+quality-age-less = les patients de { $scanner } paraissent au modèle plus jeunes qu'avant
+quality-score-more = les examens de { $scanner } ont un score plus haut qu'avant pour { $finding } : { $now } en moyenne au lieu de { $before }
+quality-score-less = les examens de { $scanner } ont un score plus bas qu'avant pour { $finding } : { $now } en moyenne au lieu de { $before }
+quality-no-result = { $now } des examens de { $scanner } restent sans résultat au lieu de { $before }
+quality-override = les lecteurs changent { $now } des résultats pour { $scanner } au lieu de { $before }
+quality-psi = PSI { $psi }, plus que { $limit }
+quality-software = logiciel { $new } au lieu de { $old }
+quality-others = { $n ->
+    [one] { $n } autre valeur aussi
+   *[other] { $n } autres valeurs aussi
+}
+quality-advise-input = Les résultats de ses examens peuvent être faux : demandez au radiologue de lire les dix prochains sans la liste, et prévenez l'assistance.
+quality-advise-scores = Les résultats de ses examens peuvent être faux : demandez au radiologue de lire les dix prochains sans la liste, et prévenez le responsable du modèle.
+quality-advise-no-result = Lisez ces examens sans l'aide du modèle, regardez les raisons sur la liste de travail, et prévenez l'assistance.
+quality-advise-override = Demandez aux lecteurs ce qu'ils changent ; si le modèle se trompe, désactivez-le sur la page système.
+quality-other-version = Appareil { $scanner } : une autre version de ce programme a enregistré cette alarme.
+quality-opened = Ouverte
+quality-seen = vue la dernière fois
+quality-found-out = Qu'avez-vous constaté ?
+quality-acknowledge = J'en ai pris note
+quality-known = Prise en compte { $ago } par { $name }
+quality-closed-passed = Elle est passée { $ago }.
+quality-closed-normal = Cela a été déclaré normal { $ago }.
+quality-closed-model = Un autre modèle a pris la relève { $ago }.
+quality-past = Alarmes passées
+quality-scanners = Appareils
+quality-no-scanners = Le modèle en vigueur n'a encore vu aucun examen.
+quality-looked = Dernier contrôle :
+quality-not-looked = Pas encore contrôlé.
+quality-learning = Apprend ce qui est normal : { $have } examens sur { $need }.
+quality-watched = Surveillé.
+quality-chart-no-result = Examens sans résultat
+quality-chart-override = Résultats changés par les lecteurs
+quality-chart-rate = { $reference } dans la référence ; jusqu'à { $usual } passe pour habituel, { $noticed } doit être remarqué.
+quality-chart-sum = Somme { $sum }, alarme à { $limit }.
+quality-chart-promise = Une fausse alarme sur { $studies } examens en moyenne ; un vrai changement est remarqué après { $delay } en moyenne.
+quality-compared = Ce qui est comparé
+quality-quantity = Grandeur
+quality-before = Avant
+quality-now = Maintenant
+quality-index = PSI
+quality-chance = Hasard
+quality-mark = Marque
+quality-drifted = DÉRIVÉ
+quality-how = Les rapports se font avec les séries du même type d'avant : 1 veut dire sans changement. Le PSI dit à quel point deux distributions s'écartent ; le hasard est la probabilité d'un tel écart sans changement, corrigée du nombre de grandeurs.
+quality-quantity-brightness = clarté (rapport)
+quality-quantity-contrast = contraste (rapport)
+quality-quantity-noise = bruit (rapport)
+quality-quantity-head = taille de la tête dans l'image (rapport)
+quality-quantity-slices = coupes d'une série (rapport)
+quality-quantity-distance = distance des coupes (rapport)
+quality-quantity-tokens = ce que le modèle lit d'une série (rapport)
+quality-quantity-series = séries utilisables d'un examen
+quality-quantity-left-out = séries ou fichiers inutilisables
+quality-quantity-priority = urgence
+quality-quantity-age = âge d'après les images
+quality-quantity-score = score de { $finding }
+quality-normal = Déclarer une nouvelle normale
+quality-normal-how = La référence est refaite : avec les examens depuis le début de l'alarme ou, sans alarme, avec les prochains. Les alarmes de cet appareil sont closes. Rien n'est comparé avant qu'il y ait assez d'examens.
+quality-normal-set = C'est normal maintenant
+quality-findings = Part des signes justes
+quality-findings-how = Selon le jugement des lecteurs d'ici. Les groupes de moins de { $least } signes jugés ne sont pas montrés.
+quality-share = { $agreed } justes sur { $judged } : VPP { $ppv } (intervalle à 95 % de { $low } à { $high })
+quality-age = { $band } ans
+quality-low = PLUS BAS
+quality-few = { $n ->
+    [one] { $n } autre signe a été jugé trop rarement.
+   *[other] { $n } autres signes ont été jugés trop rarement.
+}
+
 ## Utilisateurs et connexion
 
 users-title = Utilisateurs
@@ -546,7 +647,9 @@ right-operate = s'occuper du boîtier
 right-patients = voir les patients
 right-decide = décider sur les examens
 right-models = choisir les modèles
+right-reference = déclarer une nouvelle normale
 right-users = modifier les utilisateurs
+right-settings = garder de nouveaux réglages
 error-wait = trop d'essais erronés ; attendez { $n ->
     [one] { $n } seconde
    *[other] { $n } secondes
@@ -583,6 +686,10 @@ error-no-such-model = aucun modèle installé ne s'appelle { $name } ni n'a une 
 error-ambiguous-model = { $name } correspond à { $count } modèles installés ; donnez plus de chiffres de l'empreinte
 error-killed = le modèle { $name } est désactivé ; réactivez-le d'abord par `appliance model revive`
 error-no-earlier = il n'y a pas de modèle antérieur
+error-no-trial = aucun nouveau réglage n'attend d'être gardé
+error-trial-late = trop tard : { $why } ; les anciens réglages sont en vigueur
+error-no-alarm = il n'y a pas d'alarme ouverte { $alarm }
+error-no-scanner = il n'y a pas d'appareil { $scanner } dont les examens sont surveillés
 
 ## Diagnostics, par l'étiquette du modèle
 

@@ -18,6 +18,9 @@ frame-untrained-mark = मॉडल प्रशिक्षित नहीं 
 frame-untrained = निष्कर्ष, गंभीरता और क्रम का कोई अर्थ नहीं: { $statement }।
 frame-simulated-mark = कृत्रिम डेटा का मॉडल।
 frame-simulated = मरीज़ों पर कभी परखा नहीं गया; निष्कर्ष, गंभीरता या क्रम पर भरोसा न करें: { $statement }।
+frame-trial-mark = नई नेटवर्क सेटिंग परखी जा रही हैं।
+frame-trial = यदि कोई प्रशासक नई सेटिंग नहीं रखता, तो { $span } में पिछली सेटिंग लौट आएँगी।
+frame-trial-keep = इन्हें रखें
 frame-model = मॉडल { $name }
 frame-no-model = कोई मॉडल उपयोग में नहीं है: जाँचें आने के क्रम में हैं। केवल शोध के लिए; चिकित्सा उपकरण नहीं।
 frame-version = संस्करण { $version }
@@ -194,6 +197,7 @@ findings-acuity = मॉडल की गंभीरता का आधार:
 findings-no-finding = कोई निष्कर्ष अपनी सीमा तक नहीं पहुँचा
 findings-none = कोई निष्कर्ष अपनी सीमा तक नहीं पहुँचा। इसका अर्थ यह नहीं कि जाँच सामान्य है।
 findings-no-result = दिखाने के लिए कोई परिणाम नहीं है।
+findings-withheld = यहाँ रिपोर्ट नहीं किया जाता: { $finding }। { $reason }
 findings-all = सभी { $n } स्कोर
 findings-scores = स्कोर संभावना नहीं है। जो अपनी सीमा तक पहुँचे वह निष्कर्ष है।
 finding-probability = संभावना { $share }
@@ -439,6 +443,103 @@ settings-title = लागू सेटिंग
 settings-how = इन्हें सेटिंग फ़ाइल में बदला जाता है और ये अगली शुरुआत से लागू होती हैं; `appliance check-config` पहले फ़ाइल जाँचता है।
 system-json = यह पृष्ठ JSON में
 
+## गुणवत्ता
+
+quality-title = गुणवत्ता
+quality-intro = स्कैनर, स्कोर और पढ़ने वालों की तुलना यहाँ की सामान्य स्थिति से होती है। चेतावनी देखने का कारण है, खराबी का प्रमाण नहीं।
+quality-alarms = चेतावनियाँ
+quality-no-alarms = कोई चेतावनी खुली नहीं है।
+quality-since = { $when } से { $what } ({ $why })।
+quality-since-bare = { $when } से { $what }।
+quality-brighter = { $scanner } की इमेज पहले से { $part } अधिक चमकीली हैं
+quality-darker = { $scanner } की इमेज पहले से { $part } अधिक गहरी हैं
+quality-contrast-more = { $scanner } की इमेज में पहले से { $part } अधिक कंट्रास्ट है
+quality-contrast-less = { $scanner } की इमेज में पहले से { $part } कम कंट्रास्ट है
+quality-noise-more = { $scanner } की इमेज में पहले से { $part } अधिक नॉइज़ है
+quality-noise-less = { $scanner } की इमेज में पहले से { $part } कम नॉइज़ है
+quality-head-more = { $scanner } की इमेज में सिर पहले से { $part } अधिक जगह लेता है
+quality-head-less = { $scanner } की इमेज में सिर पहले से { $part } कम जगह लेता है
+quality-slices-more = { $scanner } की सीरीज़ में पहले से { $part } अधिक स्लाइस हैं
+quality-slices-less = { $scanner } की सीरीज़ में पहले से { $part } कम स्लाइस हैं
+quality-distance-more = { $scanner } की स्लाइस पहले से { $part } अधिक दूर हैं
+quality-distance-less = { $scanner } की स्लाइस पहले से { $part } अधिक पास हैं
+quality-tokens-more = मॉडल { $scanner } की हर सीरीज़ का पहले से { $part } अधिक भाग पढ़ता है
+quality-tokens-less = मॉडल { $scanner } की हर सीरीज़ का पहले से { $part } कम भाग पढ़ता है
+quality-series = { $scanner } की जाँचों में औसतन { $before } के बजाय { $now } उपयोगी सीरीज़ हैं
+quality-left-out = { $scanner } की हर जाँच की औसतन { $before } के बजाय { $now } सीरीज़ या फ़ाइलें काम नहीं आतीं
+quality-priority-more = मॉडल { $scanner } की जाँचों को पहले से अधिक अत्यावश्यक मानता है
+quality-priority-less = मॉडल { $scanner } की जाँचों को पहले से कम अत्यावश्यक मानता है
+quality-age-more = { $scanner } के मरीज़ मॉडल को पहले से अधिक उम्र के लगते हैं
+quality-age-less = { $scanner } के मरीज़ मॉडल को पहले से कम उम्र के लगते हैं
+quality-score-more = { $scanner } की जाँचों में { $finding } का स्कोर पहले से ऊँचा है: औसतन { $before } के बजाय { $now }
+quality-score-less = { $scanner } की जाँचों में { $finding } का स्कोर पहले से नीचा है: औसतन { $before } के बजाय { $now }
+quality-no-result = { $scanner } की { $before } के बजाय { $now } जाँचों का परिणाम नहीं मिलता
+quality-override = पढ़ने वाले { $scanner } के { $before } के बजाय { $now } परिणाम बदलते हैं
+quality-psi = PSI { $psi }, { $limit } से ऊपर
+quality-software = { $old } के बजाय सॉफ़्टवेयर { $new }
+quality-others = { $n ->
+    [one] { $n } और मान भी
+   *[other] { $n } और मान भी
+}
+quality-advise-input = इसकी जाँचों के परिणाम गलत हो सकते हैं: रेडियोलॉजिस्ट से अगली दस जाँचें सूची के बिना पढ़ने को कहें, और सहायता को बताएँ।
+quality-advise-scores = इसकी जाँचों के परिणाम गलत हो सकते हैं: रेडियोलॉजिस्ट से अगली दस जाँचें सूची के बिना पढ़ने को कहें, और मॉडल के ज़िम्मेदार व्यक्ति को बताएँ।
+quality-advise-no-result = इन जाँचों को मॉडल की मदद के बिना पढ़ें, कार्य सूची में कारण देखें, और सहायता को बताएँ।
+quality-advise-override = पढ़ने वालों से पूछें कि वे क्या बदलते हैं; मॉडल गलत हो तो उसे सिस्टम पृष्ठ पर रोकें।
+quality-other-version = स्कैनर { $scanner }: यह चेतावनी इस प्रोग्राम के किसी और संस्करण ने सहेजी थी।
+quality-opened = खुली
+quality-seen = पिछली बार दिखी
+quality-found-out = आपने क्या पाया?
+quality-acknowledge = मैंने देख लिया
+quality-known = { $name } ने { $ago } देखी
+quality-closed-passed = यह { $ago } समाप्त हुई।
+quality-closed-normal = इसे { $ago } सामान्य घोषित किया गया।
+quality-closed-model = { $ago } दूसरा मॉडल लगा।
+quality-past = पुरानी चेतावनियाँ
+quality-scanners = स्कैनर
+quality-no-scanners = लागू मॉडल ने अभी कोई जाँच नहीं देखी।
+quality-looked = पिछली जाँच:
+quality-not-looked = अभी नहीं देखा गया।
+quality-learning = सामान्य स्थिति सीखी जा रही है: { $need } में से { $have } जाँचें।
+quality-watched = निगरानी में।
+quality-chart-no-result = बिना परिणाम की जाँचें
+quality-chart-override = पढ़ने वालों के बदले परिणाम
+quality-chart-rate = संदर्भ में { $reference }; { $usual } तक सामान्य माना जाता है, { $noticed } पकड़ में आना चाहिए।
+quality-chart-sum = योग { $sum }, { $limit } पर चेतावनी।
+quality-chart-promise = औसतन { $studies } जाँचों में एक झूठी चेतावनी; असली बदलाव औसतन { $delay } के बाद पकड़ में आता है।
+quality-compared = क्या तुलना होती है
+quality-quantity = मात्रा
+quality-before = पहले
+quality-now = अब
+quality-index = PSI
+quality-chance = संयोग
+quality-mark = चिह्न
+quality-drifted = बदला
+quality-how = अनुपात पहले की उसी प्रकार की सीरीज़ से हैं, इसलिए 1 का अर्थ है कोई बदलाव नहीं। PSI बताता है कि दो वितरण कितने दूर हैं; संयोग बिना बदलाव ऐसे अंतर की संभावना है, मात्राओं की संख्या के अनुसार ठीक की हुई।
+quality-quantity-brightness = चमक (अनुपात)
+quality-quantity-contrast = कंट्रास्ट (अनुपात)
+quality-quantity-noise = नॉइज़ (अनुपात)
+quality-quantity-head = इमेज में सिर का आकार (अनुपात)
+quality-quantity-slices = सीरीज़ की स्लाइस (अनुपात)
+quality-quantity-distance = स्लाइसों की दूरी (अनुपात)
+quality-quantity-tokens = सीरीज़ का मॉडल द्वारा पढ़ा भाग (अनुपात)
+quality-quantity-series = जाँच की उपयोगी सीरीज़
+quality-quantity-left-out = काम न आने वाली सीरीज़ या फ़ाइलें
+quality-quantity-priority = तात्कालिकता
+quality-quantity-age = इमेज के अनुसार उम्र
+quality-quantity-score = { $finding } का स्कोर
+quality-normal = नई सामान्य स्थिति घोषित करें
+quality-normal-how = संदर्भ नया बनता है: चेतावनी शुरू होने के बाद की जाँचों से, या चेतावनी न हो तो अगली जाँचों से। इस स्कैनर की चेतावनियाँ बंद होती हैं। पर्याप्त जाँचें होने तक कोई तुलना नहीं होती।
+quality-normal-set = अब यही सामान्य है
+quality-findings = निष्कर्ष कितनी बार सही हैं
+quality-findings-how = यहाँ के पढ़ने वालों के निर्णय से। { $least } से कम परखे निष्कर्षों वाले समूह नहीं दिखाए जाते।
+quality-share = { $judged } में से { $agreed } सही: PPV { $ppv } (95 % अंतराल { $low } से { $high })
+quality-age = { $band } वर्ष
+quality-low = कम
+quality-few = { $n ->
+    [one] { $n } और निष्कर्ष बहुत कम बार परखा गया।
+   *[other] { $n } और निष्कर्ष बहुत कम बार परखे गए।
+}
+
 ## उपयोगकर्ता और लॉग इन
 
 users-title = उपयोगकर्ता
@@ -543,7 +644,9 @@ right-operate = बॉक्स की देखभाल
 right-patients = मरीज़ देखना
 right-decide = जाँचों पर निर्णय
 right-models = मॉडल चुनना
+right-reference = नई सामान्य स्थिति घोषित करना
 right-users = उपयोगकर्ता बदलना
+right-settings = नई सेटिंग रखना
 error-wait = बहुत से गलत प्रयास; { $n } सेकंड रुकें और फिर कोशिश करें
 error-setup-code = यह इस बॉक्स का कोड नहीं है; वह वहाँ दिखा था जहाँ `appliance serve` शुरू हुआ, और बिना उपयोगकर्ताओं के हर शुरुआत नया बनाती है
 error-password-short = पासवर्ड में { $n } अक्षर हैं; कम से कम { $least } चाहिए, और कुछ शब्द एक साथ याद रखना आसान है
@@ -577,6 +680,10 @@ error-no-such-model = { $name } नाम का, या ऐसे शुरू 
 error-ambiguous-model = { $name } से { $count } मॉडल मिलते हैं; digest के और अंक दें
 error-killed = मॉडल { $name } रोका गया है; पहले `appliance model revive` से उसे खोलें
 error-no-earlier = लौटने के लिए कोई पिछला मॉडल नहीं है
+error-no-trial = कोई नई सेटिंग रखे जाने की प्रतीक्षा में नहीं है
+error-trial-late = देर हो गई: { $why }; पिछली सेटिंग लागू हैं
+error-no-alarm = खुली चेतावनी { $alarm } नहीं है
+error-no-scanner = ऐसा स्कैनर { $scanner } नहीं है जिसकी जाँचें निगरानी में हों
 
 ## निदान, मॉडल के लेबल से
 

@@ -18,6 +18,9 @@ frame-untrained-mark = MODELI HAIJAFUNZWA.
 frame-untrained = Matokeo, kiwango cha dharura na mpangilio havina maana: { $statement }.
 frame-simulated-mark = MODELI YA DATA YA KUIGIZA.
 frame-simulated = Haijawahi kujaribiwa kwa wagonjwa; usitegemee matokeo, kiwango cha dharura wala mpangilio: { $statement }.
+frame-trial-mark = MIPANGILIO MIPYA YA MTANDAO INAJARIBIWA.
+frame-trial = Ya awali itarudi baada ya { $span } msimamizi asipoihifadhi mipya.
+frame-trial-keep = Ihifadhi
 frame-model = Modeli { $name }
 frame-no-model = Hakuna modeli inayotumika: vipimo vinapangwa kwa muda wa kufika. Kwa utafiti tu; si kifaa cha tiba.
 frame-version = Toleo { $version }
@@ -194,6 +197,7 @@ findings-acuity = Kiwango cha dharura cha modeli kinatokana na: { $reasons }.
 findings-no-finding = hakuna tokeo lililofikia kizingiti chake
 findings-none = Hakuna tokeo lililofikia kizingiti chake. Hiyo haimaanishi kwamba kipimo ni cha kawaida.
 findings-no-result = Hakuna matokeo ya kuonyesha.
+findings-withheld = Hairipotiwi hapa: { $finding }. { $reason }
 findings-all = Alama zote { $n }
 findings-scores = Alama si uwezekano. Kinachofikia kizingiti chake ni tokeo.
 finding-probability = uwezekano { $share }
@@ -439,6 +443,103 @@ settings-title = Mipangilio inayotumika
 settings-how = Hubadilishwa kwenye faili ya mipangilio na huanza kutumika kifaa kikiwashwa tena; `appliance check-config` hukagua faili kabla.
 system-json = Ukurasa huu kama JSON
 
+## Ubora
+
+quality-title = Ubora
+quality-intro = Mashine, alama na wasomaji hulinganishwa na yale yaliyokuwa ya kawaida hapa. Tahadhari ni sababu ya kuangalia, si uthibitisho wa hitilafu.
+quality-alarms = Tahadhari
+quality-no-alarms = Hakuna tahadhari iliyo wazi.
+quality-since = Tangu { $when } { $what } ({ $why }).
+quality-since-bare = Tangu { $when } { $what }.
+quality-brighter = picha za { $scanner } zina mwangaza { $part } zaidi kuliko zamani
+quality-darker = picha za { $scanner } zina giza { $part } zaidi kuliko zamani
+quality-contrast-more = picha za { $scanner } zina kontrasti { $part } zaidi kuliko zamani
+quality-contrast-less = picha za { $scanner } zina kontrasti { $part } pungufu kuliko zamani
+quality-noise-more = picha za { $scanner } zina chengachenga { $part } zaidi kuliko zamani
+quality-noise-less = picha za { $scanner } zina chengachenga { $part } pungufu kuliko zamani
+quality-head-more = kichwa kinajaza picha za { $scanner } { $part } zaidi kuliko zamani
+quality-head-less = kichwa kinajaza picha za { $scanner } { $part } pungufu kuliko zamani
+quality-slices-more = series za { $scanner } zina slaisi { $part } zaidi kuliko zamani
+quality-slices-less = series za { $scanner } zina slaisi { $part } pungufu kuliko zamani
+quality-distance-more = slaisi za { $scanner } ziko mbali { $part } zaidi kuliko zamani
+quality-distance-less = slaisi za { $scanner } ziko karibu { $part } zaidi kuliko zamani
+quality-tokens-more = modeli inasoma { $part } zaidi ya kila series ya { $scanner } kuliko zamani
+quality-tokens-less = modeli inasoma { $part } pungufu ya kila series ya { $scanner } kuliko zamani
+quality-series = vipimo vya { $scanner } vina wastani wa series { $now } zinazotumika badala ya { $before }
+quality-left-out = wastani wa series au faili { $now } za kila kipimo cha { $scanner } hazitumiki badala ya { $before }
+quality-priority-more = modeli inaona vipimo vya { $scanner } kuwa vya dharura zaidi kuliko zamani
+quality-priority-less = modeli inaona vipimo vya { $scanner } kuwa vya dharura pungufu kuliko zamani
+quality-age-more = wagonjwa wa { $scanner } wanaonekana kwa modeli wazee zaidi kuliko zamani
+quality-age-less = wagonjwa wa { $scanner } wanaonekana kwa modeli vijana zaidi kuliko zamani
+quality-score-more = vipimo vya { $scanner } vina alama za juu zaidi za { $finding } kuliko zamani: wastani { $now } badala ya { $before }
+quality-score-less = vipimo vya { $scanner } vina alama za chini zaidi za { $finding } kuliko zamani: wastani { $now } badala ya { $before }
+quality-no-result = { $now } ya vipimo vya { $scanner } havipati matokeo badala ya { $before }
+quality-override = wasomaji wanabadili { $now } ya matokeo ya { $scanner } badala ya { $before }
+quality-psi = PSI { $psi }, zaidi ya { $limit }
+quality-software = programu { $new } badala ya { $old }
+quality-others = { $n ->
+    [one] pia kipimo kingine { $n }
+   *[other] pia vipimo vingine { $n }
+}
+quality-advise-input = Matokeo ya vipimo vyake yanaweza kuwa na makosa: mwombe mtaalamu wa radiolojia asome kumi vinavyofuata bila orodha, na uwaarifu wa msaada.
+quality-advise-scores = Matokeo ya vipimo vyake yanaweza kuwa na makosa: mwombe mtaalamu wa radiolojia asome kumi vinavyofuata bila orodha, na umwarifu anayewajibika kwa modeli.
+quality-advise-no-result = Soma vipimo hivi bila msaada wa modeli, angalia sababu kwenye orodha ya kazi, na uwaarifu wa msaada.
+quality-advise-override = Waulize wasomaji wanabadili nini; ikiwa modeli inakosea, izime kwenye ukurasa wa mfumo.
+quality-other-version = Mashine { $scanner }: toleo lingine la programu hii lilihifadhi tahadhari hii.
+quality-opened = Ilifunguliwa
+quality-seen = ilionekana mwisho
+quality-found-out = Umegundua nini?
+quality-acknowledge = Nimeona
+quality-known = Imepokelewa { $ago } na { $name }
+quality-closed-passed = Ilipita { $ago }.
+quality-closed-normal = Hali hii ilitangazwa kuwa ya kawaida { $ago }.
+quality-closed-model = Modeli nyingine ilichukua nafasi { $ago }.
+quality-past = Tahadhari zilizopita
+quality-scanners = Mashine
+quality-no-scanners = Modeli inayotumika bado haijaangalia kipimo.
+quality-looked = Ukaguzi wa mwisho:
+quality-not-looked = Bado haijakaguliwa.
+quality-learning = Inajifunza hali ya kawaida: vipimo { $have } kati ya { $need }.
+quality-watched = Inafuatiliwa.
+quality-chart-no-result = Vipimo visivyo na matokeo
+quality-chart-override = Matokeo yaliyobadilishwa na wasomaji
+quality-chart-rate = { $reference } katika rejea; hadi { $usual } huchukuliwa kuwa kawaida, { $noticed } lazima igunduliwe.
+quality-chart-sum = Jumla { $sum }, tahadhari ikifika { $limit }.
+quality-chart-promise = Tahadhari moja ya uongo kwa wastani wa vipimo { $studies }; badiliko halisi hugunduliwa baada ya wastani wa { $delay }.
+quality-compared = Kinacholinganishwa
+quality-quantity = Kipimo
+quality-before = Zamani
+quality-now = Sasa
+quality-index = PSI
+quality-chance = Bahati
+quality-mark = Alama
+quality-drifted = IMEHAMA
+quality-how = Uwiano ni kwa series za aina ile ile za zamani, hivyo 1 ni bila badiliko. PSI huonyesha jinsi migawanyo miwili inavyotofautiana; bahati ni uwezekano wa tofauti kama hiyo bila badiliko, ukirekebishwa kwa idadi ya vipimo.
+quality-quantity-brightness = mwangaza (uwiano)
+quality-quantity-contrast = kontrasti (uwiano)
+quality-quantity-noise = chengachenga (uwiano)
+quality-quantity-head = ukubwa wa kichwa kwenye picha (uwiano)
+quality-quantity-slices = slaisi za series (uwiano)
+quality-quantity-distance = umbali wa slaisi (uwiano)
+quality-quantity-tokens = kinachosomwa na modeli katika series (uwiano)
+quality-quantity-series = series zinazotumika za kipimo
+quality-quantity-left-out = series au faili zisizotumika
+quality-quantity-priority = dharura
+quality-quantity-age = umri kwa picha
+quality-quantity-score = alama ya { $finding }
+quality-normal = Tangaza hali mpya ya kawaida
+quality-normal-how = Rejea inatengenezwa upya: kwa vipimo tangu tahadhari ilipoanza au, bila tahadhari, kwa vinavyofuata. Tahadhari za mashine hii zinafungwa. Hakuna kinacholinganishwa hadi vipimo vitoshe.
+quality-normal-set = Hii ni kawaida sasa
+quality-findings = Matokeo ni sahihi mara ngapi
+quality-findings-how = Kwa uamuzi wa wasomaji wa hapa. Vikundi vyenye matokeo yaliyoamuliwa chini ya { $least } havionyeshwi.
+quality-share = { $agreed } kati ya { $judged } ni sahihi: PPV { $ppv } (kipindi cha 95 % { $low } hadi { $high })
+quality-age = miaka { $band }
+quality-low = CHINI ZAIDI
+quality-few = { $n ->
+    [one] Tokeo { $n } zaidi liliamuliwa mara chache mno.
+   *[other] Matokeo { $n } zaidi yaliamuliwa mara chache mno.
+}
+
 ## Watumiaji na kuingia
 
 users-title = Watumiaji
@@ -543,7 +644,9 @@ right-operate = kutunza kifaa
 right-patients = kuona wagonjwa
 right-decide = kuamua kuhusu vipimo
 right-models = kuchagua modeli
+right-reference = kutangaza hali mpya ya kawaida
 right-users = kubadili watumiaji
+right-settings = kuhifadhi mipangilio mipya
 error-wait = majaribio mengi mno yasiyo sahihi; subiri sekunde { $n } na ujaribu tena
 error-setup-code = huu si msimbo wa kifaa hiki; ulionyeshwa pale `appliance serve` ilipoanzishwa, na kila kuanza bila watumiaji hutengeneza mpya
 error-password-short = nenosiri lina herufi { $n }; angalau { $least } zinahitajika, na maneno machache mfululizo ni rahisi kukumbuka
@@ -577,6 +680,10 @@ error-no-such-model = hakuna modeli iliyowekwa inayoitwa { $name } au yenye dige
 error-ambiguous-model = { $name } inalingana na modeli { $count } zilizowekwa; toa tarakimu zaidi za digest
 error-killed = modeli { $name } imezimwa; iruhusu kwanza kwa `appliance model revive`
 error-no-earlier = hakuna modeli ya awali ya kurudia
+error-no-trial = hakuna mipangilio mipya inayosubiri kuhifadhiwa
+error-trial-late = umechelewa: { $why }; mipangilio ya awali inatumika
+error-no-alarm = hakuna tahadhari iliyo wazi { $alarm }
+error-no-scanner = hakuna mashine { $scanner } ambayo vipimo vyake vinafuatiliwa
 
 ## Utambuzi wa magonjwa, kwa lebo ya modeli. Neno la Kiingereza limebaki pale ambapo hospitali hulitumia.
 

@@ -33,7 +33,7 @@ use crate::store::deliveries::DeliveryView;
 use crate::store::priors::PriorElsewhere;
 use crate::store::views::{Prior, ResultView, SeriesView, StudyView};
 use crate::store::worklist::Row;
-use crate::triage::{Acuity, Assessment, Reason, ReasonSource};
+use crate::triage::{Acuity, Assessment, Reason, ReasonSource, Withheld};
 
 /// Reasons to disagree that take one tap: as they are stored, and their messages.
 const REASONS: [(&str, &str); 5] = [
@@ -60,6 +60,8 @@ struct Page {
     /// Empty when nothing is known.
     acuity_from: String,
     findings: Vec<FindingView>,
+    /// A sentence for each diagnosis that is none whatever it scored.
+    withheld: Vec<Sentence>,
     explanation: Option<Explanation>,
     referrals: Vec<(String, String, String)>,
     rules: String,
@@ -173,13 +175,15 @@ fn read(web: &Web, frame: Frame, id: i64) -> Result<Page, Error> {
     let assessment = stored.as_ref().and_then(|s| s.assessment.as_deref());
     // The row has said already that an assessment cannot be read.
     let assessment = assessment.and_then(|text| serde_json::from_str::<Assessment>(text).ok());
-    let scores = Scores::of(&result, digest, words);
+    let withheld = assessment.as_ref().map(|a| a.withheld.as_slice()).unwrap_or_default();
+    let scores = Scores::of(&result, digest, withheld, words);
     Ok(Page {
         queue: words.say(worklist::name(row.queue)),
         is_done: row.done_at.is_some(),
         facts: facts(&row, &view, words),
         acuity_from: assessment.as_ref().map(|a| acuity_from(a, words)).unwrap_or_default(),
         findings: findings(&row, &scores, &statistics, &decisions, (now, words)),
+        withheld: withheld.iter().map(|one| withheld_view(one, words)).collect(),
         explanation: explanation::shown(web, id, row.inference_id)?
             .map(|stored| Explanation::of(stored, words)),
         referrals: row
@@ -283,6 +287,11 @@ fn findings(
             }
         })
         .collect()
+}
+
+fn withheld_view(withheld: &Withheld, words: Language) -> Sentence {
+    let said = words.say("findings-withheld").with("finding", words.diagnosis(&withheld.label));
+    said.with("reason", &withheld.reason)
 }
 
 /// How the finding did at this site.

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::store::views::SeriesView;
+use crate::triage::Withheld;
 use crate::web::Error;
 use crate::web::language::Language;
 
@@ -21,7 +22,7 @@ pub(super) struct Scores {
     pub(super) untrained: bool,
     pub(super) simulated: bool,
     pub(super) with_context: bool,
-    /// In the model's order.
+    /// In the model's order, without those that are withheld.
     pub(super) all: Vec<Score>,
 }
 
@@ -58,7 +59,7 @@ pub(in crate::web) fn stored_json(text: Option<&str>) -> Result<Value, Error> {
 }
 
 impl Scores {
-    pub(super) fn of(result: &Value, digest: &str, words: Language) -> Self {
+    pub(super) fn of(result: &Value, digest: &str, withheld: &[Withheld], words: Language) -> Self {
         let model = &result["model"];
         let scores = &result["outcome"]["scores"];
         Self {
@@ -73,6 +74,9 @@ impl Scores {
             all: items(&scores["diagnosis"])
                 .filter_map(|score| {
                     let label = score["name"].as_str()?;
+                    if withheld.iter().any(|one| one.label == label) {
+                        return None;
+                    }
                     let (logit, margin) = (score["logit"].as_f64()?, score["margin"].as_f64()?);
                     let said = words.say("finding-score").with("score", format!("{logit:.2}"));
                     let said = said.with("threshold", format!("{:.2}", logit - margin));

@@ -47,7 +47,7 @@ fn session(answer: &Answer) -> String {
 }
 
 /// Method, path, and whom it lets in: technologist, reader, administrator, service.
-const ROUTES: [(&str, &str, [bool; 4]); 37] = [
+const ROUTES: [(&str, &str, [bool; 4]); 42] = [
     ("GET", "/", [true, true, true, false]),
     ("GET", "/study/1", [true, true, true, false]),
     ("GET", "/study/1/picture/0", [true, true, true, false]),
@@ -65,7 +65,11 @@ const ROUTES: [(&str, &str, [bool; 4]); 37] = [
     ("POST", "/system/models/ab", [true, true, true, true]),
     ("POST", "/system/deliveries/1", [true, true, true, true]),
     ("POST", "/system/outbox/1", [true, true, true, true]),
+    ("POST", "/system/trial", [false, false, true, false]),
     ("GET", "/metrics", [true, true, true, true]),
+    ("GET", "/quality", [true, true, true, true]),
+    ("POST", "/quality/alarms/1", [true, true, true, true]),
+    ("POST", "/quality/scanners/1", [false, false, true, false]),
     ("GET", "/users", [false, false, true, false]),
     ("POST", "/users", [false, false, true, false]),
     ("GET", "/account", [true, true, true, true]),
@@ -77,6 +81,7 @@ const ROUTES: [(&str, &str, [bool; 4]); 37] = [
     ("POST", "/api/v1/studies/1/decisions", [false, true, true, false]),
     ("POST", "/api/v1/decisions/1/undo", [false, true, true, false]),
     ("GET", "/api/v1/system", [true, true, true, true]),
+    ("GET", "/api/v1/quality", [true, true, true, true]),
     ("POST", "/api/v1/deliveries/1/retry", [true, true, true, true]),
     ("POST", "/api/v1/models/ab/mode", [true, true, true, true]),
     ("GET", "/dicomweb/studies", [true, true, true, false]),

@@ -162,12 +162,15 @@ impl Program {
         appliance.status.send_modify(|status| {
             status.receive.associations = vec![association];
             status.model = Some(ModelNow::default());
+            status.trial = Some(Trial::Undone { why: "nobody kept them".to_owned() });
+            status.selection = Some(SelectionNow::default());
             status.checks = vec![Check {
                 name: "disk".to_owned(),
                 verdict: Verdict::Notice,
                 said: "half full".to_owned(),
             }];
         });
+        appliance.watched();
         let entry = Entry { actor: "x", action: "y", object: "", detail: &serde_json::json!({}) };
         store.audit(&entry).unwrap();
     }
@@ -199,6 +202,7 @@ async fn every_answer_is_as_described() {
         ("get", "/api/v1/studies/1/results/99999999999999999999", "", 400),
         ("get", "/api/v1/studies/1/results/9", "", 404),
         ("get", "/api/v1/system", "", 200),
+        ("get", "/api/v1/quality", "", 200),
         ("post", "/api/v1/decisions/1/undo", "", 200),
         ("post", "/api/v1/decisions/1/undo", "", 409),
         ("post", "/api/v1/decisions/x/undo", "", 400),
@@ -279,4 +283,5 @@ fn faults_are_found() {
     check("Acuity", serde_json::json!("very"), "is \"very\"");
     check("Decision", serde_json::json!({"kind": "agree"}), "fits not exactly one of 5");
     check("Outcome", serde_json::json!({"kind": "analysed", "scores": {}}), "fits not exactly");
+    check("Trial", serde_json::json!({"state": "awaiting", "id": "1"}), "fits not exactly");
 }

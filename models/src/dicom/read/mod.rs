@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::parse::{self, ParseError};
-use super::select;
+use super::select::Selection;
 use super::series::header::{Instance, Slice};
 use super::series::order::order;
 use super::series::series_name;
@@ -83,11 +83,15 @@ pub enum ReadStudyError {
 /// Reads all headers under `dir` and makes series of what can be used.
 ///
 /// Sub-folders are read too, links are not followed. A file that is no DICOM or is broken, and a
-/// series that triage has no use for, are listed in [`Study::left_out`].
+/// series that triage has no use for by `selection`, are listed in [`Study::left_out`].
 ///
 /// # Errors
 /// When the folder cannot be listed, holds no DICOM file, too many files, or several studies.
-pub fn read_study(dir: &Path, limits: Limits) -> Result<Study, ReadStudyError> {
+pub fn read_study(
+    dir: &Path,
+    limits: Limits,
+    selection: &Selection,
+) -> Result<Study, ReadStudyError> {
     let mut files = Vec::new();
     list(dir, limits.files, &mut files)?;
     files.sort();
@@ -123,7 +127,7 @@ pub fn read_study(dir: &Path, limits: Limits) -> Result<Study, ReadStudyError> {
     }
     identify(dir, &series, &mut study)?;
     for instances in series.into_values() {
-        add_series(instances, &mut study);
+        add_series(instances, selection, &mut study);
     }
     study.series.sort_by_key(|series| series.number.unwrap_or(i64::MAX));
     study.left_out.sort_by_key(|left| left.series_number.unwrap_or(i64::MAX));
@@ -170,10 +174,10 @@ fn identify(
 }
 
 /// Sorts the files of one series into volumes and the rest.
-fn add_series(instances: Vec<Instance>, study: &mut Study) {
+fn add_series(instances: Vec<Instance>, selection: &Selection, study: &mut Study) {
     let mut usable = Vec::new();
     for instance in instances {
-        match select::file_reason(&instance) {
+        match selection.file_reason(&instance) {
             Some(reason) => leave_out(study, &instance, 1, None, reason),
             None => usable.push(instance),
         }
@@ -191,7 +195,7 @@ fn add_series(instances: Vec<Instance>, study: &mut Study) {
     let slices: Vec<Slice> = readable.iter().flat_map(|i| i.slices.iter().cloned()).collect();
     let files = readable.len();
     let split = split(slices);
-    if select::is_localiser(first, &split) {
+    if selection.is_localiser(first, &split) {
         return leave_out(study, first, files + broken.len(), None, LeftOutReason::Localiser);
     }
     for (part, what) in split.repeats {
@@ -200,7 +204,7 @@ fn add_series(instances: Vec<Instance>, study: &mut Study) {
     }
     for part in split.parts {
         let (files, label) = (count_files(&part.slices), label(&part));
-        match volume(first, part, &faults) {
+        match volume(first, part, &faults, selection) {
             Ok(series) => study.series.push(series),
             Err(reason) => leave_out(study, first, files, label, reason),
         }
@@ -208,13 +212,18 @@ fn add_series(instances: Vec<Instance>, study: &mut Study) {
 }
 
 /// One volume, ordered and checked.
-fn volume(first: &Instance, part: Part, faults: &[Remark]) -> Result<Series, LeftOutReason> {
+fn volume(
+    first: &Instance,
+    part: Part,
+    faults: &[Remark],
+    selection: &Selection,
+) -> Result<Series, LeftOutReason> {
     let label = label(&part);
-    if let Some(reason) = select::volume_reason(&part.slices) {
+    if let Some(reason) = selection.volume_reason(&part.slices) {
         return Err(reason);
     }
     let (slices, mut remarks) = order(part)?;
-    if let Some(reason) = select::volume_reason(&slices) {
+    if let Some(reason) = selection.volume_reason(&slices) {
         return Err(reason);
     }
     if let Some(slice) = slices.first() {

@@ -7,8 +7,9 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use tempfile::TempDir;
 
-use super::{Limits, ReadStudyError, read_study};
+use super::{Limits, ReadStudyError};
 use crate::dicom::decoder::{Decoder, DecoderLimits};
+use crate::dicom::select::Selection;
 use crate::dicom::series::read_stack;
 use crate::study::{LeftOutReason, Remark, Samples, Series, Stack, Study};
 
@@ -16,6 +17,11 @@ use crate::study::{LeftOutReason, Remark, Samples, Series, Stack, Study};
 #[expect(dead_code, unreachable_pub, reason = "shared with other crates; a part is used here")]
 mod phantom;
 use phantom::{Layout, Plane, SeriesSpec, text, write_series};
+
+/// By the table that ships.
+fn read_study(dir: &Path, limits: Limits) -> Result<Study, ReadStudyError> {
+    super::read_study(dir, limits, &Selection::built_in().unwrap())
+}
 
 fn study_of(specs: &[SeriesSpec]) -> (TempDir, Study) {
     let dir = TempDir::new().unwrap();
@@ -215,6 +221,45 @@ fn unusable_series_are_left_out_with_the_reason() {
         o.remove_element(tags::IMAGE_ORIENTATION_PATIENT);
     };
     assert!(matches!(reason_after(nowhere), LeftOutReason::Geometry { .. }));
+}
+
+/// Each rule of the table, loosened or tightened, changes what becomes of the same files.
+#[test]
+fn a_sites_own_table_decides_what_is_looked_at() {
+    let named = |number: i64, description: &str, image_types: &[&str], slices: usize| SeriesSpec {
+        uid: format!("2.25.{number}"),
+        number,
+        description: description.into(),
+        image_types: image_types.iter().map(|&value| value.into()).collect(),
+        slices,
+        ..SeriesSpec::default()
+    };
+    let (dir, _) = study_of(&[
+        named(1, "AX T2", &[r"ORIGINAL\PRIMARY\M"], 12),
+        named(2, "AX SWI MIP", &[r"DERIVED\SECONDARY\MIP"], 12),
+        named(3, "survey", &[r"ORIGINAL\PRIMARY\M"], 12),
+        named(4, "AX short", &[r"ORIGINAL\PRIMARY\M"], 4),
+        named(5, "saved", &[r"DERIVED\SECONDARY\SCREEN SAVE"], 12),
+        named(6, "marked", &[r"ORIGINAL\PRIMARY\LOCALIZER"], 12),
+        named(7, "scout view", &[r"ORIGINAL\PRIMARY\M"], 12),
+    ]);
+    let shipped = include_str!("../../../../firmware-config/series-selection.toml");
+    let used = |from: &str, to: &str| {
+        let text = shipped.replacen(from, to, 1);
+        assert_eq!(text == shipped, from == to, "{from}");
+        let selection = Selection::parse(&text, "site.toml").unwrap();
+        let study = super::read_study(dir.path(), Limits::default(), &selection).unwrap();
+        assert_eq!(study.series.len() + study.left_out.len(), 7);
+        study.series.iter().filter_map(|series| series.number).collect::<Vec<_>>()
+    };
+    assert_eq!(used("", ""), [1, 3, 4], "a survey of 12 slices is none by its name alone");
+    assert_eq!(used("most_slices = 11", "most_slices = 12"), [1, 4]);
+    assert_eq!(used("min_slices = 3", "min_slices = 5"), [1, 3]);
+    assert_eq!(used("\"MIP\", ", ""), [1, 2, 3, 4]);
+    assert_eq!(used("\"SCREEN\"", ""), [1, 3, 4, 5]);
+    assert_eq!(used("\"LOCALIZER\"", ""), [1, 3, 4, 6]);
+    assert_eq!(used("\"scout\",", ""), [1, 3, 4, 7]);
+    assert_eq!(used("\"survey\",", "\"survey\", \"short\","), [1, 3]);
 }
 
 #[test]

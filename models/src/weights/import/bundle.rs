@@ -397,6 +397,8 @@ fn manifest(
         context: None,
         onnx: None,
         envelope: None,
+        // The published code selects nothing and leaves that to whoever calls it.
+        selection: None,
         golden: None,
         files,
     }

@@ -103,3 +103,21 @@ fn errors_equal_their_definitions() {
     assert!((found - 0.192_606_947_903_391).abs() < 1e-12, "{found}");
     assert_eq!(expected_calibration_error(&[1.0, 0.0], &[true, false], 15), 0.0);
 }
+
+#[test]
+fn a_bin_counts_what_lies_in_it() {
+    let probabilities = [0.0, 0.1, 0.5, 0.75, 1.0];
+    let labels = [false, true, true, false, true];
+    let called = [false, false, true, true, true];
+    let found = reliability(&probabilities, &called, &labels, 2);
+    let ends: Vec<_> = found.iter().map(|bin| (bin.lower, bin.upper, bin.studies)).collect();
+    assert_eq!(ends, [(0.0, 0.5, 2), (0.5, 1.0, 3)]);
+    assert_eq!((found[0].confidence, found[0].frequency), (0.05, 0.5));
+    assert_eq!((found[1].confidence, found[1].frequency), (0.75, 2.0 / 3.0));
+    // Two of three with the label in this bin, and one of two without it.
+    let balanced = found[1].balanced_frequency.unwrap();
+    assert!((balanced - 4.0 / 7.0).abs() < 1e-12, "{balanced}");
+    assert_eq!(found[1].balanced_accuracy, Some(0.5));
+    assert_eq!(reliability(&[0.2], &[true], &[true], 10)[0].balanced_frequency, None);
+    assert!(reliability(&[], &[], &[], 10).is_empty());
+}

@@ -54,6 +54,25 @@ fn areas_at_their_ends() {
 }
 
 #[test]
+fn differences_of_areas_at_their_ends() {
+    let (scores, labels) = example();
+    let same = auroc_difference(&scores, &scores, &labels).unwrap();
+    assert_eq!([same.value, same.lower, same.upper, same.p_value], [0.0, 0.0, 0.0, 1.0]);
+    let opposite: Vec<f64> = scores.iter().map(|score| -score).collect();
+    let (there, back) = (
+        auroc_difference(&scores, &opposite, &labels).unwrap(),
+        auroc_difference(&opposite, &scores, &labels).unwrap(),
+    );
+    let area = auroc(&scores, &labels).unwrap().value;
+    assert!((there.value - (2.0 * area - 1.0)).abs() < TOLERANCE);
+    assert!((there.value + back.value).abs() < TOLERANCE);
+    assert!((there.lower + back.upper).abs() < TOLERANCE);
+    let (truth, lie) = ([1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]);
+    let sure = auroc_difference(&truth, &lie, &[true, true, false, false]).unwrap();
+    assert_eq!((sure.value, sure.p_value), (1.0, 0.0));
+}
+
+#[test]
 fn correlations_equal_scipy() {
     let (scores, _) = example();
     let other: Vec<f64> =
@@ -63,6 +82,11 @@ fn correlations_equal_scipy() {
     {
         assert!((found - expected).abs() < TOLERANCE, "{found} {expected}");
     }
+    let line: Vec<f64> = scores.iter().map(|score| 3.0 - 2.0 * score).collect();
+    let found = pearson_test(&scores, &line).unwrap();
+    assert!((found.value + 1.0).abs() < TOLERANCE && found.p_value < 1e-100, "{found:?}");
+    assert!(found.lower <= found.value && found.upper < -0.99, "{found:?}");
+    assert_eq!(spearman_test(&scores[..3], &line[..3]), None);
     assert_eq!(pearson(&[1.0, 1.0], &[1.0, 2.0]), None);
     assert_eq!(spearman(&[1.0, f64::NAN], &[1.0, 2.0]), None);
 }
@@ -77,6 +101,8 @@ fn decisions_equal_scikit_learn() {
         ("specificity", found.specificity(), 0.588_235_294_117_647_1),
         ("precision", found.precision(), 0.794_117_647_058_823_5),
         ("accuracy", found.accuracy(), 37.0 / 60.0),
+        ("negative predictive value", found.negative_predictive_value(), 10.0 / 26.0),
+        ("balanced accuracy", found.balanced_accuracy(), 0.608_071_135_430_916_5),
     ] {
         assert!((found.unwrap() - expected).abs() < TOLERANCE, "{name}: {found:?} {expected}");
     }

@@ -13,8 +13,9 @@ use memory::{Kept, Memory, PowerCut, Shared, Stage};
 use weather::{Hub, Weather};
 
 use super::*;
+use crate::command::Numbered;
 use crate::row::{Key, Kind};
-use crate::wire::Outcome;
+use crate::wire::{Answered, Hello, Outcome};
 
 const POLL: Duration = Duration::from_secs(15);
 /// Forty days.
@@ -43,7 +44,7 @@ impl Dice {
 struct Day {
     memory: Memory,
     hub: Hub,
-    /// Flags that waited behind something else.
+    /// Flags that waited behind something else, and rows that waited behind a model.
     overtaken: usize,
     power_cuts: u64,
 }
@@ -159,7 +160,11 @@ fn day(seed: u64) -> Day {
         assert!(now.get() < LONGEST, "seed {seed}: not all acknowledged after 40 days");
         while let Some((_, kept)) = coming.next_if(|(at, _)| *at <= now.get()) {
             memory.0.borrow_mut().rows.push(kept);
-            hub.borrow_mut().command();
+            match below(10) {
+                0 | 1 => hub.borrow_mut().offer(below(300_000)),
+                2 => hub.borrow_mut().withdraw(),
+                _ => hub.borrow_mut().command(),
+            }
         }
         if dice.borrow_mut().percent(3) {
             memory.0.borrow_mut().calls_until_power_cut = below(8) + 2;
@@ -191,6 +196,7 @@ fn settled(memory: &Shared, hub: &RefCell<Hub>) -> bool {
     let memory = memory.0.borrow();
     memory.rows.iter().all(|kept| kept.state == Stage::Acknowledged)
         && memory.cursor == hub.borrow().commands.len() as i64
+        && memory.offer.as_ref().is_none_or(|offer| offer.here == offer.bytes)
 }
 
 /// What must hold, whatever the weather was.
@@ -199,7 +205,9 @@ fn check(seed: u64, day: &Day) {
     let keys: BTreeSet<i64> = hub.effects.iter().map(|row| row.key.seq).collect();
     assert_eq!(keys.len(), hub.effects.len(), "seed {seed}: a row had its effect twice");
     assert_eq!(keys.len(), memory.rows.len(), "seed {seed}: rows are missing");
-    assert_eq!(*overtaken, 0, "seed {seed}: flags waited behind something else");
+    assert_eq!(*overtaken, 0, "seed {seed}: flags waited, or something behind a model");
+    let here = memory.offer.as_ref().map(|offer| (offer.sha256.clone(), offer.here));
+    assert_eq!(here, hub.offer, "seed {seed}: the model is not there, or another one is");
     for (i, later) in hub.effects.iter().enumerate() {
         let overtaken = hub.effects[i..].iter().find(|row| {
             row.study == later.study
@@ -296,6 +304,9 @@ fn a_wrong_address_costs_no_row() {
         fn append(&mut self, _: &str, _: u64, _: &[u8], _: Duration) -> Result<u64, Fault> {
             unreachable!()
         }
+        fn fetch(&mut self, _: &Wanted, _: usize, _: Duration) -> Result<Vec<u8>, Fault> {
+            unreachable!()
+        }
     }
     let world = World::new(1);
     world.add(1, Kind::Flag, "a", &[]);
@@ -307,15 +318,15 @@ fn a_wrong_address_costs_no_row() {
     assert_eq!(world.arrived(), [1]);
 }
 
-#[test]
-fn on_a_slow_link_a_flag_waits_for_one_piece_and_images_have_the_rest() {
-    const RATE: u64 = 8000;
-    let world = World::new(1);
-    world.add(1, Kind::Series, "a", &[20_000_000]);
+/// Bytes a second of a slow link.
+const RATE: u64 = 8000;
+
+/// Forty flags, each at any moment of something large; the longest time that one took.
+fn longest_wait(world: &World) -> i64 {
     let mut courier = Courier::new(1, POLL);
     let mut link = Weather { rate: RATE, latency_ms: 300, ..world.weather() };
     let mut longest = 0;
-    for seq in 2..40 {
+    for seq in 2..42 {
         let until = world.now.get() + world.dice.borrow_mut().below(60_000) as i64;
         let mut written = None;
         while !world.arrived().contains(&seq) {
@@ -328,8 +339,85 @@ fn on_a_slow_link_a_flag_waits_for_one_piece_and_images_have_the_rest() {
         }
         longest = longest.max(world.now.get() - written.unwrap());
     }
+    longest
+}
+
+#[test]
+fn on_a_slow_link_a_flag_waits_for_one_piece_and_images_have_the_rest() {
+    let world = World::new(1);
+    world.add(1, Kind::Series, "a", &[20_000_000]);
+    let longest = longest_wait(&world);
     assert!(longest < 10_000, "a flag took {longest} ms");
     let sent = world.hub.borrow().blobs["1-0"] as f64;
     let share = sent / (RATE as f64 * world.now.get() as f64 / 1000.0);
     assert!(share > 0.85, "images had {share:.2} of the link");
+}
+
+#[test]
+fn a_flag_waits_for_one_piece_of_a_model_and_the_model_for_all_images() {
+    let world = World::new(1);
+    world.hub.borrow_mut().offer(20_000_000);
+    let longest = longest_wait(&world);
+    assert!(longest < 10_000, "a flag took {longest} ms");
+    let here = || world.memory.0.borrow().offer.as_ref().unwrap().here;
+    let share = here() as f64 / (RATE as f64 * world.now.get() as f64 / 1000.0);
+    assert!(share > 0.8, "the model had {share:.2} of the link");
+    world.add(50, Kind::Series, "b", &[1_000_000]);
+    let (before, mut courier) = (here(), Courier::new(1, POLL));
+    while !world.arrived().contains(&50) {
+        world.step(&mut courier, &mut world.weather());
+    }
+    assert_eq!(here(), before, "a model went before images");
+}
+
+#[test]
+fn a_model_that_does_not_come_holds_up_nothing() {
+    for fault in [
+        Fault::Failed(500),
+        Fault::Refused { status: 404, said: String::new() },
+        Fault::Silent("cut".into()),
+    ] {
+        let world = World::new(1);
+        world.hub.borrow_mut().offer(1_000_000);
+        let mut courier = Courier::new(1, POLL);
+        let mut link = Withholds { link: world.weather(), fault, asked: 0 };
+        while link.asked == 0 {
+            world.step(&mut courier, &mut link);
+        }
+        let now = world.now.get();
+        world.add(1, Kind::Flag, "a", &[]);
+        world.step(&mut courier, &mut link);
+        assert_eq!(world.arrived(), [1], "{}", link.fault);
+        assert!(world.now.get() - now < 1000 + millis(POLL), "{}", link.fault);
+        // Not at once, and again.
+        while link.asked == 1 {
+            world.step(&mut courier, &mut link);
+        }
+    }
+}
+
+/// A link over which everything comes but files.
+struct Withholds<'a> {
+    link: Weather<'a>,
+    fault: Fault,
+    asked: u32,
+}
+
+impl Link for Withholds<'_> {
+    fn exchange(&mut self, batch: &[u8], patience: Duration) -> Result<Vec<u8>, Fault> {
+        self.link.exchange(batch, patience)
+    }
+    fn create(&mut self, sha256: &str, bytes: u64) -> Result<String, Fault> {
+        self.link.create(sha256, bytes)
+    }
+    fn offset(&mut self, place: &str) -> Result<Option<u64>, Fault> {
+        self.link.offset(place)
+    }
+    fn append(&mut self, p: &str, at: u64, piece: &[u8], wait: Duration) -> Result<u64, Fault> {
+        self.link.append(p, at, piece, wait)
+    }
+    fn fetch(&mut self, _: &Wanted, _: usize, _: Duration) -> Result<Vec<u8>, Fault> {
+        self.asked += 1;
+        Err(self.fault.clone())
+    }
 }

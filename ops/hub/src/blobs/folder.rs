@@ -1,7 +1,7 @@
 //! Blobs in a folder: one site, one hospital, one disk.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -25,6 +25,16 @@ impl Folder {
     fn place(&self, name: &Name) -> PathBuf {
         let digits: String = name.sha256.chars().take(2).collect();
         self.whole.join(&name.site).join(digits).join(&name.sha256)
+    }
+
+    fn file(&self, name: &Name) -> Result<File, BlobError> {
+        let path = self.place(name);
+        match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(BlobError::Missing(name.sha256.clone()))
+            }
+            opened => opened.map_err(failed("open", &path)),
+        }
     }
 }
 
@@ -60,14 +70,15 @@ impl BlobStore for Folder {
     }
 
     fn open(&self, name: &Name) -> Result<Box<dyn Read + Send>, BlobError> {
-        let path = self.place(name);
-        match File::open(&path) {
-            Ok(file) => Ok(Box::new(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(BlobError::Missing(name.sha256.clone()))
-            }
-            Err(error) => Err(failed("open", &path)(error)),
-        }
+        Ok(Box::new(self.file(name)?))
+    }
+
+    fn read(&self, name: &Name, offset: u64, length: u64) -> Result<Vec<u8>, BlobError> {
+        let (mut file, mut bytes) = (self.file(name)?, Vec::new());
+        let read = file.seek(SeekFrom::Start(offset));
+        let read = read.and_then(|_| file.take(length).read_to_end(&mut bytes));
+        read.map_err(failed("read", &self.place(name)))?;
+        Ok(bytes)
     }
 
     fn discard(&self, name: &Name) -> Result<(), BlobError> {

@@ -14,10 +14,15 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use exchange::offer::is_digest;
+
 use crate::store::sites::is_id;
 
 pub use folder::Folder;
 pub use s3::{Place, S3};
+
+/// In place of a site, for files that are handed out to several; no site can be called so.
+const OFFERED: &str = "_offered";
 
 /// Which blob of which site; safe as a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +35,14 @@ impl Name {
     /// `None` when the site is no identifier, or the digest no SHA-256 in lower-case hexadecimal.
     #[must_use]
     pub fn new(site: &str, sha256: &str) -> Option<Self> {
-        let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        let is_digest = sha256.len() == 64 && sha256.bytes().all(digit);
-        (is_id(site) && is_digest)
+        (is_id(site) && is_digest(sha256))
             .then(|| Self { site: site.to_owned(), sha256: sha256.to_owned() })
+    }
+
+    /// A file that the hub offers; `None` when that is no digest.
+    #[must_use]
+    pub fn offered(sha256: &str) -> Option<Self> {
+        is_digest(sha256).then(|| Self { site: OFFERED.to_owned(), sha256: sha256.to_owned() })
     }
 
     /// Whose it is.
@@ -148,6 +157,13 @@ pub trait BlobStore: Debug + Send + Sync {
     ///
     /// When it is not, or cannot be had now.
     fn open(&self, name: &Name) -> Result<Box<dyn Read + Send>, BlobError>;
+
+    /// Bytes of a blob that is in its place, from an offset on, at most `length`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    fn read(&self, name: &Name, offset: u64, length: u64) -> Result<Vec<u8>, BlobError>;
 
     /// Throws away what has arrived of a blob that is not in its place.
     ///

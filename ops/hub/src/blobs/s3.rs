@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
-use ureq::Agent;
+use ureq::{Agent, Body};
 
 use super::staging::Staging;
 use super::{BlobError, BlobStore, Name};
@@ -84,6 +84,21 @@ impl S3 {
         self.agent.put(url.as_str()).send(file).map_err(remote("keep", name)).map(drop)
     }
 
+    /// Its content, or a range of it (RFC 9110 14.2).
+    fn get(&self, name: &Name, range: Option<String>) -> Result<Body, BlobError> {
+        let object = object(name);
+        let url = self.bucket.get_object(Some(&self.credentials), &object).sign(SIGNED);
+        let mut request = self.agent.get(url.as_str());
+        if let Some(range) = range {
+            request = request.header("Range", range);
+        }
+        match request.call() {
+            Ok(response) => Ok(response.into_body()),
+            Err(ureq::Error::StatusCode(404)) => Err(BlobError::Missing(name.sha256.clone())),
+            Err(error) => Err(remote("hand out", name)(error)),
+        }
+    }
+
     /// Its length in the store; `None` when it is not there.
     fn head(&self, name: &Name) -> Result<Option<Option<u64>>, BlobError> {
         let object = object(name);
@@ -127,13 +142,13 @@ impl BlobStore for S3 {
     }
 
     fn open(&self, name: &Name) -> Result<Box<dyn Read + Send>, BlobError> {
-        let object = object(name);
-        let url = self.bucket.get_object(Some(&self.credentials), &object).sign(SIGNED);
-        match self.agent.get(url.as_str()).call() {
-            Ok(response) => Ok(Box::new(response.into_body().into_reader())),
-            Err(ureq::Error::StatusCode(404)) => Err(BlobError::Missing(name.sha256.clone())),
-            Err(error) => Err(remote("hand out", name)(error)),
-        }
+        Ok(Box::new(self.get(name, None)?.into_reader()))
+    }
+
+    fn read(&self, name: &Name, offset: u64, length: u64) -> Result<Vec<u8>, BlobError> {
+        let last = offset.saturating_add(length).saturating_sub(1);
+        let mut body = self.get(name, Some(format!("bytes={offset}-{last}")))?;
+        body.with_config().limit(length).read_to_vec().map_err(remote("hand out", name))
     }
 
     fn discard(&self, name: &Name) -> Result<(), BlobError> {

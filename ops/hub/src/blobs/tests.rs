@@ -54,6 +54,7 @@ fn names_cannot_leave_their_folder() {
     let (digest, upper) = (digest.as_str(), "A".repeat(64));
     for (site, sha256) in [("..", digest), ("a", ".."), ("a", upper.as_str()), ("", digest)] {
         assert_eq!(Name::new(site, sha256), None, "{site} {sha256}");
+        assert!(Name::offered(sha256).is_none_or(|name| sha256 == digest && !is_id(name.site())));
     }
 }
 
@@ -80,6 +81,9 @@ fn what_arrived_is_there_after_a_restart() {
         assert!(!store.is_whole(&name, 299_999).unwrap());
         assert_eq!(store.length(&name).unwrap(), 0, "nothing is left of the staging");
         assert!(read(&*store, &name) == content);
+        let piece = |offset, length| store.read(&name, offset, length).unwrap();
+        assert!(piece(250_000, 10) == content[250_000..250_010]);
+        assert!(piece(299_990, 100) == content[299_990..], "as much as there is");
     });
 }
 
@@ -109,6 +113,7 @@ fn sites_do_not_meet() {
         assert!(!store.is_whole(&theirs, 10).unwrap());
         assert!(matches!(store.open(&theirs), Err(BlobError::Missing(_))));
         assert!(matches!(store.finish(&theirs, 10), Err(BlobError::Missing(_))));
+        assert!(matches!(store.read(&theirs, 0, 10), Err(BlobError::Missing(_))));
     });
 }
 

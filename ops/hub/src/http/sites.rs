@@ -1,4 +1,5 @@
-//! What boxes ask for: the exchange of rows and commands, uploads by tus 1.0, enrolment.
+//! What boxes ask for: the exchange of rows and commands, uploads by tus 1.0, pieces of models that
+//! they are offered, enrolment.
 //!
 //! Handlers read headers and bodies and pass them on to [`crate::receive`], on a thread that may
 //! wait for disks.
@@ -9,7 +10,9 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use axum::extract::{ConnectInfo, Extension, Path, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +21,7 @@ use axum::{Json, Router};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use exchange::enrolment::{self, Asked, Given};
-use exchange::wire;
+use exchange::{offer, wire};
 use jiff::Timestamp;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -63,6 +66,7 @@ pub fn make_router(hub: Arc<Hub>, enrolment: Arc<Enrolment>) -> Router {
         .layer(middleware::from_fn(speaks_tus));
     let certified = Router::new()
         .route(wire::PATH, post(exchange_rows))
+        .route(&format!("{}/{{sha256}}", offer::PATH), get(offered))
         .merge(uploads)
         .layer(middleware::from_fn_with_state(sites.clone(), admitted));
     Router::new()
@@ -144,6 +148,29 @@ async fn exchange_rows(
     let batch = gather(body, wire::REQUEST_BYTES).await?;
     let reply = blocking(move || receive::exchange(&sites.hub, &site, &batch)).await?;
     Ok(([(CONTENT_TYPE, wire::MEDIA_TYPE)], reply).into_response())
+}
+
+/// A range of a file (RFC 9110 14.2); less than was asked for where that is much.
+async fn offered(
+    State(sites): State<Sites>,
+    Extension(Site(site)): Extension<Site>,
+    Path(sha256): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let range = range(&headers).ok_or_else(|| {
+        Refusal::new(400, "files are handed out in pieces: `Range: bytes=FIRST-LAST`")
+    })?;
+    let piece = blocking(move || receive::offered(&sites.hub, &site, &sha256, range)).await?;
+    let last = piece.first + (piece.bytes.len() as u64).saturating_sub(1);
+    let content = format!("bytes {}-{last}/{}", piece.first, piece.total);
+    let headers = [(CONTENT_RANGE, content), (CONTENT_TYPE, "application/octet-stream".to_owned())];
+    Ok((StatusCode::PARTIAL_CONTENT, headers, piece.bytes).into_response())
+}
+
+fn range(headers: &HeaderMap) -> Option<(u64, u64)> {
+    let text = headers.get(RANGE)?.to_str().ok()?;
+    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()?))
 }
 
 async fn gather(body: Body, limit: usize) -> Result<Bytes, Refusal> {

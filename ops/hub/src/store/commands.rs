@@ -113,33 +113,6 @@ impl Store {
         })
     }
 
-    /// Tells boxes of a model.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails; then nobody is told.
-    pub fn offer_model(
-        &self,
-        sites: &[String],
-        offer: &Command,
-        actor: &str,
-    ) -> Result<(), DbError> {
-        let now_ms = self.clock().now_ms();
-        self.write(|tx| {
-            for site in sites {
-                let number = push(tx, site, offer)?;
-                let entry = Entry {
-                    actor,
-                    action: "site.model_offer",
-                    object: &format!("site {site}"),
-                    detail: &json!({ "offer": offer, "command": number }),
-                };
-                audit::append(tx, now_ms, &entry)?;
-            }
-            Ok(())
-        })
-    }
-
     /// The last command that a box has.
     ///
     /// # Errors
@@ -189,24 +162,6 @@ mod tests {
         });
         assert!(failed.is_err());
         assert_eq!(store.write(|tx| push(tx, "a", &kill("next"))).unwrap(), 4);
-    }
-
-    #[test]
-    fn a_model_is_offered_to_each() {
-        let (store, _) = store();
-        let offer = Command::ModelOffer {
-            id: "edge-2".into(),
-            sha256: "ab".into(),
-            bytes: 7,
-            note: String::new(),
-        };
-        store.offer_model(&["a".into(), "b".into()], &offer, "command line").unwrap();
-        for site in ["a", "b"] {
-            let (commands, _) = store.write(|tx| after(tx, site, 0)).unwrap();
-            assert_eq!(commands, [Numbered { number: 1, command: offer.clone() }]);
-        }
-        let entries = store.audit_rows(0, 9).unwrap();
-        assert_eq!(entries.iter().filter(|e| e.action == "site.model_offer").count(), 2);
     }
 
     #[test]

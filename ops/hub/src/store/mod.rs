@@ -6,6 +6,7 @@ pub mod blobs;
 pub mod commands;
 mod effects;
 pub mod escalations;
+pub mod offers;
 pub mod outbound;
 pub mod quality;
 pub mod referrals;
@@ -35,6 +36,7 @@ const STEPS: &[&str] = &[
     include_str!("../schema/05_users.sql"),
     include_str!("../schema/06_outbound.sql"),
     include_str!("../schema/07_quality.sql"),
+    include_str!("../schema/08_models.sql"),
 ];
 
 /// A transaction that succeeded has run its work, so that nobody sees this.

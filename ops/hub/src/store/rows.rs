@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::effects::{self, Content, rejected};
 use super::sites::{self, Held};
-use super::{Store, audit, blobs, commands, from_json};
+use super::{Store, audit, blobs, commands, from_json, offers};
 use crate::db::{DbError, Record, Transaction, Value};
 
 /// What a row takes on the disk beside its texts, roughly.
@@ -60,7 +60,11 @@ impl Store {
     ) -> Result<Option<Taken>, DbError> {
         let Request { hello, rows } = request;
         self.take_rows(site, hello.cursor, rows, quota, |tx, now_ms| {
-            sites::contact(tx, site, hello, now_ms)
+            let held = sites::contact(tx, site, hello, now_ms)?;
+            if let (Some(_), Some(said)) = (held, &hello.offer) {
+                offers::progress(tx, site, said, now_ms)?;
+            }
+            Ok(held)
         })
     }
 

@@ -4,8 +4,7 @@
 use dicom_dictionary_std::tags;
 use models::dicom::parse::DataSet;
 use models::study::Series;
-
-use crate::cohort::kind::{of_description, says_contrast};
+use models::study::kind::{of_description, says_contrast};
 
 /// What the summary counts of a series.
 #[derive(Clone, Debug, PartialEq, Eq)]

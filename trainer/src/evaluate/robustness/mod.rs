@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use models::dicom::decoder::Decoder;
+use models::dicom::select::Selection;
 use models::dicom::series::read_stack;
 use models::engine::{DeviceChoice, Engine, Precision, StudyInput, StudyScores, Target};
 use models::explain::lime::{LimeConfig, explain};
@@ -147,7 +148,7 @@ struct Acquired {
 
 impl Acquired {
     fn read(folder: &Path, decoder: &Decoder) -> anyhow::Result<Self> {
-        let study = open_study(folder, Preprocessing::V1)
+        let study = open_study(folder, Preprocessing::V1, &Selection::built_in()?)
             .with_context(|| format!("{} cannot be read as a study", folder.display()))?;
         let mut series = Vec::new();
         for found in &study.series {

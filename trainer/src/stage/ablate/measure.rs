@@ -75,7 +75,7 @@ fn trained(
     let sizes = clip::sizes(folder)?;
     entry.flops = Some(cost::flops(run, &sizes, data, &vocabulary)?);
     if run.objective.clip > 0.0 {
-        let found = clip::retrieve(folder, &run.text, &run.cohort, Split::Test, group)?;
+        let found = clip::retrieve(folder, &run.text, &run.cohort, Split::Test, group, None)?;
         let shares: HashMap<usize, f64> = found.image_to_text.into_iter().collect();
         entry.retrieval = Option::zip(shares.get(&1), shares.get(&5))
             .map(|(top1, top5)| Retrieved { group, top1: *top1, top5: *top5 });

@@ -219,6 +219,9 @@ trait Contrastive: AutodiffModule<Compute, InnerModule = Self> {
         device: &DispatchDevice,
     ) -> Forward;
 
+    /// Its encoder of reports.
+    fn report(&self) -> &ReportEncoder<Compute>;
+
     /// Of images against reports, and of patient discrimination.
     fn temperatures(&self) -> [Tensor<Compute, 1>; 2];
 
@@ -250,12 +253,16 @@ impl Contrastive for ClipModel<Compute> {
         let patient = self.vision.patient_features(embedded.pooled_series).map(normalised);
         Forward {
             image: normalised(embedded.projected),
-            text: with_reports.then(|| normalised(text(&self.report, pairs))),
+            text: with_reports.then(|| normalised(text(&self.report, &reports(pairs)))),
             patient,
             labels: self.labels.forward(embedded.pooled),
             series: embedded.series,
             lesions: embedded.lesions,
         }
+    }
+
+    fn report(&self) -> &ReportEncoder<Compute> {
+        &self.report
     }
 
     fn temperatures(&self) -> [Tensor<Compute, 1>; 2] {
@@ -392,18 +399,23 @@ fn tokens(features: &[f32], width: usize, device: &DispatchDevice) -> Tensor<Com
     Tensor::from_data(TensorData::new(data, [count, width]), device)
 }
 
+/// Reports of the pairs, as ids.
+fn reports(pairs: &[Pair]) -> Vec<Vec<i64>> {
+    pairs.iter().map(|pair| pair.report.clone()).collect()
+}
+
 /// Reports to the space they share with images, `[b, projection]`.
-fn text(encoder: &ReportEncoder<Compute>, pairs: &[Pair]) -> Tensor<Compute, 2> {
-    let longest = pairs.iter().map(|p| p.report.len()).max().unwrap_or(1);
-    let padded: Vec<Vec<i64>> = pairs
+fn text(encoder: &ReportEncoder<Compute>, reports: &[Vec<i64>]) -> Tensor<Compute, 2> {
+    let longest = reports.iter().map(Vec::len).max().unwrap_or(1);
+    let lengths: Vec<usize> = reports.iter().map(Vec::len).collect();
+    let padded: Vec<Vec<i64>> = reports
         .iter()
-        .map(|p| {
-            let mut ids = p.report.clone();
+        .map(|report| {
+            let mut ids = report.clone();
             ids.resize(longest, 0);
             ids
         })
         .collect();
-    let lengths: Vec<usize> = pairs.iter().map(|p| p.report.len()).collect();
     encoder.project(&encoder.hidden(&padded), &lengths)
 }
 

@@ -6,19 +6,24 @@ use std::path::Path;
 use anyhow::Context;
 use burn::DispatchDevice;
 use burn::tensor::{DType, Tensor};
+use evaluation::alignment::{PAIRS, PROMPTS, Pair, Prompt};
+use models::labels::{DIAGNOSES, display_name};
 use models::nn::Compute;
 use models::nn::parameters::Parameters;
+use models::nn::report::ReportEncoder;
 use models::weights::mapped::WeightFile;
+use statistics::embedding::{self, Retrieval};
+use statistics::rows::Rows;
 
 use super::data::Data;
 use super::start::{NETWORK, PROBES, sizes};
 use super::variant::{Architecture, Variant, VariantModel};
 use super::{ClipModel, Contrastive};
 use crate::cohort::record::Split;
+use crate::cohort::write_lines;
+use crate::reports::summarize::NORMAL;
 use crate::stage::text::Vocabulary;
 use crate::stage::weights::Overlay;
-use statistics::embedding::{self, Retrieval};
-use statistics::rows::Rows;
 
 /// What the network makes of studies and of their reports, one row each.
 #[derive(Default)]
@@ -45,7 +50,8 @@ impl Embeddings {
 }
 
 /// Retrieval in groups of `group` studies of a split that has tokens, by the weights of a finished
-/// run of `trainer clip` and the vocabulary of its `text` run.
+/// run of `trainer clip` and the vocabulary of its `text` run. With `out`, the embeddings of
+/// studies, reports and prompts go into that folder, an evaluation set.
 ///
 /// # Errors
 ///
@@ -56,20 +62,29 @@ pub fn retrieve(
     cohort: &Path,
     split: Split,
     group: usize,
+    out: Option<&Path>,
 ) -> anyhow::Result<Retrieval> {
     let variant = Variant::of(run)?;
     let data = Data::open(cohort)?.seen_by(&variant)?;
     let vocabulary = Vocabulary::open(text)?;
     let device = crate::stage::device(crate::stage::cpu())?;
-    let found = match variant.architecture {
-        Architecture::Prima => {
-            embeddings::<ClipModel<Compute>>(run, &variant, &data, &vocabulary, split, &device)?
-        }
-        _ => {
-            embeddings::<VariantModel<Compute>>(run, &variant, &data, &vocabulary, split, &device)?
-        }
+    let question = Question { run, variant: &variant, data: &data, vocabulary: &vocabulary, split };
+    let (embeddings, prompts) = match variant.architecture {
+        Architecture::Prima => question.answer::<ClipModel<Compute>>(out.is_some(), &device)?,
+        _ => question.answer::<VariantModel<Compute>>(out.is_some(), &device)?,
     };
-    found.retrieval(sizes(run)?.projection, group).with_context(|| {
+    let width = sizes(run)?.projection;
+    if let Some(out) = out {
+        let rows = embeddings.images.chunks_exact(width).zip(embeddings.texts.chunks_exact(width));
+        let pairs = data.split(split).iter().zip(rows).map(|(id, (images, report))| Pair {
+            id: id.clone(),
+            images: images.to_vec(),
+            report: report.to_vec(),
+        });
+        write_lines(&out.join(PAIRS), &pairs.collect::<Vec<_>>())?;
+        write_lines(&out.join(PROMPTS), &prompts)?;
+    }
+    embeddings.retrieval(width, group).with_context(|| {
         format!(
             "{}: {} studies of this split have tokens, fewer than a group of {group}; run `trainer tokens`, or give a smaller --group",
             cohort.display(),
@@ -78,25 +93,58 @@ pub fn retrieve(
     })
 }
 
-/// What the network of a finished run makes of a split.
-fn embeddings<M: Contrastive>(
-    run: &Path,
-    variant: &Variant,
-    data: &Data,
+/// Sentences for every diagnosis, worded as summaries of reports word them.
+fn prompts(
+    encoder: &ReportEncoder<Compute>,
     vocabulary: &Vocabulary,
-    split: Split,
-    device: &DispatchDevice,
-) -> anyhow::Result<Embeddings> {
-    let sizes = sizes(run)?;
-    let [network, probes] = [NETWORK, PROBES].map(|file| WeightFile::open(&run.join(file)));
-    let (network, probes) = (network?, probes?);
-    let weights = Overlay { first: &network, then: &probes };
-    let model = M::build(&Parameters::new(&weights, device, DType::F32), &sizes, variant)?;
-    let width = sizes.sequence_vit.transformer.dim;
-    let mut embeddings = Embeddings::default();
-    for pairs in data.parts(split, vocabulary) {
-        let out = model.forward(&pairs?, true, width, device);
-        embeddings.add(out.image, out.text);
+) -> anyhow::Result<Vec<Prompt>> {
+    let mut prompts = Vec::new();
+    for diagnosis in DIAGNOSES {
+        let name = display_name(diagnosis);
+        for (text, negated) in [
+            (format!("1. {name}."), false),
+            (format!("1. Findings of {name}."), false),
+            (NORMAL.to_owned(), true),
+        ] {
+            let ids = [vocabulary.encode(&text)?];
+            let vector = super::normalised(super::text(encoder, &ids));
+            let embedding = vector.into_data().iter::<f32>().collect();
+            prompts.push(Prompt { diagnosis: diagnosis.to_owned(), text, negated, embedding });
+        }
     }
-    Ok(embeddings)
+    Ok(prompts)
+}
+
+/// A finished run, and the studies that it is asked about.
+struct Question<'a> {
+    run: &'a Path,
+    variant: &'a Variant,
+    data: &'a Data,
+    vocabulary: &'a Vocabulary,
+    split: Split,
+}
+
+impl Question<'_> {
+    /// What the network makes of the split, and of prompts where they are asked for.
+    fn answer<M: Contrastive>(
+        &self,
+        with_prompts: bool,
+        device: &DispatchDevice,
+    ) -> anyhow::Result<(Embeddings, Vec<Prompt>)> {
+        let sizes = sizes(self.run)?;
+        let [network, probes] =
+            [NETWORK, PROBES].map(|file| WeightFile::open(&self.run.join(file)));
+        let (network, probes) = (network?, probes?);
+        let weights = Overlay { first: &network, then: &probes };
+        let model = M::build(&Parameters::new(&weights, device, DType::F32), &sizes, self.variant)?;
+        let width = sizes.sequence_vit.transformer.dim;
+        let mut embeddings = Embeddings::default();
+        for pairs in self.data.parts(self.split, self.vocabulary) {
+            let out = model.forward(&pairs?, true, width, device);
+            embeddings.add(out.image, out.text);
+        }
+        let prompts =
+            if with_prompts { prompts(model.report(), self.vocabulary)? } else { Vec::new() };
+        Ok((embeddings, prompts))
+    }
 }

@@ -8,6 +8,7 @@
 
 mod context;
 mod decision;
+mod objectives;
 mod predict;
 pub(super) mod unit;
 
@@ -31,6 +32,7 @@ pub(crate) use self::context::SENTENCE_FILES;
 pub use self::context::{ContextConfig, ContextSummary, SentenceConfig};
 pub use self::decision::CalibrationMethod;
 pub(super) use self::decision::decision;
+pub use self::objectives::{ObjectivesRun, compare};
 pub(super) use self::predict::{Predictions, predict};
 use self::unit::Unit;
 use super::batch::{Augmentation, single_studies};
@@ -109,8 +111,13 @@ pub enum AcuityObjective {
     /// Cross entropy of the classes.
     #[default]
     CrossEntropy,
-    /// Binary cross entropy of "at least this class" on cumulated probabilities.
+    /// Binary cross entropy of "at least this class" on cumulated probabilities (the paper's
+    /// binary ordinal objective).
     Ordinal,
+    /// Cross entropy with targets that fall with the distance of the classes, `exp(-|c - y|)` (Díaz
+    /// and Marathe, CVPR 2019): our choice for the paper's ordinal metric learning, which it only
+    /// names.
+    OrdinalMetric,
 }
 
 /// Which studies a head is fitted and chosen on.
@@ -363,9 +370,10 @@ fn fit(
 
 fn positive_weights(kind: Kind, train: &Table) -> Vec<f32> {
     let Kind::Binary { first, count } = kind else { return Vec::new() };
-    let total = train.targets.len() as f32;
     let weight = |output: usize| {
-        let positives: f32 = train.targets.iter().map(|t| t.binary[first + output]).sum();
+        let known = train.targets.iter().map(|t| t.binary[first + output]);
+        let known: Vec<f32> = known.filter(|target| !target.is_nan()).collect();
+        let (total, positives) = (known.len() as f32, known.iter().sum::<f32>());
         // Equation 13 of the paper, bounded: three positives must not steer everything.
         ((total - positives) / positives.max(1.0)).clamp(1.0, 50.0)
     };
@@ -387,10 +395,14 @@ fn loss(
         Kind::Binary { first, count } => {
             let y: Vec<f32> =
                 targets.iter().flat_map(|t| t.binary[first..first + count].to_vec()).collect();
-            let weights = y.iter().enumerate();
-            let weights = weights.map(|(i, y)| if *y > 0.5 { positive[i % count] } else { 1.0 });
-            let total = (n * count) as f32;
-            weighted_bce(logits, y.clone(), weights.collect(), total)
+            let weight = |(i, y): (usize, &f32)| {
+                // What nobody knows has no weight, whatever stands there.
+                let known = if *y > 0.5 { positive[i % count] } else { 1.0 };
+                if y.is_nan() { 0.0 } else { known }
+            };
+            let weights = y.iter().enumerate().map(weight).collect();
+            let known = y.iter().map(|y| if y.is_nan() { 0.0 } else { *y }).collect();
+            weighted_bce(logits, known, weights, (n * count) as f32)
         }
         Kind::Acuity(AcuityObjective::CrossEntropy) => {
             let hot = targets
@@ -398,6 +410,16 @@ fn loss(
                 .flat_map(|t| (0..outputs).map(|c| f32::from(u8::from(c == t.class))));
             let hot = tensor(hot.collect(), outputs);
             (activation::log_softmax(logits, 1) * hot).sum().neg() / n as f64
+        }
+        Kind::Acuity(AcuityObjective::OrdinalMetric) => {
+            let near = |class: usize| {
+                let weights: Vec<f32> =
+                    (0..outputs).map(|c| (-(c.abs_diff(class) as f32)).exp()).collect();
+                let sum: f32 = weights.iter().sum();
+                weights.into_iter().map(move |weight| weight / sum)
+            };
+            let soft = tensor(targets.iter().flat_map(|t| near(t.class)).collect(), outputs);
+            (activation::log_softmax(logits, 1) * soft).sum().neg() / n as f64
         }
         Kind::Acuity(AcuityObjective::Ordinal) => {
             // P(at least class c) is the sum of the classes from c on.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::weather::byte;
 use super::*;
+use crate::command::Command;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Stage {
@@ -23,6 +24,16 @@ pub(super) struct Kept {
     pub(super) blobs: Vec<(String, u64, Option<String>, bool)>,
 }
 
+/// A file that the hub offers, as far as it is here.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Offered {
+    pub(super) sha256: String,
+    pub(super) bytes: u64,
+    pub(super) here: u64,
+    /// Not asked for before.
+    next_at: i64,
+}
+
 /// The contract of [`Outbox`], in memory. Power may fail before any call.
 #[derive(Default)]
 pub(super) struct Memory {
@@ -30,6 +41,7 @@ pub(super) struct Memory {
     pub(super) rows: Vec<Kept>,
     pub(super) cursor: i64,
     pub(super) obeyed: Vec<i64>,
+    pub(super) offer: Option<Offered>,
     pub(super) calls_until_power_cut: u64,
 }
 
@@ -63,6 +75,24 @@ impl Memory {
         time && !held_up
     }
 
+    /// What is due of the offer, or when something will be.
+    fn offered(&self, now: i64) -> (Option<Wanted>, Option<i64>) {
+        match self.offer.as_ref().filter(|offer| offer.here < offer.bytes) {
+            None => (None, None),
+            Some(offer) if offer.next_at > now => (None, Some(offer.next_at)),
+            Some(Offered { sha256, bytes, here, .. }) => {
+                let wanted = Wanted {
+                    bundle: sha256.clone(),
+                    path: String::new(),
+                    sha256: sha256.clone(),
+                    bytes: *bytes,
+                    offset: *here,
+                };
+                (Some(wanted), None)
+            }
+        }
+    }
+
     pub(super) fn of(&mut self, seq: i64) -> &mut Kept {
         self.rows.iter_mut().find(|kept| kept.row.key.seq == seq).unwrap()
     }
@@ -87,11 +117,15 @@ impl Outbox for Memory {
         };
         due.sort_by_key(first);
         let Some(&index) = due.first() else {
+            let (wanted, later) = self.offered(now);
+            if let Some(wanted) = wanted.filter(|_| terms.lowest >= Priority::Images) {
+                return Ok(Next::Fetch(wanted));
+            }
             let times = self.rows.iter().filter_map(|kept| match kept.state {
                 Stage::Retry(at) => Some(at),
                 _ => None,
             });
-            return Ok(Next::Nothing(times.min()));
+            return Ok(Next::Nothing(times.chain(later).min()));
         };
         let ready = |kept: &Kept| kept.blobs.iter().all(|blob| blob.3);
         if !ready(&self.rows[index]) {
@@ -189,8 +223,36 @@ impl Outbox for Memory {
         self.power()?;
         for command in commands.iter().filter(|command| command.number > self.cursor) {
             self.obeyed.push(command.number);
+            match &command.command {
+                Command::ModelOffer { sha256, bytes, .. } => {
+                    let (sha256, bytes) = (sha256.clone(), *bytes);
+                    self.offer = Some(Offered { sha256, bytes, here: 0, next_at: 0 });
+                }
+                Command::ModelWithdrawn { .. } => self.offer = None,
+                _ => {}
+            }
         }
         self.cursor = commands.last().map_or(self.cursor, |last| last.number.max(self.cursor));
+        Ok(())
+    }
+
+    fn keep(&mut self, wanted: &Wanted, piece: &[u8]) -> Result<(), PowerCut> {
+        let power = self.power();
+        let offer = self.offer.as_mut().unwrap();
+        assert_eq!((&offer.sha256, offer.here), (&wanted.bundle, wanted.offset));
+        for (i, found) in (wanted.offset..).zip(piece) {
+            assert_eq!(*found, byte(&wanted.sha256, i), "the wrong bytes at {i}");
+        }
+        // What a power cut leaves of a piece is a beginning of it.
+        let kept = if power.is_ok() { piece.len() } else { piece.len() / 2 };
+        offer.here += kept as u64;
+        power
+    }
+
+    fn withheld(&mut self, _: &Wanted, _: &str, pause: Duration) -> Result<(), PowerCut> {
+        self.power()?;
+        let next_at = self.now.get() + millis(pause);
+        self.offer.as_mut().unwrap().next_at = next_at;
         Ok(())
     }
 }
@@ -241,5 +303,13 @@ impl Outbox for Shared {
 
     fn obey(&mut self, commands: &[Numbered]) -> Result<(), PowerCut> {
         self.0.borrow_mut().obey(commands)
+    }
+
+    fn keep(&mut self, wanted: &Wanted, piece: &[u8]) -> Result<(), PowerCut> {
+        self.0.borrow_mut().keep(wanted, piece)
+    }
+
+    fn withheld(&mut self, wanted: &Wanted, why: &str, pause: Duration) -> Result<(), PowerCut> {
+        self.0.borrow_mut().withheld(wanted, why, pause)
     }
 }

@@ -22,14 +22,39 @@ pub(super) struct Hub {
     pub(super) effects: Vec<Row>,
     pub(super) blobs: BTreeMap<String, u64>,
     pub(super) commands: Vec<Numbered>,
+    /// What it offers: name and length.
+    pub(super) offer: Option<(String, u64)>,
     /// A row that it cannot digest, and what it says to it.
     pub(super) poison: Option<(i64, Fault)>,
 }
 
 impl Hub {
     pub(super) fn command(&mut self) {
+        self.push(Command::Referral(Answer::default()));
+    }
+
+    /// In place of what it offered before; the name is that of no other offer.
+    pub(super) fn offer(&mut self, bytes: u64) {
+        let sha256 = format!("bundle {}", "x".repeat(self.commands.len()));
+        self.offer = Some((sha256.clone(), bytes));
+        self.push(Command::ModelOffer {
+            id: String::new(),
+            sha256,
+            bytes,
+            note: String::new(),
+            manifest_bytes: bytes,
+            signature: String::new(),
+        });
+    }
+
+    pub(super) fn withdraw(&mut self) {
+        let Some((sha256, _)) = self.offer.take() else { return };
+        self.push(Command::ModelWithdrawn { sha256 });
+    }
+
+    fn push(&mut self, command: Command) {
         let number = self.commands.len() as i64 + 1;
-        self.commands.push(Numbered { number, command: Command::Referral(Answer::default()) });
+        self.commands.push(Numbered { number, command });
     }
 
     pub(super) fn exchange(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Fault> {
@@ -79,7 +104,7 @@ pub(super) struct Weather<'a> {
     pub(super) memory: Shared,
     /// When the step began.
     pub(super) began: i64,
-    /// Most flags that waited behind a call that carried none.
+    /// Flags that waited behind a call that carried none, and rows behind a call that fetched.
     pub(super) overtaken: usize,
 }
 
@@ -96,10 +121,13 @@ impl Weather<'_> {
         if sent.first().is_some_and(|row| row.kind == Kind::Flag) {
             return;
         }
+        self.overtaken += self.waiting(|kind| kind == Kind::Flag);
+    }
+
+    fn waiting(&self, which: impl Fn(Kind) -> bool) -> usize {
         let memory = self.memory.0.borrow();
-        let waits =
-            |i: &usize| memory.rows[*i].row.kind == Kind::Flag && memory.is_due(*i, self.began);
-        self.overtaken += (0..memory.rows.len()).filter(waits).count();
+        let waits = |i: &usize| which(memory.rows[*i].row.kind) && memory.is_due(*i, self.began);
+        (0..memory.rows.len()).filter(waits).count()
     }
 
     pub(super) fn fate(&mut self, bytes: usize, patience: Duration) -> Result<Fate, Fault> {
@@ -187,5 +215,26 @@ impl Link for Weather<'_> {
             Fate::Passes => Ok(*length),
             _ => Err(Fault::Silent("cut".into())),
         }
+    }
+
+    fn fetch(
+        &mut self,
+        wanted: &Wanted,
+        length: usize,
+        patience: Duration,
+    ) -> Result<Vec<u8>, Fault> {
+        self.overtaken += self.waiting(|_| true);
+        let fate = self.fate(length, patience)?;
+        let hub = self.hub.borrow();
+        if hub.offer.as_ref() != Some(&(wanted.sha256.clone(), wanted.bytes)) {
+            return Err(Fault::Refused { status: 404, said: "it was withdrawn".into() });
+        }
+        let length = match fate {
+            Fate::Passes => length,
+            // What came before the cut is kept.
+            Fate::Lost if length > 1 => length / 2,
+            Fate::Lost | Fate::AnswerLost => return Err(Fault::Silent("cut".into())),
+        };
+        Ok((wanted.offset..).take(length).map(|i| byte(&wanted.sha256, i)).collect())
     }
 }

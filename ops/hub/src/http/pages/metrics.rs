@@ -140,6 +140,11 @@ fn sites(web: &Web, text: &mut Text) -> Result<(), Error> {
     for site in &sites {
         text.value("prima_hub_forks", &[("site", &site.id)], site.forks);
     }
+    text.gauge("prima_hub_offered_model_ratio", "Share of the offered model that is at a site.");
+    for (site, offer) in web.store().offers()?.iter().filter(|(_, offer)| !offer.withdrawn) {
+        let labels = [("site", site.as_str()), ("stage", offer.progress.stage.word())];
+        text.value("prima_hub_offered_model_ratio", &labels, offer.progress.share());
+    }
     text.gauge(
         "prima_hub_drifted_findings",
         "Findings whose share has left that of the beginning.",
@@ -147,6 +152,11 @@ fn sites(web: &Web, text: &mut Text) -> Result<(), Error> {
     for (site, health) in &health {
         let drifted = health.drift.iter().filter(|drift| drift.marked).count();
         text.value("prima_hub_drifted_findings", &[("site", site)], drifted);
+    }
+    text.gauge("prima_hub_quality_alarms", "Open alarms of the watch on a box's scanners.");
+    for (site, health) in &health {
+        let alarms = health.telemetry.quality_alarms;
+        text.value("prima_hub_quality_alarms", &[("site", site)], alarms);
     }
     Ok(())
 }

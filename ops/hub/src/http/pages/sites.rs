@@ -5,6 +5,7 @@ use axum::Form;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use exchange::offer::Stage;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -45,12 +46,23 @@ struct SiteView {
     software: String,
     model: String,
     killed: bool,
+    /// Alarms of the watch on its scanners.
+    alarms: u32,
     backlog: [i64; 4],
     dead: i64,
     /// Rows that contradict others.
     forks: i64,
+    offer: Option<OfferView>,
     /// What the box said of itself last.
     told: Option<ToldView>,
+}
+
+/// A model that the site is offered.
+struct OfferView {
+    name: String,
+    said: String,
+    refused: bool,
+    at: Moment,
 }
 
 struct ToldView {
@@ -74,10 +86,16 @@ pub(super) async fn page(State(web): State<Web>, who: Who) -> Result<Response, E
     let frame = Frame::new(&web, &who, "sites");
     web.blocking(move |web| {
         let (now_ms, mut health) = (web.now_ms(), web.store().health()?);
-        let sites = web.store().sites()?.into_iter();
+        let (sites, mut offers) = (web.store().sites()?.into_iter(), web.store().offers()?);
         let sites = sites.map(|site| {
             let health = health.remove(&site.id);
-            view(site, health, now_ms)
+            let offer = offers.remove(&site.id).map(|offer| OfferView {
+                said: offer.said(),
+                refused: offer.progress.stage == Stage::Refused && !offer.withdrawn,
+                at: Moment::new(offer.at_ms, now_ms),
+                name: offer.progress.name,
+            });
+            SiteView { offer, ..view(site, health, now_ms) }
         });
         html(&Page { frame, sites: sites.collect(), sample: SAMPLE, max_reason: MAX_REASON })
     })
@@ -106,9 +124,11 @@ fn view(site: Site, health: Option<Health>, now_ms: i64) -> SiteView {
         software: site.software,
         model: site.model,
         killed: health.as_ref().is_some_and(|health| health.telemetry.killed),
+        alarms: health.as_ref().map_or(0, |health| health.telemetry.quality_alarms),
         backlog: site.backlog,
         dead: site.dead,
         forks: site.forks,
+        offer: None,
         told: health.map(|health| told(&health, now_ms)),
     }
 }

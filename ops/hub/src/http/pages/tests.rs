@@ -10,13 +10,16 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
 use exchange::flag::{Finding, Flag, Model, Patient, Reader, Referral, Study};
 use exchange::manifest::{Manifest, Object};
+use exchange::offer::{MANIFEST, Part, Progress, Stage};
 use exchange::row::Kind;
 use exchange::telemetry::{Outcome, Telemetry};
+use exchange::wire::{Hello, Request as Batch};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::*;
 use crate::accounts::{self, Role};
+use crate::store::offers::Bundle;
 use crate::store::outbound;
 use crate::store::quality::{apply_outcome, apply_telemetry};
 use crate::store::referrals::{apply_flag, apply_manifest, id};
@@ -353,4 +356,35 @@ async fn what_a_system_refused_is_sent_again_when_the_administrator_says_so() {
     ] {
         assert!(metrics.contains(line), "no {line} in {metrics}");
     }
+}
+
+#[tokio::test]
+async fn the_fleet_page_says_how_far_an_offered_model_is_and_why_it_is_refused() {
+    let hub = Hub::new();
+    let store = &hub.pages.store;
+    let bundle = Bundle {
+        id: "edge-2".into(),
+        sha256: "2".repeat(64),
+        manifest_bytes: 1000,
+        signature: String::new(),
+        files: vec![Part { path: MANIFEST.into(), sha256: "2".repeat(64), bytes: 1000 }],
+    };
+    store.offer_model(&["clinic".into()], &bundle, "", "admin").unwrap();
+    let says = |stage, here, why: &str| {
+        let (sha256, why) = (bundle.sha256.clone(), why.to_owned());
+        let offer = Some(Progress { sha256, stage, here, why, ..Progress::default() });
+        let request = Batch { hello: Hello { offer, ..Hello::default() }, rows: Vec::new() };
+        store.take("clinic", &request, 1000).unwrap().unwrap();
+    };
+    says(Stage::Coming, 430, "");
+    let page = hub.page("/sites", Role::Coordinator).await;
+    assert!(page.contains("<bdi>edge-2</bdi>: <bdi>43 % there</bdi>"), "{page}");
+    let metrics = hub.page("/metrics", Role::Admin).await;
+    let line = "prima_hub_offered_model_ratio{site=\"clinic\",stage=\"coming\"} 0.43\n";
+    assert!(metrics.contains(line), "no {line} in {metrics}");
+    assert!(!page.contains("Model refused"), "{page}");
+    says(Stage::Refused, 0, &format!("not signed {SCRIPT}"));
+    let page = hub.page("/sites", Role::Coordinator).await;
+    assert!(page.contains("refused: not signed") && !page.contains(SCRIPT), "{page}");
+    assert!(page.contains("Model refused"), "{page}");
 }

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 
 use axum::http::request::Builder;
+use exchange::offer::Part;
 use exchange::row::hex;
 use exchange::stick;
 use exchange::wire::{Hello, Reply, Request as Batch};
@@ -10,8 +11,9 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::authority::Authority;
-use crate::blobs::Folder;
+use crate::blobs::{Folder, Name};
 use crate::receive::Limits;
+use crate::store::offers::Bundle;
 use crate::store::testing::{NOW_MS, store};
 
 const LIMITS: Limits = Limits {
@@ -186,6 +188,60 @@ async fn tus_is_spoken_as_it_is_written() {
         .header("Upload-Length", "1048577")
         .header("Upload-Metadata", format!("sha256 {}", BASE64_STANDARD.encode("0".repeat(64))));
     assert_eq!(send(&bench, huge, "").await.status, 413);
+}
+
+#[tokio::test]
+async fn a_model_is_handed_out_in_pieces_to_whom_it_is_offered() {
+    let bench = bench();
+    let content: Vec<u8> = (0..1_500_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    let sha256 = hex(&Sha256::digest(&content));
+    let name = Name::offered(&sha256).unwrap();
+    bench.hub.blobs().append(&name, 0, &content).unwrap();
+    bench.hub.blobs().finish(&name, 1_500_000).unwrap();
+    let file = Part { path: "network".into(), sha256: sha256.clone(), bytes: 1_500_000 };
+    let bundle = Bundle {
+        id: "edge-2".into(),
+        sha256: "2".repeat(64),
+        manifest_bytes: 1,
+        signature: String::new(),
+        files: vec![file],
+    };
+    let path = format!("{}/{sha256}", offer::PATH);
+    let range = |range: &str| ask("GET", &path).header("Range", range);
+    assert_eq!(send(&bench, range("bytes=0-9"), "").await.status, 404, "nothing is offered");
+    bench.hub.store().offer_model(&["a".into()], &bundle, "", "x").unwrap();
+    let piece = send(&bench, range("bytes=1000-1999"), "").await;
+    assert_eq!((piece.status, piece.header("content-range")), (206, "bytes 1000-1999/1500000"));
+    assert!(piece.body == content[1000..2000]);
+    let tail = send(&bench, range("bytes=1499990-9999999"), "").await;
+    assert_eq!(tail.header("content-range"), "bytes 1499990-1499999/1500000");
+    let most = send(&bench, range("bytes=7-1499999"), "").await;
+    assert_eq!(most.header("content-range"), "bytes 7-1048582/1500000", "a MiB at once");
+    for (range, status) in [
+        ("bytes=1500000-", 400),
+        ("bytes=1500000-1500001", 416),
+        ("bytes=9-8", 416),
+        ("bytes=0-18446744073709551615", 206),
+        ("bytes=-5", 400),
+        ("lines=0-9", 400),
+    ] {
+        let asked = ask("GET", &path).header("Range", range);
+        assert_eq!(send(&bench, asked, "").await.status, status, "{range}");
+    }
+    assert_eq!(send(&bench, ask("GET", &path), "").await.status, 400, "never the whole");
+    let other = range("bytes=0-9").extension(peer(Some(("b", "0b"))));
+    assert_eq!(send(&bench, other, "").await.status, 404, "it is not offered to b");
+    let nobody = range("bytes=0-9").extension(peer(None));
+    assert_eq!(send(&bench, nobody, "").await.status, 401);
+    let odd = ask("GET", &format!("{}/..%2Fhub.key", offer::PATH)).header("Range", "bytes=0-9");
+    assert_eq!(send(&bench, odd, "").await.status, 404);
+    bench.hub.store().withdraw_model(&["a".into()], "edge-2", "x").unwrap();
+    let gone = send(&bench, range("bytes=0-9"), "").await;
+    assert_eq!(gone.status, 404);
+    assert!(gone.said().contains("offers it no more"), "{}", gone.said());
+    bench.hub.store().offer_model(&["a".into()], &bundle, "", "x").unwrap();
+    bench.hub.store().revoke_site("a").unwrap();
+    assert_eq!(send(&bench, range("bytes=0-9"), "").await.status, 403);
 }
 
 fn asked(code: &str, key: &rcgen::KeyPair) -> Vec<u8> {

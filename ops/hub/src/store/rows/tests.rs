@@ -216,6 +216,7 @@ fn a_contact_shows_how_the_box_is() {
         backlog: [1, 2, 3, u64::MAX],
         dead: 4,
         cursor: 0,
+        offer: None,
     };
     let request = Request { hello, rows: Vec::new() };
     let taken = store.take("a", &request, QUOTA).unwrap().unwrap();

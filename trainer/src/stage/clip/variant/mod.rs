@@ -40,7 +40,7 @@ pub(in crate::stage) use self::cnn::KERNEL;
 use self::cnn::{SliceVit, VolumeVit};
 use self::flat::FlatVit;
 use super::data::Pair;
-use super::{ClipRun, Contrastive, Forward, normalised, text};
+use super::{ClipRun, Contrastive, Forward, normalised, reports, text};
 use crate::stage::batch::Example;
 
 /// How a network differs from Prima, and what it reads.
@@ -317,12 +317,16 @@ impl Contrastive for VariantModel<Compute> {
         let seen = self.vision.see(&examples, device);
         Forward {
             image: normalised(seen.projected),
-            text: with_reports.then(|| normalised(text(&self.report, pairs))),
+            text: with_reports.then(|| normalised(text(&self.report, &reports(pairs)))),
             patient: seen.patient.map(normalised),
             labels: self.labels.forward(seen.pooled),
             series: None,
             lesions: None,
         }
+    }
+
+    fn report(&self) -> &ReportEncoder<Compute> {
+        &self.report
     }
 
     fn temperatures(&self) -> [Tensor<Compute, 1>; 2] {

@@ -1,6 +1,6 @@
 //! What kind of sequence a name speaks of.
 
-/// Kinds, as summaries and pretexts count them.
+/// Kinds, as summaries, pretexts and the watch on scanners count them.
 pub const KINDS: [&str; 11] = [
     "t1",
     "t1_contrast",

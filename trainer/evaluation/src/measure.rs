@@ -1,0 +1,346 @@
+//! Everything that is measured on a set: `metrics.json`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use statistics::rows::Rows;
+use statistics::sample_size::{Size, Superiority};
+
+use crate::age::{self, Age};
+use crate::alignment::{self, Alignment, AlignmentError, alignment};
+use crate::comparison::{self, Comparison};
+use crate::conspicuity::{Conspicuity, conspicuity};
+use crate::dropping::{Dropping, dropping};
+use crate::explanation::{self, Explanation, explanation};
+use crate::fairness::{Fairness, Settings};
+use crate::multilabel::{MultiLabel, multilabel};
+use crate::neighbours::{Neighbours, neighbours};
+use crate::outputs::{Column, Context, Outputs};
+use crate::priority::{self, Priority};
+use crate::reliability::{self, Reliability};
+use crate::resample::Resamples;
+use crate::set::{self, Header, Scores, Set, SetError, Study, read_lines};
+
+/// What is measured how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+    /// Resamples of patients for intervals.
+    pub resamples: usize,
+    /// Delays and groups; the paper's questions where nothing else is asked.
+    pub fairness: Option<Settings>,
+    /// The trial whose size is told.
+    pub trial: Trial,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { seed: 0, resamples: 1000, fairness: None, trial: Trial::default() }
+    }
+}
+
+/// A superiority trial of two groups with a yes-or-no outcome; the default is the paper's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    /// Share of right answers of the model.
+    pub treatment: f64,
+    /// Share of right answers of what it is compared with.
+    pub control: f64,
+    /// How much better it must be.
+    pub margin: f64,
+    /// Probability of a false success.
+    pub alpha: f64,
+    /// Probability of a true success.
+    pub power: f64,
+}
+
+impl Default for Trial {
+    fn default() -> Self {
+        Self { treatment: 0.78, control: 0.78, margin: 0.02, alpha: 0.01, power: 0.90 }
+    }
+}
+
+/// Everything that was measured; sections without their input are absent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Model, cohort, outputs.
+    pub header: Header,
+    /// The command that measured.
+    pub command: String,
+    /// How.
+    pub options: Options,
+    /// Studies.
+    pub studies: usize,
+    /// Patients.
+    pub patients: usize,
+    /// Diagnoses from the images.
+    pub diagnoses: Outputs,
+    /// Diagnoses with the clinical context beside them.
+    pub context: Option<Context>,
+    /// Services.
+    pub services: Option<Outputs>,
+    /// Departments: any of their services.
+    pub departments: Option<Outputs>,
+    /// Acuity.
+    pub priority: Option<Priority>,
+    /// Acuity by heads with other objectives: name, result.
+    pub objectives: Vec<(String, Priority)>,
+    /// Age.
+    pub age: Option<Age>,
+    /// Which logit tells which label.
+    pub multilabel: MultiLabel,
+    /// Calibration.
+    pub reliability: Option<Reliability>,
+    /// By size and contrast of the lesion.
+    pub conspicuity: Option<Conspicuity>,
+    /// Nearest earlier studies.
+    pub neighbours: Option<Neighbours>,
+    /// Images and reports in one space.
+    pub alignment: Option<Alignment>,
+    /// LIME against masks.
+    pub explanation: Option<Explanation>,
+    /// Without some series.
+    pub dropping: Vec<Dropping>,
+    /// Other networks on the same cohort.
+    pub comparison: Option<Comparison>,
+    /// Delays and groups of patients.
+    pub fairness: Fairness,
+    /// Studies that [`Options::trial`] needs.
+    pub trial_studies: Option<u64>,
+}
+
+/// Why a set is not evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluationError {
+    /// A file is refused.
+    #[error(transparent)]
+    Set(#[from] SetError),
+    /// Pairs or prompts are refused.
+    #[error("{}: {source}", folder.display())]
+    Alignment {
+        /// The set.
+        folder: PathBuf,
+        /// Why.
+        source: AlignmentError,
+    },
+}
+
+/// Measures the set in a folder. `retrospective` is the folder of a set of earlier studies by the
+/// same model, among which neighbours are looked for.
+///
+/// # Errors
+///
+/// When a file of either is refused.
+pub fn evaluate(
+    folder: &Path,
+    retrospective: Option<&Path>,
+    options: &Options,
+    command: &str,
+) -> Result<Evaluation, EvaluationError> {
+    let set = Set::open(folder)?;
+    let pairs = optional(&folder.join(alignment::PAIRS))?;
+    let prompts = optional(&folder.join(alignment::PROMPTS))?.unwrap_or_default();
+    let alignment = pairs.map(|pairs: Vec<_>| alignment(&set, &pairs, &prompts)).transpose();
+    let alignment = alignment
+        .map_err(|source| EvaluationError::Alignment { folder: folder.to_owned(), source })?;
+    let dropped: Option<Vec<_>> = optional(&folder.join(set::DROPPED))?;
+    let explained: Option<Vec<_>> = optional(&folder.join(explanation::EXPLAINED))?;
+    let heads: Option<Vec<_>> = optional(&folder.join(priority::ACUITY_HEADS))?;
+    let neighbours = retrospective.map(|earlier| nearest(folder, &set, earlier)).transpose()?;
+    let mut evaluation = of(&set, options, command);
+    evaluation.alignment = alignment;
+    evaluation.dropping = dropped.map(|rows| dropping(&set, &rows)).unwrap_or_default();
+    evaluation.explanation = explained.and_then(|rows| explanation(&rows));
+    evaluation.objectives =
+        heads.map(|heads| priority::objectives(&set, &heads)).unwrap_or_default();
+    evaluation.neighbours = neighbours.flatten();
+    evaluation.comparison = whole(&folder.join(comparison::FILE))?;
+    Ok(evaluation)
+}
+
+/// Measures what a set alone tells.
+#[must_use]
+pub fn of(set: &Set, options: &Options, command: &str) -> Evaluation {
+    let resamples = Resamples::of(set, options.resamples, options.seed);
+    let header = &set.header;
+    let patients: std::collections::BTreeSet<&str> =
+        set.studies.iter().map(|study| study.patient.as_str()).collect();
+    let images = columns(set, |study| Some(&study.scores), false);
+    let Trial { treatment, control, margin, alpha, power } = options.trial;
+    let trial = Superiority { treatment, control, margin, alpha, ratio: 1.0 };
+    Evaluation {
+        header: header.clone(),
+        command: command.to_owned(),
+        options: options.clone(),
+        studies: set.studies.len(),
+        patients: patients.len(),
+        diagnoses: Outputs::of(&header.diagnoses, &images, &resamples),
+        context: context(set, options),
+        services: services(set, &resamples),
+        departments: departments(set, &resamples),
+        priority: priority::priority(set),
+        objectives: Vec::new(),
+        age: age::age(set, &resamples),
+        multilabel: multilabel(set),
+        reliability: reliability::of(set),
+        conspicuity: conspicuity(set),
+        neighbours: None,
+        alignment: None,
+        explanation: None,
+        dropping: Vec::new(),
+        comparison: None,
+        fairness: Fairness::of(set, options.fairness.clone().unwrap_or_else(|| Settings::of(set))),
+        trial_studies: trial.size(power).map(Size::total),
+    }
+}
+
+/// A column for every diagnosis, of the studies for which `of` gives scores.
+fn columns(set: &Set, of: impl Fn(&Study) -> Option<&Scores>, with_context: bool) -> Vec<Column> {
+    let told: Vec<(&Study, &Scores)> =
+        set.studies.iter().filter_map(|study| Some((study, of(study)?))).collect();
+    let outputs = set.header.diagnoses.iter().enumerate();
+    let columns = outputs.map(|(d, output)| Column {
+        scores: told.iter().map(|(_, scores)| f64::from(scores.diagnosis[d])).collect(),
+        labels: told.iter().map(|(study, _)| study.truth.diagnoses.contains(&d)).collect(),
+        threshold: f64::from(match output.context_threshold {
+            Some(threshold) if with_context => threshold,
+            _ => output.threshold,
+        }),
+    });
+    columns.collect()
+}
+
+fn context(set: &Set, options: &Options) -> Option<Context> {
+    let with = set.studies.iter().filter(|study| study.with_context.is_some());
+    let set = Set { header: set.header.clone(), studies: with.cloned().collect() };
+    if set.studies.is_empty() {
+        return None;
+    }
+    let resamples = Resamples::of(&set, options.resamples, options.seed);
+    let images = columns(&set, |study| Some(&study.scores), false);
+    let both = columns(&set, |study| study.with_context.as_ref(), true);
+    Some(Context::of(&set.header.diagnoses, &images, &both, &resamples))
+}
+
+/// The model has services, and says something about them for every study.
+fn tells_services(set: &Set) -> bool {
+    let outputs = &set.header.services;
+    let told = |study: &Study| study.scores.service.len() == outputs.len();
+    !outputs.is_empty() && !set.studies.is_empty() && set.studies.iter().all(told)
+}
+
+fn services(set: &Set, resamples: &Resamples) -> Option<Outputs> {
+    if !tells_services(set) {
+        return None;
+    }
+    let outputs = &set.header.services;
+    let columns: Vec<Column> = outputs
+        .iter()
+        .enumerate()
+        .map(|(s, output)| Column {
+            scores: set.studies.iter().map(|study| f64::from(study.scores.service[s])).collect(),
+            labels: set.studies.iter().map(|study| study.truth.services.contains(&s)).collect(),
+            threshold: f64::from(output.threshold),
+        })
+        .collect();
+    Some(Outputs::of(outputs, &columns, resamples))
+}
+
+/// Any service of a department, by the largest margin over its threshold.
+fn departments(set: &Set, resamples: &Resamples) -> Option<Outputs> {
+    if !tells_services(set) {
+        return None;
+    }
+    let mut outputs: Vec<set::Output> = Vec::new();
+    let mut columns = Vec::new();
+    for service in &set.header.services {
+        let department = &service.category;
+        if outputs.iter().any(|known| known.name == *department) {
+            continue;
+        }
+        let members: Vec<usize> = (0..set.header.services.len())
+            .filter(|s| set.header.services[*s].category == *department)
+            .collect();
+        let margin = |study: &Study| {
+            let margins = members
+                .iter()
+                .map(|s| f64::from(study.scores.service[*s] - set.header.services[*s].threshold));
+            margins.fold(f64::NEG_INFINITY, f64::max)
+        };
+        columns.push(Column {
+            scores: set.studies.iter().map(margin).collect(),
+            labels: set
+                .studies
+                .iter()
+                .map(|study| members.iter().any(|s| study.truth.services.contains(s)))
+                .collect(),
+            threshold: 0.0,
+        });
+        outputs.push(set::Output {
+            name: department.clone(),
+            title: department.clone(),
+            category: "departments".to_owned(),
+            threshold: 0.0,
+            context_threshold: None,
+        });
+    }
+    Some(Outputs::of(&outputs, &columns, resamples))
+}
+
+/// Neighbours among the studies of another set, where both have embeddings of one width.
+fn nearest(folder: &Path, set: &Set, earlier: &Path) -> Result<Option<Neighbours>, SetError> {
+    let theirs = Set::open(earlier)?;
+    let width = set.header.embedding;
+    if width == 0 || set.studies.is_empty() || theirs.studies.is_empty() {
+        return Ok(None);
+    }
+    if theirs.header.embedding != width || theirs.header.model != set.header.model {
+        let (other, own) = (&theirs.header, &set.header);
+        let what = format!(
+            "embeddings of {} values by {}; the studies that are evaluated have {width} by {}; \
+             score both with one bundle",
+            other.embedding, other.model, own.model
+        );
+        return Err(SetError::Content { path: earlier.join(set::HEADER), what });
+    }
+    let (own, other) = (embeddings(folder, set)?, embeddings(earlier, &theirs)?);
+    let (own, other) = (Rows::new(&own, width), Rows::new(&other, width));
+    Ok(Some(neighbours(set, own, &theirs, other)))
+}
+
+fn embeddings(folder: &Path, set: &Set) -> Result<Vec<f32>, SetError> {
+    let path = folder.join(set::EMBEDDINGS);
+    let bytes = fs::read(&path).map_err(|source| SetError::Io { path: path.clone(), source })?;
+    let (values, _) = bytes.as_chunks::<4>();
+    let expected = set.studies.len() * set.header.embedding * 4;
+    if bytes.len() != expected {
+        let found = bytes.len();
+        let what = format!("{found} bytes; {expected} are expected for the studies of the set");
+        return Err(SetError::Content { path, what });
+    }
+    Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+}
+
+/// A file that may be absent.
+fn whole<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, SetError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bytes = fs::read(path).map_err(|source| SetError::Io { path: path.to_owned(), source })?;
+    let read = serde_json::from_slice(&bytes);
+    read.map(Some).map_err(|source| SetError::Json {
+        path: path.to_owned(),
+        line: source.line(),
+        source,
+    })
+}
+
+/// The lines of a file that may be absent.
+fn optional<T: DeserializeOwned>(path: &Path) -> Result<Option<Vec<T>>, SetError> {
+    if path.exists() { read_lines(path).map(Some) } else { Ok(None) }
+}
