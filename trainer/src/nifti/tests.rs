@@ -6,6 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use models::dicom::decoder::{Decoder, DecoderLimits};
 use models::dicom::read::read_study;
+use models::dicom::select::Selection;
 use models::dicom::series::read_stack;
 use models::study::LeftOutReason;
 use models::volume::{Preprocessing, preprocess};
@@ -88,7 +89,7 @@ fn decoder() -> Decoder {
 /// The phantom of a plane as DICOM files, and its stack.
 fn phantom(folder: &Path, plane: Plane) -> Stack {
     write_series(folder, &SeriesSpec { plane, ..SeriesSpec::default() }).unwrap();
-    let study = read_study(folder, Limits::default()).unwrap();
+    let study = read_study(folder, Limits::default(), &Selection::built_in().unwrap()).unwrap();
     read_stack(&study.series[0], &decoder()).unwrap().0
 }
 
@@ -122,9 +123,10 @@ fn a_phantom_is_the_same_from_dicom_and_from_nifti() {
         let sidecar = r#"{"SeriesDescription": "AX T2", "ProtocolName": "BRAIN", "EchoTime": 0.1}"#;
         fs::write(nifti.path().join("image.json"), sidecar).unwrap();
         fs::write(nifti.path().join("image.nii.gz"), packed(&file(&stack, AXES))).unwrap();
-        let version = Preprocessing::V1;
+        let (version, selection) = (Preprocessing::V1, Selection::built_in().unwrap());
         let from_dicom =
-            models::prepare::prepare(dicom.path(), version, &decoder(), |_| {}).unwrap();
+            models::prepare::prepare(dicom.path(), version, &selection, &decoder(), |_| {})
+                .unwrap();
         let from_nifti = prepare(nifti.path(), &images(nifti.path()).unwrap(), version);
         assert!(from_nifti.patches == from_dicom.patches);
         let names = [&from_nifti, &from_dicom].map(|of| of.series[0].series.name.clone());

@@ -245,8 +245,8 @@ fn logit(row: &[usize], model: &[f64]) -> f64 {
 /// Solves a positive definite system, by elimination.
 fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
     let width = right.len();
-    for pivot in 0..width {
-        matrix[pivot][pivot] = matrix[pivot][pivot] * (1.0 + DAMPING) + f64::MIN_POSITIVE;
+    for (pivot, line) in matrix.iter_mut().enumerate() {
+        line[pivot] = line[pivot] * (1.0 + DAMPING) + f64::MIN_POSITIVE;
     }
     for pivot in 0..width {
         let (done, below) = matrix.split_at_mut(pivot + 1);

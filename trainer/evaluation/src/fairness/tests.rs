@@ -37,10 +37,10 @@ fn cohort(seed: u64, patients: usize, bias: Bias) -> Set {
             study.groups = [("county", county), ("sex", sex)]
                 .map(|(k, v)| (k.to_owned(), v.to_owned()))
                 .into();
-            for d in 0..6 {
+            for (d, present) in THERE.into_iter().enumerate() {
                 let there = rng.random_bool(if county == "rural" && d < 3 { 0.35 } else { 0.2 });
                 let own: f64 = StandardNormal.sample(&mut rng);
-                let mean = if there { THERE[d] } else { ABSENT } + bias([county, sex], d, there);
+                let mean = if there { present } else { ABSENT } + bias([county, sex], d, there);
                 study.scores.diagnosis[d] = (mean + SHARED * shared + own) as f32;
                 if there {
                     study.truth.diagnoses.push(d);

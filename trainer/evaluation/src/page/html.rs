@@ -121,7 +121,7 @@ fn block(block: &Block, numbers: &mut Numbers, contents: &mut String) -> String 
 
 fn figure(picture: &Picture, caption: &str, number: usize) -> String {
     let Head { title, n, command } = picture.head();
-    let [title, n, command, caption] = [title, n, command, caption].map(|words| escape(words));
+    let [title, n, command, caption] = [title, n, command, caption].map(escape);
     let width = picture.width();
     format!(
         "<figure id=\"figure-{number}\">\n<div class=\"scroll\" style=\"--width: {width}px\">\n{}\

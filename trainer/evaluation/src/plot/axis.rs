@@ -234,7 +234,8 @@ impl Track {
 
 /// Decimals that a multiple of this step needs.
 fn digits_after(step: f64) -> usize {
-    (0..17).find(|digits| step * 10_f64.powi(*digits) >= 1.0 - 1e-9).unwrap_or(17) as usize
+    let shown = |digits: &u16| step * 10_f64.powi(i32::from(*digits)) >= 1.0 - 1e-9;
+    usize::from((0..17).find(shown).unwrap_or(17))
 }
 
 #[cfg(test)]

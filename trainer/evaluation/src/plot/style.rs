@@ -56,7 +56,7 @@ pub(super) fn style(index: usize) -> Style {
     }
 }
 
-/// From white to dark blue in steps of one lightness (OKLab, Ottosson 2020).
+/// From white to dark blue in steps of one lightness (`OKLab`, Ottosson 2020).
 const BLUES: [[u8; 3]; 6] = [
     [0xf6, 0xf9, 0xfb],
     [0xae, 0xd7, 0xf5],

@@ -10,7 +10,7 @@ pub(super) const BOLD: f64 = 1.16;
 const CUT: char = '…';
 
 /// An upper bound of the width of words on a reader's machine, whose fonts nobody knows: by the
-/// widest of the usual ones, DejaVu Sans.
+/// widest of the usual ones, `DejaVu` Sans.
 pub(super) fn width(words: &str, size: f64) -> f64 {
     words.chars().map(advance).sum::<f64>() * size
 }

@@ -9,9 +9,9 @@ use evaluation::transfer::{PositiveStudy, Positives, Refused};
 use models::dicom::decoder::Decoder;
 use models::engine::{Engine, EngineError, StudyInput, StudyTokens, Target};
 use models::study::Series;
+use models::study::kind::{KINDS, of_name};
 
 use super::studies;
-use crate::cohort::kind::{KINDS, of_name};
 
 /// Scores every folder below `folder` as a study.
 ///

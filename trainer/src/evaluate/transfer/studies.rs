@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use models::dicom::decoder::Decoder;
+use models::dicom::select::Selection;
 use models::engine::{Engine, StudyInput};
 use models::prepare::{Prepared, prepare};
 
@@ -18,7 +19,7 @@ pub(super) fn read(engine: &Engine, folder: &Path, decoder: &Decoder) -> anyhow:
     let version = engine.bundle().manifest().preprocessing;
     let images = nifti::images(folder)?;
     let prepared = if images.is_empty() {
-        prepare(folder, version, decoder, |_| {})?
+        prepare(folder, version, &Selection::built_in()?, decoder, |_| {})?
     } else {
         nifti::prepare(folder, &images, version)
     };
