@@ -5,14 +5,15 @@
 //! A difference of mean AUROC has an interval by the bootstrap over patients (Efron, 1979), with
 //! the same patients for both networks in every resample.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use statistics::bootstrap::{Plan, Ranked, percentile};
+use statistics::bootstrap::{Ranked, percentile};
 use statistics::power_law::PowerLaw;
 use statistics::sample::mean;
 
+use crate::resample::Resamples;
 use crate::set::{Set, Study};
 
 /// Format that this code reads and writes.
@@ -40,7 +41,7 @@ pub struct Comparison {
     pub reference: String,
     /// Resamples behind every interval.
     pub resamples: usize,
-    /// Of the resamples: a [`Plan`] of the patients in the order of their names.
+    /// Of the [`Resamples`].
     pub seed: u64,
     /// The networks.
     pub rows: Vec<Row>,
@@ -218,13 +219,11 @@ impl Comparison {
                 return Err(ComparisonError::OtherStudies { name, reference });
             }
         }
-        let patients = patients(&set.studies);
-        let count = patients.iter().max().map_or(0, |last| last + 1);
-        let plan = Plan::new(seed, resamples, count);
-        let expected = Areas::of(set, &patients, &plan);
-        let rows = networks.iter().map(|(entry, set)| {
-            row(entry.clone(), set, &Areas::of(set, &patients, &plan), &expected)
-        });
+        let drawn = Resamples::of(set, resamples, seed);
+        let expected = Areas::of(set, &drawn);
+        let rows = networks
+            .iter()
+            .map(|(entry, set)| row(entry.clone(), set, &Areas::of(set, &drawn), &expected));
         let rows: Vec<Row> = rows.collect();
         Ok(Self {
             format_version: FORMAT_VERSION,
@@ -232,7 +231,7 @@ impl Comparison {
             split: set.header.split.clone(),
             simulated: set.header.simulated,
             studies: set.studies.len(),
-            patients: count,
+            patients: set.studies.iter().map(|study| &study.patient).collect::<HashSet<_>>().len(),
             reference: name(),
             resamples,
             seed,
@@ -250,13 +249,6 @@ fn same_studies(a: &Set, b: &Set) -> bool {
     };
     a.header.diagnoses.len() == b.header.diagnoses.len()
         && a.studies.iter().map(key).eq(b.studies.iter().map(key))
-}
-
-/// The number of each study's patient, from 0 in the order of their names.
-fn patients(studies: &[Study]) -> Vec<usize> {
-    let numbers: BTreeMap<&str, ()> = studies.iter().map(|s| (s.patient.as_str(), ())).collect();
-    let numbers: BTreeMap<&str, usize> = numbers.into_keys().zip(0..).collect();
-    studies.iter().map(|study| numbers[study.patient.as_str()]).collect()
 }
 
 fn row(entry: Entry, set: &Set, found: &Areas, reference: &Areas) -> Row {
@@ -288,20 +280,19 @@ struct Areas {
 }
 
 impl Areas {
-    fn of(set: &Set, patients: &[usize], plan: &Plan) -> Self {
+    fn of(set: &Set, drawn: &Resamples) -> Self {
         let ranked = (0..set.header.diagnoses.len()).map(|diagnosis| {
             let (scores, labels) = (set.logits(diagnosis), set.has(diagnosis));
             Ranked::new(&scores, &labels).unwrap_or_else(|| unreachable!("a set has finite scores"))
         });
         let ranked: Vec<Ranked> = ranked.collect();
-        let areas = |of_patient: &[u32]| -> Vec<f64> {
-            let counts: Vec<u32> = patients.iter().map(|patient| of_patient[*patient]).collect();
-            ranked.iter().map(|output| output.auroc(&counts)).collect()
+        let areas = |counts: &[u32]| -> Vec<f64> {
+            ranked.iter().map(|output| output.auroc(counts)).collect()
         };
-        let labels = areas(&vec![1; patients.len()]);
+        let labels = areas(&vec![1; set.studies.len()]);
         Self {
             mean: mean_of(&labels),
-            resampled: plan.map_counts(|counts| mean_of(&areas(counts)).unwrap_or(f64::NAN)),
+            resampled: drawn.map(|counts| mean_of(&areas(counts)).unwrap_or(f64::NAN)),
             labels,
         }
     }

@@ -4,7 +4,7 @@ use statistics::metrics::auroc;
 use statistics::sample::{quantile, sorted};
 
 use super::*;
-use crate::set::{Header, Output, Scores, Truth};
+use crate::set::tests::set as blank;
 
 const DIAGNOSES: usize = 4;
 
@@ -12,47 +12,22 @@ const DIAGNOSES: usize = 4;
 /// is nobody's.
 fn set(seed: u64, skill: f32) -> Set {
     // Truth is the same for every network.
-    let mut truth = ChaCha8Rng::seed_from_u64(1);
+    let has = |study: usize| {
+        let mut truth = ChaCha8Rng::seed_from_u64(study as u64);
+        (0..DIAGNOSES - 1).filter(|_| truth.random_bool(0.3)).collect()
+    };
+    let mut set = blank(90, DIAGNOSES, has);
     let mut noise = ChaCha8Rng::seed_from_u64(seed);
-    let output = |i: usize| Output {
-        name: format!("d{i}"),
-        title: format!("diagnosis {i}"),
-        category: "c".to_owned(),
-        threshold: 0.0,
-        context_threshold: None,
-    };
-    let study = |i: usize| {
-        let diagnoses: Vec<usize> = (0..DIAGNOSES - 1).filter(|_| truth.random_bool(0.3)).collect();
-        // Whole numbers, so that there are ties.
+    for (i, study) in set.studies.iter_mut().enumerate() {
+        study.patient = format!("p{}", i % 60);
         let score = |d: usize| {
-            let signal = if diagnoses.contains(&d) { skill } else { 0.0 };
-            (signal + noise.random_range(0.0..10.0)).round()
+            let signal = if study.truth.diagnoses.contains(&d) { skill } else { 0.0 };
+            // Whole numbers, so that there are ties.
+            (signal + noise.random_range(0.0..10.0f32)).round()
         };
-        let scores = (0..DIAGNOSES).map(score).collect();
-        Study {
-            id: format!("s{i:03}"),
-            patient: format!("p{}", i % 60),
-            groups: BTreeMap::new(),
-            age_years: None,
-            turnaround_h: None,
-            truth: Truth { diagnoses, ..Truth::default() },
-            scores: Scores { diagnosis: scores, ..Scores::default() },
-            with_context: None,
-            lesions: Vec::new(),
-        }
-    };
-    let header = Header {
-        format_version: crate::set::FORMAT_VERSION,
-        model: "m".to_owned(),
-        cohort: "c".to_owned(),
-        split: "test".to_owned(),
-        simulated: true,
-        diagnoses: (0..DIAGNOSES).map(output).collect(),
-        services: Vec::new(),
-        acuity: Vec::new(),
-        embedding: 0,
-    };
-    Set { header, studies: (0..90).map(study).collect() }
+        study.scores.diagnosis = (0..DIAGNOSES).map(score).collect();
+    }
+    set
 }
 
 fn entry(name: &str, kind: Kind, training_studies: usize, steps: u64) -> Entry {
@@ -80,17 +55,17 @@ fn networks() -> Vec<(Entry, Set)> {
     ]
 }
 
-/// Written out: every resample as a list of studies, every area by the slow way.
+/// Every resample as a list of studies, every area by the slow way.
 #[test]
 fn differences_are_those_of_whole_patients_drawn_again() {
     let networks = networks();
     let found = Comparison::of(&networks, "whole", 40, 9).unwrap();
     assert_eq!((found.studies, found.patients), (90, 60));
-    let mut names: Vec<&str> =
-        networks[0].1.studies.iter().map(|study| study.patient.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let plan = Plan::new(9, 40, 60);
+    let drawn = Resamples::of(&networks[0].1, 40, 9).map(|counts| {
+        let each = counts.iter().enumerate();
+        each.flat_map(|(i, count)| std::iter::repeat_n(i, *count as usize)).collect()
+    });
+    let drawn: Vec<Vec<usize>> = drawn;
     let mean_area = |set: &Set, studies: &[usize]| {
         let area = |d: usize| {
             let (scores, labels) = (set.logits(d), set.has(d));
@@ -103,17 +78,9 @@ fn differences_are_those_of_whole_patients_drawn_again() {
     for (row, (_, set)) in found.rows.iter().zip(&networks) {
         let once: Vec<usize> = (0..90).collect();
         let value = mean_area(set, &once) - mean_area(&networks[0].1, &once);
-        let differences: Vec<f64> = (0..40)
-            .map(|resample| {
-                let drawn = plan.draw(resample);
-                let studies = drawn.iter().flat_map(|patient| {
-                    let studies = networks[0].1.studies.iter().enumerate();
-                    let of = studies.filter(|(_, study)| study.patient == names[*patient]);
-                    of.map(|(i, _)| i)
-                });
-                let studies: Vec<usize> = studies.collect();
-                mean_area(set, &studies) - mean_area(&networks[0].1, &studies)
-            })
+        let differences: Vec<f64> = drawn
+            .iter()
+            .map(|studies| mean_area(set, studies) - mean_area(&networks[0].1, studies))
             .collect();
         let ascending = sorted(&differences);
         let expected = [value, quantile(&ascending, 0.025), quantile(&ascending, 0.975)];

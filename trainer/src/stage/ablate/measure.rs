@@ -1,19 +1,20 @@
 //! What a trained row cost and what it says about the test studies.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
 use evaluation::comparison::{Entry, Retrieved};
-use evaluation::set::{self, Header, Output, Scores, Study, Truth};
-use models::labels::{DIAGNOSES, display_name};
+use evaluation::set::{FORMAT_VERSION, Header, Output, Scores, Set, Study, Truth};
+use models::labels::{DIAGNOSES, category, display_name};
 use models::weights::mapped::WeightFile;
 use serde_json::Value;
 
 use super::{Job, cost};
-use crate::cohort::record::Split;
-use crate::cohort::{Cohort, CohortKind, write_lines};
+use crate::cohort::record::{Split, StudyRecord};
+use crate::cohort::{Cohort, CohortKind};
+use crate::evaluate::score::groups;
 use crate::stage::clip::{self, ClipRun, Data};
 use crate::stage::heads::{HeadsRun, Predictions, predict};
 use crate::stage::slices::{self, SlicesSummary};
@@ -35,7 +36,7 @@ pub(super) fn measure(
 ) -> anyhow::Result<()> {
     let predictions = predict(probe, &folder.join("heads"), Split::Test)?;
     let cohort = Cohort::open(&probe.cohort)?;
-    write_set(job, &cohort, &predictions, folder)?;
+    set(&job.name, &cohort, &predictions)?.write(folder)?;
     let data = Data::to_learn_from(&probe.cohort)?.with_share(probe.training)?;
     let mut entry = Entry {
         name: job.name.clone(),
@@ -84,22 +85,17 @@ fn trained(
 }
 
 /// Predictions as crate `evaluation` reads them.
-fn write_set(
-    job: &Job,
-    cohort: &Cohort,
-    predictions: &Predictions,
-    folder: &Path,
-) -> anyhow::Result<()> {
+fn set(model: &str, cohort: &Cohort, predictions: &Predictions) -> anyhow::Result<Set> {
     let diagnoses = DIAGNOSES.iter().zip(&predictions.thresholds).map(|(name, threshold)| Output {
         name: (*name).to_owned(),
         title: display_name(name),
-        category: name.split('_').next().unwrap_or_default().to_owned(),
+        category: category(name).to_owned(),
         threshold: *threshold,
         context_threshold: None,
     });
     let header = Header {
-        format_version: set::FORMAT_VERSION,
-        model: job.name.clone(),
+        format_version: FORMAT_VERSION,
+        model: model.to_owned(),
         cohort: cohort.header.source.clone(),
         split: "test".to_owned(),
         simulated: cohort.header.kind == CohortKind::Simulated,
@@ -108,29 +104,28 @@ fn write_set(
         acuity: Vec::new(),
         embedding: 0,
     };
-    fs::write(folder.join(set::HEADER), serde_json::to_vec_pretty(&header)?)?;
-    let patients: HashMap<&str, &str> =
-        cohort.records.iter().map(|r| (r.id.as_str(), r.patient.as_str())).collect();
+    let mut records: HashMap<&str, &StudyRecord> =
+        cohort.records.iter().map(|record| (record.id.as_str(), record)).collect();
     let mut studies = Vec::new();
     for (id, logits) in predictions.ids.iter().zip(&predictions.logits) {
+        let Some(record) = records.remove(id.as_str()) else { continue };
         let there = cohort.labels(id)?.diagnoses.iter().enumerate();
         let there = there.filter(|(_, yes)| **yes).map(|(diagnosis, _)| diagnosis);
         #[expect(clippy::cast_possible_truncation, reason = "heads compute in f32")]
         let diagnosis = logits.iter().map(|logit| *logit as f32).collect();
         studies.push(Study {
             id: id.clone(),
-            patient: patients.get(id.as_str()).copied().unwrap_or(id).to_owned(),
-            groups: BTreeMap::new(),
-            age_years: None,
-            turnaround_h: None,
+            patient: record.patient.clone(),
+            groups: groups(&record.demographics),
+            age_years: record.demographics.age_years.map(f64::from),
+            turnaround_h: record.demographics.turnaround_h.map(f64::from),
             truth: Truth { diagnoses: there.collect(), ..Truth::default() },
             scores: Scores { diagnosis, ..Scores::default() },
             with_context: None,
             lesions: Vec::new(),
         });
     }
-    write_lines(&folder.join(set::STUDIES), &studies)?;
-    Ok(())
+    Ok(Set { header, studies })
 }
 
 /// Seconds of a run, from its metrics: those of the last step, or of all parts together.

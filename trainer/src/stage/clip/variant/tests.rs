@@ -170,10 +170,10 @@ fn each_network_reads_what_it_should_and_nothing_else() {
             let differences = before.iter().zip(&after).map(|(a, b)| (a - b).abs());
             let largest = differences.fold(0.0, f32::max);
             if reads {
-                assert!(largest > 1e-4, "{name}: the {change} changes nothing ({largest})");
+                assert!(largest > 1e-3, "{name}: the {change} changes nothing ({largest})");
             } else {
                 // Series in another order are added up in another order.
-                assert!(largest < 1e-5, "{name}: the {change} changes it by {largest}");
+                assert!(largest < 3e-5, "{name}: the {change} changes it by {largest}");
             }
         }
     }
