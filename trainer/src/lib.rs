@@ -32,3 +32,8 @@ pub mod reports;
 pub mod show;
 pub mod simulate;
 pub mod stage;
+
+#[cfg(test)]
+#[path = "../../tests/support/phantom.rs"]
+#[expect(dead_code, unreachable_pub, reason = "shared by the tests of several crates")]
+mod phantom;

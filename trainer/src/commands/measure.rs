@@ -160,6 +160,7 @@ impl From<SplitArgument> for Split {
 }
 
 /// Does it.
+#[expect(clippy::too_many_lines, reason = "one arm a subcommand")]
 pub(super) fn run(command: Measure) -> Result<()> {
     match command {
         Measure::Score { bundle, cohort, split, device, drop_modalities, out } => {

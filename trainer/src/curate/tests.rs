@@ -19,10 +19,7 @@ use super::{Config, CurateError, Summary, curate};
 use crate::cohort::record::{Setting, Sex, Split, StudyRecord};
 use crate::cohort::{Cohort, CohortKind};
 
-#[path = "../../../tests/support/phantom.rs"]
-#[expect(dead_code, unreachable_pub, reason = "shared with other crates; a part is used here")]
-mod phantom;
-use phantom::{Layout, Plane, SeriesSpec, write_series};
+use crate::phantom::{Layout, Plane, SeriesSpec, write_series};
 
 /// One study of the export.
 struct Case<'a> {

@@ -14,12 +14,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-
-#[path = "../../../tests/support/phantom.rs"]
-#[expect(dead_code, unreachable_pub, reason = "shared by the tests of several crates")]
-mod phantom;
-
-use phantom::{Plane, SeriesSpec, write_series};
+use crate::phantom::{Plane, SeriesSpec, write_series};
 
 const AXES: [usize; 3] = [0, 1, 2];
 
