@@ -2,7 +2,7 @@
 //! criteria", Fig. 4, Extended Data Fig. 10, Supplementary Data Fig. 6).
 //!
 //! - [`groups`] who belongs to which group;
-//! - [`delays`] odds ratios of a late report, crude and adjusted ([`standardised`]);
+//! - [`mod@delays`] odds ratios of a late report, crude and adjusted ([`standardised`]);
 //! - [`areas`] mean area under the ROC curve by group;
 //! - [`disparity`] true and false positive rates of groups and intersections, over the [`pairs`]
 //!   of study and diagnosis; [`resampled`] the paper's experiment with them.
