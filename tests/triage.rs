@@ -150,6 +150,12 @@ fn json_holds_every_field_and_only_finite_scores() {
     selection.date: text
     selection.sha256: text
     selection.version: text
+    series[].appearance.foreground: number
+    series[].appearance.mean: number
+    series[].appearance.noise: number
+    series[].appearance.p1: number
+    series[].appearance.p99: number
+    series[].appearance.sd: number
     series[].name: text
     series[].number: number
     series[].part: null
@@ -159,6 +165,7 @@ fn json_holds_every_field_and_only_finite_scores() {
     series[].remarks[].count: number
     series[].remarks[].kind: text
     series[].size_vox[]: number
+    series[].spacing_mm[]: number
     series[].tokens: number
     series[].uid: text
     study.description: text
