@@ -84,7 +84,7 @@ impl Embedder {
         let mut rows = Vec::with_capacity(ids.len() * self.width);
         if let Network::Slices(embeddings) = &self.network {
             anyhow::ensure!(
-                *augmentation == Augmentation::none(),
+                ids.is_empty() || *augmentation == Augmentation::none(),
                 "`trainer slices` embeds whole studies; set single_series to 0"
             );
             ids.iter().try_for_each(|id| embeddings.read(id, &mut rows))?;
