@@ -113,10 +113,16 @@ fn block(block: &Block, numbers: &mut Numbers, contents: &mut String) -> String 
         Block::Table(of) => {
             numbers.tables += 1;
             let number = numbers.tables;
-            entry(&format!("table-{number}"), &format!("Table {number}"), &of.caption);
+            entry(&format!("table-{number}"), &format!("Table {number}"), brief(&of.caption));
             table(of, number)
         }
     }
+}
+
+/// The first clause of a caption.
+fn brief(caption: &str) -> &str {
+    let end = [". ", "; "].iter().filter_map(|end| caption.find(end)).min();
+    end.and_then(|end| caption.get(..end)).unwrap_or(caption).trim_end_matches('.')
 }
 
 /// Attributes of what is wider than a small screen: keys move it, too.

@@ -6,9 +6,12 @@ use super::style::{GREY, INK, Shape, whole};
 use super::text::count;
 use super::{Axis, Group, Head, Picture};
 
-/// Height of a row, and half of a box.
+/// Height of a row, and where there are more of them than these, so that all fit on a sheet.
 const PITCH: f64 = 20.0;
-const HALF: f64 = 5.5;
+const MANY: usize = 30;
+const DENSE: f64 = 15.0;
+/// Half of a box.
+const HALF: f64 = 5.0;
 /// Inside of a box.
 const FILL: &str = "#9ec9e8";
 
@@ -105,7 +108,7 @@ impl Boxes {
                 RowWords { name: &row.name, note: count(n), figures: vec![figure] }
             }),
             parts: 1,
-            part: PITCH,
+            part: if rows.len() > MANY { DENSE } else { PITCH },
             gap: 0.0,
             columns: ["n", "median (quartiles)"],
             references: &self.references,

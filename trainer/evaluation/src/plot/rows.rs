@@ -10,7 +10,7 @@ use super::{Axis, Estimate, Group, Head, Picture, Scale};
 /// Width of the drawing, that of a page's text.
 const WIDTH: f64 = 720.0;
 /// Room between columns.
-const GAP: f64 = 18.0;
+const GAP: f64 = 22.0;
 /// Longest names and notes.
 const NAME: f64 = 240.0;
 const NOTE: f64 = 90.0;
@@ -82,7 +82,7 @@ impl Plan<'_> {
         let from = EDGE + widths.names + widths.notes + GAP;
         let to = WIDTH - EDGE - widths.figures - GAP;
         let axis = self.axis.track(self.values.iter().copied(), [from, to]);
-        let ticks = axis.ticks_across(SMALL, [from - GAP + 4.0, to + GAP - 4.0]);
+        let ticks = axis.ticks_across(SMALL, [from - GAP + 6.0, to + GAP - 6.0]);
 
         let mut top = EDGE;
         if !self.legend.is_empty() {
