@@ -1,24 +1,19 @@
 //! Attention on a CPU, on slices: a few queries of all heads at a time, so that scores never leave
 //! the cache, and a softmax in the widest instructions there are.
 
-use burn::DispatchDevice;
 use burn::tensor::{DType, Tensor, TensorData};
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Compute;
+use super::elementary::exp;
 use super::product::{Matrix, product};
 
 /// Queries at a time: with 5,000 tokens their scores of one head take 1.3 MB.
 const QUERIES: usize = 64;
 
-/// True where [`attend`] stands in for burn's operations: single precision on a CPU, without a
-/// derivative.
-pub(super) fn is_at_home(qkv: &Tensor<Compute, 2>) -> bool {
-    qkv.dtype() == DType::F32 && matches!(qkv.device(), DispatchDevice::Flex(_))
-}
-
-/// Attention inside sequences that lie one after another.
+/// Attention inside sequences that lie one after another, of a tensor that
+/// [is at home](super::elementary::is_at_home).
 ///
 /// # Shapes
 ///
@@ -79,14 +74,7 @@ fn some_queries(
         let part =
             |part: usize| Matrix::part(&sequence[part * inner + head..], length, dim_head, width);
         product(scores, length, query, part(1).transposed());
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for (scores, sum) in scores.chunks_exact_mut(length).zip(&mut sums) {
-                    *sum = exponentials(scores, scale);
-                }
-            },
-        );
+        arch.dispatch(Exponentials { scores, length, scale, sums: &mut sums });
         product(&mut out[head..], inner, Matrix::new(scores, length), part(2));
         for (row, sum) in out.chunks_exact_mut(inner).zip(&sums) {
             row[head..head + dim_head].iter_mut().for_each(|value| *value /= sum);
@@ -94,71 +82,54 @@ fn some_queries(
     }
 }
 
-/// `exp(scale * (x - max x))` in place, and the sum of it.
-#[inline(always)]
-fn exponentials(x: &mut [f32], scale: f32) -> f32 {
-    /// Sums that go on beside each other.
-    const LANES: usize = 16;
-    let (mut largest, mut sum) = ([f32::MIN; LANES], [0.0; LANES]);
-    let (chunks, rest) = x.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (largest, x) in largest.iter_mut().zip(chunk) {
-            *largest = if *x > *largest { *x } else { *largest };
-        }
-    }
-    let largest = largest.iter().chain(rest).fold(f32::MIN, |a, b| a.max(*b));
-    let (chunks, rest) = x.as_chunks_mut::<LANES>();
-    for chunk in chunks {
-        for (sum, x) in sum.iter_mut().zip(chunk) {
-            *x = exp(scale * (*x - largest));
-            *sum += *x;
-        }
-    }
-    for (sum, x) in sum.iter_mut().zip(rest) {
-        *x = exp(scale * (*x - largest));
-        *sum += *x;
-    }
-    sum.iter().sum()
+/// `exp(scale * (x - max x))` of every row in place, and the sums of rows.
+struct Exponentials<'a> {
+    scores: &'a mut [f32],
+    length: usize,
+    scale: f32,
+    sums: &'a mut [f32],
 }
 
-/// `e^x` for `x <= 0`, to 2e-7 of its value; below -87, where single precision ends, 1e-38.
-///
-/// `x = n ln 2 + r` with `|r| <= ln 2 / 2`, so `e^x = 2^n e^r`; `ln 2` is split in two, of which
-/// the first has so few digits that its products with `n` are exact (Cody and Waite 1980), and
-/// `e^r` is a Taylor polynomial of degree 7, whose error is below 2^-27.
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "n lies between -126 and 0")]
-#[expect(clippy::cast_sign_loss, reason = "the exponent of a normal number is positive")]
-fn exp(x: f32) -> f32 {
-    const HIGH: f32 = 0.693_359_4;
-    const LOW: f32 = -2.121_944_4e-4;
-    // A NaN passes: both comparisons with it are false.
-    let x = if x < -87.0 { -87.0 } else { x };
-    let n = (x * std::f32::consts::LOG2_E).round_ties_even();
-    let r = (x - n * HIGH) - n * LOW;
-    let mut sum = 1.0 / 5040.0;
-    for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
-        sum = sum * r + coefficient;
+impl WithSimd for Exponentials<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        /// Values side by side.
+        const LANES: usize = 16;
+        let Self { scores, length, scale, sums } = self;
+        for (x, sum) in scores.chunks_exact_mut(length).zip(sums) {
+            let (chunks, rest) = x.as_chunks::<LANES>();
+            let mut largest = [f32::MIN; LANES];
+            for chunk in chunks {
+                for (largest, x) in largest.iter_mut().zip(chunk) {
+                    *largest = if *x > *largest { *x } else { *largest };
+                }
+            }
+            let largest = largest.iter().chain(rest).fold(f32::MIN, |a, b| a.max(*b));
+            let (chunks, rest) = x.as_chunks_mut::<LANES>();
+            let mut lanes = [0.0; LANES];
+            for chunk in chunks {
+                for (sum, x) in lanes.iter_mut().zip(chunk) {
+                    *x = exp(scale * (*x - largest));
+                    *sum += *x;
+                }
+            }
+            for (sum, x) in lanes.iter_mut().zip(rest) {
+                *x = exp(scale * (*x - largest));
+                *sum += *x;
+            }
+            *sum = lanes.iter().sum();
+        }
     }
-    sum * f32::from_bits(((n as i32 + 127) as u32) << 23)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use burn::DispatchDevice;
 
-    #[test]
-    fn exponentials_of_everything_below_zero() {
-        let worst = (0..870_000).map(|i| -(i as f32) * 1e-4).map(|x| {
-            let expected = f64::from(x).exp();
-            ((f64::from(exp(x)) - expected) / expected).abs()
-        });
-        let worst = worst.fold(0.0, f64::max);
-        assert!(worst < 2e-7, "{worst:e}");
-        assert_eq!(exp(0.0), 1.0);
-        assert!(exp(-1e30) < 1e-37 && exp(f32::NEG_INFINITY) < 1e-37);
-        assert!(exp(f32::NAN).is_nan());
-    }
+    use super::*;
+    use crate::nn::elementary::is_at_home;
 
     /// A sequence of one token, of fewer queries than are computed at a time, and of more.
     #[test]

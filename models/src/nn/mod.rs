@@ -20,6 +20,7 @@
 mod attention;
 pub mod config;
 pub mod cost;
+mod elementary;
 pub mod head;
 pub mod loss;
 pub mod mixer;

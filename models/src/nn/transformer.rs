@@ -11,7 +11,7 @@ use burn::tensor::{Int, Tensor, TensorData, activation};
 
 use super::config::TransformerConfig;
 use super::parameters::{ParameterError, Parameters};
-use super::{Compute, attention};
+use super::{Compute, attention, elementary};
 
 /// A stack of pre-norm blocks without a final norm.
 #[derive(Module, Debug)]
@@ -85,7 +85,7 @@ impl Block<Compute> {
     #[must_use]
     pub fn forward(&self, x: Tensor<Compute, 2>, lengths: &[usize]) -> Tensor<Compute, 2> {
         let x = self.attend(x, lengths);
-        let hidden = activation::gelu(self.mlp_in.forward(self.mlp_norm.forward(x.clone())));
+        let hidden = elementary::gelu(self.mlp_in.forward(self.mlp_norm.forward(x.clone())));
         x + self.mlp_out.forward(hidden)
     }
 
@@ -115,7 +115,7 @@ impl Attention<Compute> {
     /// As in [`Transformer::forward`].
     fn forward(&self, x: Tensor<Compute, 2>, lengths: &[usize]) -> Tensor<Compute, 2> {
         let qkv = self.qkv.forward(x); // [T, 3 * H * D_h]
-        let joined = if attention::is_at_home(&qkv) {
+        let joined = if elementary::is_at_home(&qkv) {
             attention::attend(qkv, self.heads, lengths)
         } else if nearly_equal(lengths) {
             attend_together(&qkv, self.heads, lengths)

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::nn::product::{Matrix, product};
 
@@ -91,10 +91,7 @@ impl SameConv {
         scratch.transformed.resize(POINTS * tiles.stride(self.input), 0.0);
         scratch.products.resize(POINTS * tiles.stride(self.output), 0.0);
         let Scratch { transformed, products } = scratch;
-        arch.dispatch(
-            #[inline(always)]
-            || tiles.transform_input(x, self.input, transformed),
-        );
+        arch.dispatch(TransformInput { tiles, x, channels: self.input, transformed });
         for point in 0..POINTS {
             let of = |columns: usize| {
                 let first = point * tiles.stride(columns);
@@ -108,10 +105,7 @@ impl SameConv {
                 Matrix::new(&self.filter[point * filter..(point + 1) * filter], self.output),
             );
         }
-        arch.dispatch(
-            #[inline(always)]
-            || tiles.transform_output(products, &self.bias, before, y),
-        );
+        arch.dispatch(TransformOutput { tiles, products, bias: &self.bias, before, y });
     }
 }
 
@@ -143,23 +137,37 @@ impl Tiles {
         let [_, ny, nx] = self.size;
         (z * ny + y) * nx + x
     }
+}
 
-    /// `[64, tiles, channels]` from `[n, z, y, x, channels]`.
+/// `[64, tiles, channels]` from `[n, z, y, x, channels]`.
+///
+/// A type in place of a closure: only so the steps are compiled for the instructions they run on.
+struct TransformInput<'a> {
+    tiles: Tiles,
+    x: &'a [f32],
+    channels: usize,
+    transformed: &'a mut [f32],
+}
+
+impl WithSimd for TransformInput<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn transform_input(self, x: &[f32], channels: usize, transformed: &mut [f32]) {
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { tiles, x, channels, transformed } = self;
         let mut block: Block = [[0.0; CHANNELS]; POINTS];
-        for tile in 0..self.count {
-            let (patch, origin) = self.origin(tile);
+        for tile in 0..tiles.count {
+            let (patch, origin) = tiles.origin(tile);
             for of in blocks(channels) {
                 for (point, values) in block.iter_mut().enumerate() {
                     let offset = [point / 16, point / 4 % 4, point % 4];
                     // The tile's inputs begin one voxel before its outputs.
                     let at: [usize; 3] = std::array::from_fn(|a| origin[a] + offset[a]);
-                    if (0..3).all(|a| (1..=self.size[a]).contains(&at[a])) {
-                        let from = (patch + self.voxel(at.map(|a| a - 1))) * channels;
+                    if (0..3).all(|a| (1..=tiles.size[a]).contains(&at[a])) {
+                        let from = (patch + tiles.voxel(at.map(|a| a - 1))) * channels;
                         copy(&mut values[..of.len()], &x[from + of.start..from + of.end]);
                     } else {
-                        values.fill(0.0);
+                        *values = [0.0; CHANNELS];
                     }
                 }
                 for stride in [16, 4, 1] {
@@ -168,39 +176,51 @@ impl Tiles {
                     }
                 }
                 for (point, values) in block.iter().enumerate() {
-                    let to = point * self.stride(channels) + tile * channels;
+                    let to = point * tiles.stride(channels) + tile * channels;
                     copy(&mut transformed[to + of.start..to + of.end], &values[..of.len()]);
                 }
             }
         }
     }
+}
 
-    /// `relu(.. + bias)` or `relu(y + .. + bias)` into `y`, `[n, z, y, x, channels]`, from
-    /// `[64, tiles, channels]`.
+/// `relu(.. + bias)` or `relu(y + .. + bias)` into `y`, `[n, z, y, x, channels]`, from
+/// `[64, tiles, channels]`.
+struct TransformOutput<'a> {
+    tiles: Tiles,
+    products: &'a [f32],
+    bias: &'a [f32],
+    before: Before,
+    y: &'a mut [f32],
+}
+
+impl WithSimd for TransformOutput<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn transform_output(self, products: &[f32], bias: &[f32], before: Before, y: &mut [f32]) {
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { tiles, products, bias, before, y } = self;
         let channels = bias.len();
         let mut block: Block = [[0.0; CHANNELS]; POINTS];
-        for tile in 0..self.count {
-            let (patch, origin) = self.origin(tile);
+        for tile in 0..tiles.count {
+            let (patch, origin) = tiles.origin(tile);
             for of in blocks(channels) {
                 for (point, values) in block.iter_mut().enumerate() {
-                    let from = point * self.stride(channels) + tile * channels;
+                    let from = point * tiles.stride(channels) + tile * channels;
                     copy(&mut values[..of.len()], &products[from + of.start..from + of.end]);
                 }
                 // Of an axis that is done only the first two lines are still of interest.
-                for (stride, wanted) in [(16, 16), (4, 8), (1, 4)] {
+                for stride in [16, 4, 1] {
                     let of_interest = |line: &usize| {
                         (stride == 16 || line / 16 < 2) && (stride != 1 || line / 4 % 4 < 2)
                     };
-                    debug_assert_eq!(lines(stride).filter(of_interest).count(), wanted);
                     for line in lines(stride).filter(of_interest) {
                         untransform_line(&mut block, line, stride);
                     }
                 }
                 for output in 0..OUTPUTS {
                     let offset = [output / 4, output / 2 % 2, output % 2];
-                    let at = self.voxel(std::array::from_fn(|a| origin[a] + offset[a]));
+                    let at = tiles.voxel(std::array::from_fn(|a| origin[a] + offset[a]));
                     let to = (patch + at) * channels;
                     let found = &block[offset[0] * 16 + offset[1] * 4 + offset[2]][..of.len()];
                     let y = &mut y[to + of.start..to + of.end];
