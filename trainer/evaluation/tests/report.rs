@@ -93,7 +93,8 @@ fn every_experiment_reaches_the_report() {
     let hyphens = |html: &str| {
         let words = html.split('<').filter_map(|piece| piece.split_once('>'));
         let words: String = words.flat_map(|(_, words)| [" ", words]).collect();
-        let is_minus = |at: &&[u8]| b" (".contains(&at[0]) && at[1] == b'-' && at[2].is_ascii_digit();
+        let is_minus =
+            |at: &&[u8]| b" (".contains(&at[0]) && at[1] == b'-' && at[2].is_ascii_digit();
         words.as_bytes().windows(3).filter(is_minus).count()
     };
     assert_eq!(hyphens("<td>-0.1 (-0.2 to -0.1)</td>"), 3);
@@ -116,8 +117,14 @@ fn every_experiment_reaches_the_report() {
         run().unwrap_err().to_string()
     };
     for (text, expected) in [
-        (json.replace("\"made-up\"", "\"other\""), "asked of other, the set is of made-up; ask one bundle"),
-        (json.replacen("\"format_version\": 2", "\"format_version\": 1", 1), "format version 1; this program reads 2"),
+        (
+            json.replace("\"made-up\"", "\"other\""),
+            "asked of other, the set is of made-up; ask one bundle",
+        ),
+        (
+            json.replacen("\"format_version\": 2", "\"format_version\": 1", 1),
+            "format version 1; this program reads 2",
+        ),
         (json.replacen("\"labels\"", "\"label\"", 1), "unknown field `label`"),
     ] {
         let found = refused(&text);
@@ -125,7 +132,10 @@ fn every_experiment_reaches_the_report() {
     }
     fs::create_dir(folder.path().join("transfer/begun")).unwrap();
     let found = run().unwrap_err().to_string();
-    assert!(found.contains("begun") && found.contains("is not there; `trainer transfer`"), "{found}");
+    assert!(
+        found.contains("begun") && found.contains("is not there; `trainer transfer`"),
+        "{found}"
+    );
 }
 
 /// A hospital's engineer has the document and no sources.

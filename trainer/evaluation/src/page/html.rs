@@ -121,7 +121,7 @@ fn block(block: &Block, numbers: &mut Numbers, contents: &mut String) -> String 
 
 /// The first clause of a caption.
 fn brief(caption: &str) -> &str {
-    let end = [". ", "; "].iter().filter_map(|end| caption.find(end)).min();
+    let end = [". ", "; ", ": ", " ("].iter().filter_map(|end| caption.find(end)).min();
     end.and_then(|end| caption.get(..end)).unwrap_or(caption).trim_end_matches('.')
 }
 

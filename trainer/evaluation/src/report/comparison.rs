@@ -46,7 +46,7 @@ fn table(evaluation: &Evaluation, found: &Comparison) -> Table {
         n: counted(found),
         command: evaluation.command.clone(),
         columns: columns.collect(),
-        rows: found.rows.iter().map(row).collect(),
+        rows: found.rows.iter().map(|of| row(of, &found.reference)).collect(),
     }
 }
 
@@ -54,13 +54,17 @@ fn counted(found: &Comparison) -> String {
     format!("{} studies of {} patients", count(found.studies), count(found.patients))
 }
 
-fn row(row: &Row) -> Vec<String> {
+fn row(row: &Row, reference: &str) -> Vec<String> {
     let kind = match row.entry.kind {
         Kind::Ablation => "ablation",
         Kind::Baseline => "baseline",
         Kind::Scaling => "scaling",
     };
-    let difference = row.difference.map_or_else(none, |d| difference(d.value, [d.lower, d.upper]));
+    let difference = match row.difference {
+        _ if row.entry.name == reference => "reference".to_owned(),
+        Some(of) => difference(of.value, [of.lower, of.upper]),
+        None => none(),
+    };
     let top1 = row
         .entry
         .retrieval
@@ -82,24 +86,23 @@ fn scaling(evaluation: &Evaluation, found: &Comparison, law: &Law) -> Scatter {
         comparison::Axis::TrainingStudies => "training studies",
         comparison::Axis::Flops => "operations of training, FLOPs",
     };
-    let y = match law.y {
-        comparison::Error::Auroc => "1 − mean AUROC",
-        comparison::Error::Retrieval => "share of studies whose report is not found first",
+    let (title, y) = match law.y {
+        comparison::Error::Auroc => ("Error of the mean AUROC", "1 − mean AUROC"),
+        comparison::Error::Retrieval => {
+            ("Error of retrieval", "share of studies whose report is not found first")
+        }
     };
     let fit = law.fit.as_ref().map(|fit| Fit {
-        name: {
-            let [exponent, lower, upper] =
-                [fit.exponent, fit.lower, fit.upper].map(|value| decimal(value, 2));
-            format!("exponent {exponent} ({lower} to {upper})")
-        },
-        law: crate::plot::Law::Power {
-            floor: fit.offset,
-            factor: fit.scale,
-            exponent: fit.exponent,
-        },
+        name: format!(
+            "exponent {} ({} to {})",
+            decimal(fit.exponent, 2),
+            decimal(fit.lower, 2),
+            decimal(fit.upper, 2)
+        ),
+        law: plot::Law::Power { floor: fit.offset, factor: fit.scale, exponent: fit.exponent },
     });
     Scatter {
-        head: Head::new(format!("{y} by {x}"), counted(found), evaluation.command.clone()),
+        head: Head::new(format!("{title} by {x}"), counted(found), evaluation.command.clone()),
         x: Axis::log(x),
         y: Axis::log(y),
         clouds: vec![Cloud { name: "networks".to_owned(), points: law.points.clone(), fit }],

@@ -252,7 +252,16 @@ fn rates(evaluation: &Evaluation, name: &str, own: &[&Disparity]) -> Block {
     Block::Table(table(
         evaluation,
         &format!("The {name} of every group over all diagnoses; p after Holm's correction."),
-        &["Group", "Patients", "Group", "All, matched", "Disparity", "p", "p as in the paper", ""],
+        &[
+            "Group",
+            "Patients",
+            "Group",
+            "All, matched",
+            "Disparity",
+            "p",
+            "p as in the paper",
+            "Verdict",
+        ],
         rows.collect(),
     ))
 }

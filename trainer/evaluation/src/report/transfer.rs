@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{areas_axis, count, none, optional, point, ranged, table};
 use crate::measure::Evaluation;
-use crate::page::{Block, Section, Table};
+use crate::page::{Align, Block, Section};
 use crate::plot::{Axis, Estimate, Forest, Group, Head, Mark, Row, decimal};
 use crate::transfer::data_set::{DataSet, Probed};
 use crate::transfer::measure::{Estimate as Found, Measure};
@@ -14,8 +14,7 @@ pub(super) fn transfer(evaluation: &Evaluation) -> Option<Section> {
     if found.is_empty() {
         return None;
     }
-    let mut blocks = vec![Block::Table(asked(evaluation))];
-    blocks.extend(areas(evaluation));
+    let mut blocks: Vec<Block> = asked(evaluation).into_iter().chain(areas(evaluation)).collect();
     blocks.extend(
         [answers(evaluation), numbers(evaluation), sites(evaluation)].into_iter().flatten(),
     );
@@ -36,19 +35,20 @@ fn probes(evaluation: &Evaluation) -> impl Iterator<Item = (&DataSet, &Probed)> 
     evaluation.transfer.iter().flat_map(|set| set.probes.iter().map(move |probe| (set, probe)))
 }
 
-/// A table whose rows say on how many studies they rest.
+/// A table whose rows say on how many studies they rest; the first `words` columns are no numbers.
 fn rows(
     evaluation: &Evaluation,
     caption: &str,
-    columns: &[&str],
+    (columns, words): (&[&str], usize),
     rows: Vec<Vec<String>>,
 ) -> Option<Block> {
-    let n = "Studies and patients stand in the rows".to_owned();
-    let table = Table { n, ..table(evaluation, caption, columns, rows) };
+    let mut table = table(evaluation, caption, columns, rows);
+    "Studies stand in the rows".clone_into(&mut table.n);
+    table.columns.iter_mut().take(words).for_each(|column| column.align = Align::Start);
     (!table.rows.is_empty()).then_some(Block::Table(table))
 }
 
-fn asked(evaluation: &Evaluation) -> Table {
+fn asked(evaluation: &Evaluation) -> Option<Block> {
     let row = |set: &DataSet| {
         let labels: BTreeSet<&str> = set.probes.iter().map(|of| of.label.as_str()).collect();
         let labels = labels.into_iter().chain(set.diagnosis.as_deref()).collect::<Vec<_>>();
@@ -61,22 +61,18 @@ fn asked(evaluation: &Evaluation) -> Table {
         vec![
             set.name.clone(),
             labels.join(", "),
+            plan,
             count(studies.unwrap_or(0)),
             count(set.refused),
-            plan,
         ]
     };
-    Table {
-        n: format!("{} data sets", evaluation.transfer.len()),
-        ..table(
-            evaluation,
-            "What was asked by trainer transfer; studies that could not be read count for nothing, \
-             and transfer.json says why. Folds of studies are too favourable where patients have \
-             several.",
-            &["Data set", "Labels", "Studies", "Not read", "Folds"],
-            evaluation.transfer.iter().map(row).collect(),
-        )
-    }
+    rows(
+        evaluation,
+        "What was asked by trainer transfer; studies that could not be read count for nothing, and \
+         transfer.json says why. Folds of studies are too favourable where patients have several.",
+        (&["Data set", "Labels", "Folds", "Studies", "Not read"], 3),
+        evaluation.transfer.iter().map(row).collect(),
+    )
 }
 
 /// Areas of a label: the row's name, positive studies, the area.
@@ -154,8 +150,7 @@ fn areas(evaluation: &Evaluation) -> Option<Block> {
 /// What every row of a label begins with.
 fn beginning(set: &DataSet, probed: &Probed) -> Vec<String> {
     vec![
-        format!("{}: {}", set.name, probed.label),
-        probed.probe.clone(),
+        format!("{}: {}, {}", set.name, probed.label, probed.probe),
         count(probed.studies),
         count(probed.patients),
     ]
@@ -195,7 +190,7 @@ fn answers(evaluation: &Evaluation) -> Option<Block> {
         evaluation,
         "Answers and classes: AUROC, of classes its mean; mean ± SD over the folds is what the \
          paper reports; average precision of answers, share of rightly told studies of classes.",
-        &["Label", "Probe", "Studies", "Patients", "AUROC", "By fold", "AP", "Accuracy"],
+        (&["Label and probe", "Studies", "Patients", "AUROC", "By fold", "AP", "Accuracy"], 1),
         probes(evaluation).filter_map(row).collect(),
     )
 }
@@ -218,24 +213,26 @@ fn numbers(evaluation: &Evaluation) -> Option<Block> {
         "Numbers, such as an age in years: mean absolute error, beside that of saying the mean \
          for everybody; intervals from resampled patients. A slope below 1 says that what is found \
          is pulled to the mean.",
-        &[
-            "Label",
-            "Probe",
-            "Studies",
-            "Patients",
-            "Error",
-            "By fold",
-            "Of the mean",
-            "Pearson",
-            "Slope",
-        ],
+        (
+            &[
+                "Label and probe",
+                "Studies",
+                "Patients",
+                "Error",
+                "By fold",
+                "By mean",
+                "Pearson",
+                "Slope",
+            ],
+            1,
+        ),
         probes(evaluation).filter_map(row).collect(),
     )
 }
 
 fn sites(evaluation: &Evaluation) -> Option<Block> {
     let of = |(set, probed)| {
-        let [label, probe, ..] = &beginning(set, probed)[..] else { return Vec::new() };
+        let label = beginning(set, probed).swap_remove(0);
         let row = |(site, (studies, measure)): (&String, &(usize, Measure))| {
             let (what, value) = match measure {
                 Measure::YesNo { auroc, .. } => {
@@ -246,15 +243,15 @@ fn sites(evaluation: &Evaluation) -> Option<Block> {
                     ("mean absolute error", found(*mean_absolute_error))
                 }
             };
-            let words = [label.clone(), probe.clone(), site.clone(), what.to_owned()];
+            let words = [label.clone(), site.clone(), what.to_owned()];
             words.into_iter().chain([count(*studies), value]).collect()
         };
         probed.sites.iter().map(row).collect::<Vec<Vec<String>>>()
     };
     rows(
         evaluation,
-        "Every site, by the outputs that the tables above are made of.",
-        &["Label", "Probe", "Site", "What", "Studies", "Found"],
+        "Every site; by the outputs that the tables above are made of.",
+        (&["Label and probe", "Site", "What", "Studies", "Found"], 3),
         probes(evaluation).flat_map(of).collect(),
     )
 }
