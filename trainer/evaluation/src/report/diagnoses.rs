@@ -34,7 +34,7 @@ pub(super) fn diagnoses(evaluation: &Evaluation) -> Section {
         blocks: vec![
             Block::Figure {
                 picture: radar(evaluation).draw(),
-                caption: "AUROC of every diagnosis, by category (paper, Fig. 2a).".to_owned(),
+                caption: "Every diagnosis has a spoke (paper, Fig. 2a).".to_owned(),
             },
             Block::Figure {
                 picture: areas(head(evaluation, "AUROC of every diagnosis"), outputs).draw(),
@@ -92,7 +92,7 @@ fn radar(evaluation: &Evaluation) -> Radar {
     }
     let shown = models.iter().flat_map(|model| model.values.iter().copied());
     Radar {
-        head: head(evaluation, "AUROC of every diagnosis"),
+        head: head(evaluation, "AUROC by category"),
         value: areas_axis("AUROC", 0.4, shown),
         groups: by_category(&evaluation.diagnoses.labels, |label| label.title.clone()),
         models,

@@ -235,3 +235,20 @@ fn areas_axis(name: &str, low: f64, values: impl IntoIterator<Item = f64>) -> Ax
 fn point(value: Option<f64>, interval: Option<[f64; 2]>) -> Estimate {
     Estimate { value: value.unwrap_or(f64::NAN), interval }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_area_lies_outside_and_minus_signs_are_that() {
+        let range = |values: &[f64]| areas_axis("", 0.4, values.iter().copied()).range.unwrap();
+        assert_eq!(range(&[0.9, f64::NAN]), [0.4, 1.0]);
+        assert_eq!(range(&[0.9, 0.38]), [0.3, 1.0]);
+        assert_eq!(range(&[0.3]), [0.3, 1.0]);
+        assert_eq!(range(&[0.04, 0.5]), [0.0, 1.0]);
+        assert_eq!(difference(0.0123, [-0.0004, 0.025]), "+0.012 (0.000 to +0.025)");
+        assert_eq!(difference(-0.5, [-1.0, 0.0]), "−0.500 (−1.000 to 0.000)");
+        assert_eq!(ranged(-0.2, [-0.25, 0.1]), "−0.200 (−0.250 to 0.100)");
+    }
+}
