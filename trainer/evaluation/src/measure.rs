@@ -22,6 +22,8 @@ use crate::priority::{self, Priority};
 use crate::reliability::{self, Reliability};
 use crate::resample::Resamples;
 use crate::set::{self, Header, Scores, Set, SetError, Study, read_lines};
+use crate::transfer::data_set::{self, DataSet};
+use crate::transfer::{self, Transfer};
 
 /// What is measured how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -108,6 +110,9 @@ pub struct Evaluation {
     pub dropping: Vec<Dropping>,
     /// Other networks on the same cohort.
     pub comparison: Option<Comparison>,
+    /// Other data sets, told from the same model's embeddings.
+    #[serde(default)]
+    pub transfer: Vec<DataSet>,
     /// Delays and groups of patients.
     pub fairness: Fairness,
     /// Studies that [`Options::trial`] needs.
@@ -159,7 +164,8 @@ pub fn evaluate(
     evaluation.objectives =
         heads.map(|heads| priority::objectives(&set, &heads)).unwrap_or_default();
     evaluation.neighbours = neighbours.flatten();
-    evaluation.comparison = whole(&folder.join(comparison::FILE))?;
+    evaluation.comparison = whole(&folder.join(comparison::FILE), comparison::FORMAT_VERSION)?;
+    evaluation.transfer = data_sets(folder, &set)?;
     Ok(evaluation)
 }
 
@@ -194,6 +200,7 @@ pub fn of(set: &Set, options: &Options, command: &str) -> Evaluation {
         explanation: None,
         dropping: Vec::new(),
         comparison: None,
+        transfer: Vec::new(),
         fairness: Fairness::of(set, options.fairness.clone().unwrap_or_else(|| Settings::of(set))),
         trial_studies: trial.size(power).map(Size::total),
     }
@@ -326,18 +333,69 @@ fn embeddings(folder: &Path, set: &Set) -> Result<Vec<f32>, SetError> {
     Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
 }
 
-/// A file that may be absent.
-fn whole<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, SetError> {
+/// What `trainer transfer` found by the set's model: a folder for every data set.
+fn data_sets(folder: &Path, set: &Set) -> Result<Vec<DataSet>, SetError> {
+    let refuse = |path: &Path, what: String| SetError::Content { path: path.to_owned(), what };
+    let stray = folder.join(transfer::FILE);
+    if stray.exists() {
+        let what = format!("move it into a folder of its own, {}/NAME", data_set::FOLDER);
+        return Err(refuse(&stray, what));
+    }
+    let folder = folder.join(data_set::FOLDER);
+    let mut data_sets = Vec::new();
+    for name in names(&folder)? {
+        let path = folder.join(&name).join(transfer::FILE);
+        let found: Transfer = whole(&path, transfer::FORMAT_VERSION)?.ok_or_else(|| {
+            refuse(&path, "is not there; `trainer transfer` puts it into its --out".to_owned())
+        })?;
+        if found.model != set.header.model {
+            let (theirs, own) = (&found.model, &set.header.model);
+            let what = format!("asked of {theirs}, the set is of {own}; ask one bundle");
+            return Err(refuse(&path, what));
+        }
+        data_sets.push(DataSet::of(&name, found).map_err(|what| refuse(&path, what))?);
+    }
+    Ok(data_sets)
+}
+
+/// What lies in a folder that may be absent, in order; hidden things count for nothing.
+fn names(folder: &Path) -> Result<Vec<String>, SetError> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let list = || -> std::io::Result<Vec<String>> {
+        let entries = fs::read_dir(folder)?;
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    };
+    let mut names = list().map_err(|source| SetError::Io { path: folder.to_owned(), source })?;
+    names.retain(|name| !name.starts_with('.'));
+    names.sort();
+    Ok(names)
+}
+
+/// The version alone, of a file of any version.
+#[derive(Deserialize)]
+struct Version {
+    format_version: u32,
+}
+
+/// A file that may be absent, of the version that this code reads.
+fn whole<T: DeserializeOwned>(path: &Path, version: u32) -> Result<Option<T>, SetError> {
     if !path.exists() {
         return Ok(None);
     }
     let bytes = fs::read(path).map_err(|source| SetError::Io { path: path.to_owned(), source })?;
-    let read = serde_json::from_slice(&bytes);
-    read.map(Some).map_err(|source| SetError::Json {
+    let wrong = |source: serde_json::Error| SetError::Json {
         path: path.to_owned(),
         line: source.line(),
         source,
-    })
+    };
+    let Version { format_version } = serde_json::from_slice(&bytes).map_err(wrong)?;
+    if format_version != version {
+        let what = format!("format version {format_version}; this program reads {version}");
+        return Err(SetError::Content { path: path.to_owned(), what });
+    }
+    serde_json::from_slice(&bytes).map(Some).map_err(wrong)
 }
 
 /// The lines of a file that may be absent.

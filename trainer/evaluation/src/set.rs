@@ -255,6 +255,12 @@ impl Set {
 
     fn check(&self) -> Result<(), String> {
         let mut seen = HashSet::new();
+        for output in self.header.diagnoses.iter().chain(&self.header.services) {
+            if !seen.insert(&output.name) {
+                return Err(format!("{HEADER} has {} twice; leave one", output.name));
+            }
+        }
+        let mut seen = HashSet::new();
         for (line, study) in (1..).zip(&self.studies) {
             let wrong = |what: String| Err(format!("line {line}, study {}: {what}", study.id));
             if !seen.insert(&study.id) {
@@ -308,6 +314,9 @@ impl Scores {
             if let Some(value) = values.iter().find(|value| !value.is_finite()) {
                 return Err(format!("a score of {what} is {value}, not a finite number"));
             }
+        }
+        if let Some(value) = self.probability.iter().find(|value| !(0.0..=1.0).contains(*value)) {
+            return Err(format!("a probability of {value}; write 0 to 1, logits into `diagnosis`"));
         }
         Ok(())
     }
@@ -388,7 +397,7 @@ pub(crate) mod tests {
         assert_eq!(write(&written.studies).unwrap(), written);
 
         type Breach = fn(&mut Vec<Study>);
-        let cases: [(Breach, &str); 5] = [
+        let cases: [(Breach, &str); 6] = [
             (
                 |s| s[1].id = "s0".to_owned(),
                 "line 2, study s0: the study is there twice; leave one",
@@ -409,6 +418,10 @@ pub(crate) mod tests {
                 |s| s[1].truth.acuity = Some(4),
                 "line 2, study s1: acuity class 4; set.json lists 4, from 0",
             ),
+            (
+                |s| s[0].scores.probability = vec![0.0, 1.0, 1.5],
+                "line 1, study s0: a probability of 1.5; write 0 to 1, logits into `diagnosis`",
+            ),
         ];
         for (breach, expected) in cases {
             let mut studies = written.studies.clone();
@@ -416,6 +429,11 @@ pub(crate) mod tests {
             let found = write(&studies).unwrap_err().to_string();
             assert!(found.ends_with(expected), "{found}");
         }
+        let mut twice = written.clone();
+        twice.header.diagnoses[2].name = "diagnosis_0".to_owned();
+        twice.write(folder.path()).unwrap();
+        let found = Set::open(folder.path()).unwrap_err().to_string();
+        assert!(found.ends_with("set.json has diagnosis_0 twice; leave one"), "{found}");
         let later = Header { format_version: 7, ..written.header.clone() };
         Set { header: later, studies: Vec::new() }.write(folder.path()).unwrap();
         let found = Set::open(folder.path()).unwrap_err().to_string();

@@ -12,6 +12,9 @@ const NOT_A_DEVICE: &str = "Research use; not a medical device.";
 /// Nothing is loaded from anywhere, whatever the document says.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
+/// Rows of tables that stay on one sheet of paper.
+const SHORT: usize = 20;
+
 /// Numbers of the figures and tables so far.
 #[derive(Default)]
 struct Numbers {
@@ -121,7 +124,7 @@ fn block(block: &Block, numbers: &mut Numbers, contents: &mut String) -> String 
 
 /// The first clause of a caption.
 fn brief(caption: &str) -> &str {
-    let end = [". ", "; "].iter().filter_map(|end| caption.find(end)).min();
+    let end = [". ", "; ", ": ", " ("].iter().filter_map(|end| caption.find(end)).min();
     end.and_then(|end| caption.get(..end)).unwrap_or(caption).trim_end_matches('.')
 }
 
@@ -167,10 +170,11 @@ fn table(table: &Table, number: usize) -> String {
         format!("<tr>{cells}</tr>\n")
     };
     let rows: String = table.rows.iter().map(row).collect();
+    let short = if table.rows.len() <= SHORT { " short" } else { "" };
     let [caption, n, command] =
         [&table.caption, &table.n, &table.command].map(|words| escape(words));
     format!(
-        "<div class=\"table\" id=\"table-{number}\">\n<div {}>\n<table>\n\
+        "<div class=\"table{short}\" id=\"table-{number}\">\n<div {}>\n<table>\n\
          <caption><strong>Table {number}.</strong> {caption}</caption>\n\
          <thead>\n<tr>{heads}</tr>\n</thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n\
          <div class=\"made\">{n}. <code>{command}</code></div>\n</div>\n",

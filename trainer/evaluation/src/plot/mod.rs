@@ -45,6 +45,7 @@ pub use picture::Picture;
 pub use radar::{Model, Radar};
 pub use reliability::{Bin, Calibration, Reliability};
 pub use scatter::{Cloud, Fit, Law, Scatter};
+pub(crate) use text::{count, decimal};
 
 /// What stands around every chart.
 #[derive(Clone, Debug, PartialEq, Eq)]

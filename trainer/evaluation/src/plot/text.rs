@@ -77,7 +77,7 @@ pub(super) fn wrap(words: &str, size: f64, room: f64, most: usize) -> Vec<String
 }
 
 /// A number with so many decimals, its thousands apart: "−1,204.50".
-pub(super) fn decimal(value: f64, decimals: usize) -> String {
+pub(crate) fn decimal(value: f64, decimals: usize) -> String {
     if value.is_nan() {
         return "n/a".to_owned();
     }
@@ -95,7 +95,7 @@ pub(super) fn decimal(value: f64, decimals: usize) -> String {
 }
 
 /// A count with its thousands apart: "30,000".
-pub(super) fn count(value: u64) -> String {
+pub(crate) fn count(value: u64) -> String {
     thousands(&value.to_string())
 }
 

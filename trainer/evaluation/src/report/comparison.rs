@@ -1,10 +1,10 @@
 //! Other networks on the same studies: ablations, baselines, scaling.
 
-use super::{none, optional};
+use super::{count, difference, none, optional};
 use crate::comparison::{self, Comparison, Kind, Law, Row};
 use crate::measure::Evaluation;
 use crate::page::{Align, Block, Column, Section, Table};
-use crate::plot::{Axis, Cloud, Fit, Head, Scatter};
+use crate::plot::{self, Axis, Cloud, Fit, Head, Scatter, decimal};
 
 pub(super) fn comparison(evaluation: &Evaluation) -> Option<Section> {
     let found = evaluation.comparison.as_ref()?;
@@ -21,9 +21,13 @@ pub(super) fn comparison(evaluation: &Evaluation) -> Option<Section> {
         id: "comparison".to_owned(),
         title: "Other networks on the same studies".to_owned(),
         lead: format!(
-            "Each trained alike and measured on {} studies of {} patients; differences are to {} \
-             on the same patients.",
-            found.studies, found.patients, found.reference
+            "Each trained alike and measured on {}, {} split of {}{}; differences are to {} on the \
+             same patients.",
+            counted(found),
+            found.split,
+            found.cohort,
+            if found.simulated { ", which is simulated" } else { "" },
+            found.reference
         ),
         blocks,
     })
@@ -39,22 +43,28 @@ fn table(evaluation: &Evaluation, found: &Comparison) -> Table {
     Table {
         caption: "Ablations, baselines and scaling (paper, Extended Data Fig. 5b to 5d, 5g)."
             .to_owned(),
-        n: format!("{} studies of {} patients", found.studies, found.patients),
+        n: counted(found),
         command: evaluation.command.clone(),
         columns: columns.collect(),
-        rows: found.rows.iter().map(row).collect(),
+        rows: found.rows.iter().map(|of| row(of, &found.reference)).collect(),
     }
 }
 
-fn row(row: &Row) -> Vec<String> {
+fn counted(found: &Comparison) -> String {
+    format!("{} studies of {} patients", count(found.studies), count(found.patients))
+}
+
+fn row(row: &Row, reference: &str) -> Vec<String> {
     let kind = match row.entry.kind {
         Kind::Ablation => "ablation",
         Kind::Baseline => "baseline",
         Kind::Scaling => "scaling",
     };
-    let difference = row
-        .difference
-        .map_or_else(none, |d| format!("{:+.3} ({:+.3} to {:+.3})", d.value, d.lower, d.upper));
+    let difference = match row.difference {
+        _ if row.entry.name == reference => "reference".to_owned(),
+        Some(of) => difference(of.value, [of.lower, of.upper]),
+        None => none(),
+    };
     let top1 = row
         .entry
         .retrieval
@@ -62,9 +72,9 @@ fn row(row: &Row) -> Vec<String> {
     vec![
         row.entry.title.clone(),
         kind.to_owned(),
-        row.entry.parameters.to_string(),
-        row.entry.training_studies.to_string(),
-        row.entry.steps.map_or_else(none, |steps| steps.to_string()),
+        plot::count(row.entry.parameters),
+        count(row.entry.training_studies),
+        row.entry.steps.map_or_else(none, plot::count),
         optional(row.mean_auroc),
         difference,
         top1,
@@ -76,24 +86,23 @@ fn scaling(evaluation: &Evaluation, found: &Comparison, law: &Law) -> Scatter {
         comparison::Axis::TrainingStudies => "training studies",
         comparison::Axis::Flops => "operations of training, FLOPs",
     };
-    let y = match law.y {
-        comparison::Error::Auroc => "1 - mean AUROC",
-        comparison::Error::Retrieval => "share of studies whose report is not found first",
+    let (title, y) = match law.y {
+        comparison::Error::Auroc => ("Error of the mean AUROC", "1 − mean AUROC"),
+        comparison::Error::Retrieval => {
+            ("Error of retrieval", "share of studies whose report is not found first")
+        }
     };
     let fit = law.fit.as_ref().map(|fit| Fit {
-        name: format!("exponent {:.2} ({:.2} to {:.2})", fit.exponent, fit.lower, fit.upper),
-        law: crate::plot::Law::Power {
-            floor: fit.offset,
-            factor: fit.scale,
-            exponent: fit.exponent,
-        },
+        name: format!(
+            "exponent {} ({} to {})",
+            decimal(fit.exponent, 2),
+            decimal(fit.lower, 2),
+            decimal(fit.upper, 2)
+        ),
+        law: plot::Law::Power { floor: fit.offset, factor: fit.scale, exponent: fit.exponent },
     });
     Scatter {
-        head: Head::new(
-            format!("{y} by {x}"),
-            format!("{} studies of {} patients", found.studies, found.patients),
-            evaluation.command.clone(),
-        ),
+        head: Head::new(format!("{title} by {x}"), counted(found), evaluation.command.clone()),
         x: Axis::log(x),
         y: Axis::log(y),
         clouds: vec![Cloud { name: "networks".to_owned(), points: law.points.clone(), fit }],

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{counted, digits, grouped, head, none, optional, point, ranged, share, table};
+use super::{
+    areas_axis, count, counted, difference, digits, head, none, optional, point, share, table,
+};
 use crate::measure::Evaluation;
 use crate::outputs::{Label, Mean, Outputs};
 use crate::page::{Block, Section};
 use crate::plot::{
-    Axis, Bin, Calibration, Estimate, Forest, Group, Head, Heatmap, Mark, Model, Palette, Radar,
+    Bin, Calibration, Estimate, Forest, Group, Head, Heatmap, Mark, Model, Palette, Radar,
     Reliability, Row,
 };
 
@@ -32,7 +34,7 @@ pub(super) fn diagnoses(evaluation: &Evaluation) -> Section {
         blocks: vec![
             Block::Figure {
                 picture: radar(evaluation).draw(),
-                caption: "AUROC of every diagnosis, by category (paper, Fig. 2a).".to_owned(),
+                caption: "Every diagnosis has a spoke (paper, Fig. 2a).".to_owned(),
             },
             Block::Figure {
                 picture: areas(head(evaluation, "AUROC of every diagnosis"), outputs).draw(),
@@ -60,7 +62,7 @@ fn decisions(label: &Label) -> Vec<String> {
     let at = &label.decisions;
     vec![
         label.title.clone(),
-        label.positives.to_string(),
+        count(label.positives),
         share(at.sensitivity),
         share(at.specificity),
         share(at.ppv),
@@ -88,9 +90,10 @@ fn radar(evaluation: &Evaluation) -> Radar {
         let values = in_order(&context.with_context);
         models.push(Model { name: "images and clinical context".to_owned(), values });
     }
+    let shown = models.iter().flat_map(|model| model.values.iter().copied());
     Radar {
-        head: head(evaluation, "AUROC of every diagnosis"),
-        value: Axis::linear("AUROC").from_to(0.4, 1.0),
+        head: head(evaluation, "AUROC by category"),
+        value: areas_axis("AUROC", 0.4, shown),
         groups: by_category(&evaluation.diagnoses.labels, |label| label.title.clone()),
         models,
     }
@@ -104,7 +107,7 @@ fn value(label: &Label) -> f64 {
 pub(super) fn areas(head: Head, outputs: &Outputs) -> Forest {
     let row = |label: &Label| Row {
         name: label.title.clone(),
-        note: label.positives.to_string(),
+        note: count(label.positives),
         estimates: vec![point(
             label.auroc.as_ref().map(|area| area.value),
             label.auroc.as_ref().map(|area| [area.lower, area.upper]),
@@ -112,7 +115,7 @@ pub(super) fn areas(head: Head, outputs: &Outputs) -> Forest {
     };
     Forest {
         head,
-        x: Axis::linear("AUROC").from_to(0.3, 1.0),
+        x: areas_axis("AUROC", 0.3, outputs.labels.iter().map(value)),
         mark: Mark::Dot,
         reference: Some(0.5),
         series: vec!["AUROC".to_owned()],
@@ -124,12 +127,12 @@ pub(super) fn areas(head: Head, outputs: &Outputs) -> Forest {
 fn categories(head: Head, means: &BTreeMap<String, Mean>) -> Forest {
     let row = |(name, mean): (&String, &Mean)| Row {
         name: name.clone(),
-        note: mean.outputs.to_string(),
+        note: count(mean.outputs),
         estimates: vec![point(mean.auroc, mean.interval.map(|i| [i.lower, i.upper]))],
     };
     Forest {
         head,
-        x: Axis::linear("mean AUROC").from_to(0.4, 1.0),
+        x: areas_axis("mean AUROC", 0.4, means.values().filter_map(|mean| mean.auroc)),
         mark: Mark::Dot,
         reference: Some(0.5),
         series: vec!["mean AUROC".to_owned()],
@@ -141,13 +144,13 @@ fn categories(head: Head, means: &BTreeMap<String, Mean>) -> Forest {
 pub(super) fn context(evaluation: &Evaluation) -> Option<Section> {
     let context = evaluation.context.as_ref()?;
     let pairs = context.images.labels.iter().zip(&context.with_context.labels);
-    let rows = pairs.zip(&context.differences).map(|((images, both), difference)| {
+    let rows = pairs.zip(&context.differences).map(|((images, both), change)| {
         vec![
             images.title.clone(),
             optional(images.auroc.as_ref().map(|area| area.value)),
             optional(both.auroc.as_ref().map(|area| area.value)),
-            difference.as_ref().map_or_else(none, |d| ranged(d.value, [d.lower, d.upper])),
-            difference.as_ref().map_or_else(none, |d| p_value(d.p_value)),
+            change.as_ref().map_or_else(none, |d| difference(d.value, [d.lower, d.upper])),
+            change.as_ref().map_or_else(none, |d| p_value(d.p_value)),
         ]
     });
     let lead = format!(
@@ -160,7 +163,7 @@ pub(super) fn context(evaluation: &Evaluation) -> Option<Section> {
         title: "Clinical context".to_owned(),
         lead,
         blocks: vec![Block::Table(crate::page::Table {
-            n: format!("{} studies with an indication", context.studies),
+            n: format!("{} studies with an indication", count(context.studies)),
             ..table(
                 evaluation,
                 "Difference by DeLong's test on the same studies, without correction for the \
@@ -190,11 +193,7 @@ pub(super) fn reliability(evaluation: &Evaluation) -> Option<Section> {
     let chart = Reliability {
         head: Head::new(
             "Reliability of probabilities",
-            format!(
-                "{} pairs of study and diagnosis; {}",
-                grouped(found.pairs),
-                counted(evaluation)
-            ),
+            format!("{} pairs of study and diagnosis; {}", count(found.pairs), counted(evaluation)),
             evaluation.command.clone(),
         ),
         models: vec![Calibration {
@@ -205,7 +204,7 @@ pub(super) fn reliability(evaluation: &Evaluation) -> Option<Section> {
     let rows = found.labels.iter().map(|label| {
         vec![
             label.title.clone(),
-            label.positives.to_string(),
+            count(label.positives),
             digits(label.expected_calibration_error),
             digits(label.brier),
         ]

@@ -1,6 +1,6 @@
 //! Experiments: words and images, neighbours, explanations, series left out, lesions' size.
 
-use super::{head, none, optional, point, share, table};
+use super::{areas_axis, count, head, none, optional, point, share, table};
 use crate::measure::Evaluation;
 use crate::page::{Block, Section};
 use crate::plot::{Axis, Bars, Estimate, Forest, Group, Head, Mark, Row};
@@ -22,7 +22,7 @@ pub(super) fn alignment(evaluation: &Evaluation) -> Option<Section> {
             }
         }
     }
-    let n = format!("{} studies with a report", found.pairs);
+    let n = format!("{} studies with a report", count(found.pairs));
     let mut blocks = vec![Block::Table(crate::page::Table {
         n: n.clone(),
         ..table(
@@ -37,15 +37,16 @@ pub(super) fn alignment(evaluation: &Evaluation) -> Option<Section> {
     if !found.zero_shot.is_empty() {
         let row = |label: &crate::alignment::ZeroShot| Row {
             name: label.title.clone(),
-            note: label.auroc.as_ref().map_or_else(none, |area| area.positives.to_string()),
+            note: label.auroc.as_ref().map_or_else(none, |area| count(area.positives)),
             estimates: vec![point(
                 label.auroc.as_ref().map(|area| area.value),
                 label.auroc.as_ref().map(|area| [area.lower, area.upper]),
             )],
         };
+        let areas = found.zero_shot.iter().filter_map(|label| label.auroc.as_ref());
         let chart = Forest {
             head: Head::new("Diagnoses by prompts alone", n, evaluation.command.clone()),
-            x: Axis::linear("AUROC").from_to(0.3, 1.0),
+            x: areas_axis("AUROC", 0.3, areas.map(|area| area.value)),
             mark: Mark::Dot,
             reference: Some(0.5),
             series: vec!["zero-shot AUROC".to_owned()],
@@ -76,7 +77,7 @@ pub(super) fn neighbours(evaluation: &Evaluation) -> Option<Section> {
     let found = evaluation.neighbours.as_ref()?;
     let row = |label: &crate::neighbours::PositiveRate| Row {
         name: label.title.clone(),
-        note: label.positives.to_string(),
+        note: count(label.positives),
         estimates: vec![point(label.positive, None), point(label.all, None)],
     };
     let chart = Bars {
@@ -92,7 +93,7 @@ pub(super) fn neighbours(evaluation: &Evaluation) -> Option<Section> {
         lead: format!(
             "Among {} earlier studies of other patients, by the cosine of the embeddings; 1 is \
              chance (paper, Extended Data Fig. 6c).",
-            found.retrospective
+            count(found.retrospective)
         ),
         blocks: vec![Block::Figure {
             picture: chart.draw(),
@@ -107,7 +108,7 @@ pub(super) fn explanation(evaluation: &Evaluation) -> Option<Section> {
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut line = |name: &str, of: &crate::explanation::TopShares| {
         let mut row = vec![name.to_owned()];
-        row.push(of.found.first().map_or_else(none, |s| s.of.to_string()));
+        row.push(of.found.first().map_or_else(none, |s| count(s.of)));
         row.extend(of.found.iter().map(|s| share(Some(*s))));
         row.push(of.chance.get(1).map_or_else(none, |c| format!("{:.1}", 100.0 * c)));
         rows.push(row);
@@ -152,22 +153,20 @@ pub(super) fn dropping(evaluation: &Evaluation) -> Option<Section> {
     let blocks = evaluation.dropping.iter().map(|dropped| {
         let row = |label: &crate::dropping::Loss| Row {
             name: label.title.clone(),
-            note: label.positives.to_string(),
+            note: count(label.positives),
             estimates: vec![Estimate::from(label.whole), Estimate::from(label.dropped)],
         };
+        let shown = || dropped.labels.iter().take(10);
         let chart = Bars {
             head: Head::new(
                 format!("Without {}-weighted series", dropped.without),
-                format!("{} studies that have such series and others", dropped.studies),
+                format!("{} studies that have such series and others", count(dropped.studies)),
                 evaluation.command.clone(),
             ),
-            x: Axis::linear("AUROC").from_to(0.4, 1.0),
+            x: areas_axis("AUROC", 0.4, shown().flat_map(|label| [label.whole, label.dropped])),
             base: None,
             series: vec!["all series".to_owned(), format!("without {}", dropped.without)],
-            groups: vec![Group {
-                name: String::new(),
-                rows: dropped.labels.iter().take(10).map(row).collect(),
-            }],
+            groups: vec![Group { name: String::new(), rows: shown().map(row).collect() }],
         };
         Block::Figure {
             picture: chart.draw(),
@@ -192,11 +191,7 @@ pub(super) fn conspicuity(evaluation: &Evaluation) -> Option<Section> {
         [("Diameter, mm", &found.diameter_mm), ("Contrast to noise", &found.contrast_to_noise)];
     let rows = kinds.iter().flat_map(|(what, bins)| {
         bins.iter().map(move |bin| {
-            vec![
-                format!("{what} {}", bin.name()),
-                bin.positives.to_string(),
-                optional(bin.mean_auroc),
-            ]
+            vec![format!("{what} {}", bin.name()), count(bin.positives), optional(bin.mean_auroc)]
         })
     });
     Some(Section {

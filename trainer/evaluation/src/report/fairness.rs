@@ -1,6 +1,6 @@
 //! Who waits longer, and for whom the model is worse.
 
-use super::{digits, head, none, point, table};
+use super::{areas_axis, count, difference, digits, head, none, point, table};
 use crate::fairness::delays::Delay;
 use crate::fairness::disparity::{Disparity, Verdict};
 use crate::fairness::pairs::Rate;
@@ -22,7 +22,7 @@ pub(super) fn delays(evaluation: &Evaluation) -> Option<Section> {
         let adjusted = delay.adjusted.as_ref();
         Row {
             name: format!("{}, {} h or more", delay.group, delay.at_least_h),
-            note: (delay.table.with + delay.table.without).to_string(),
+            note: count(delay.table.with + delay.table.without),
             estimates: vec![
                 point(crude.map(|c| c.value), crude.map(|c| [c.lower, c.upper])),
                 point(adjusted.map(|a| a.odds_ratio), adjusted.map(|a| [a.lower, a.upper])),
@@ -42,16 +42,13 @@ pub(super) fn delays(evaluation: &Evaluation) -> Option<Section> {
     let rows = delays.iter().map(|delay| {
         let table = &delay.table;
         let adjusted = delay.adjusted.as_ref();
+        let late = |with, without| format!("{} of {}", count(with), count(with + without));
         let ratio =
             |value: f64, lower: f64, upper: f64| format!("{value:.2} ({lower:.2} to {upper:.2})");
         vec![
             format!("{} {}, {} h", delay.attribute, delay.group, delay.at_least_h),
-            format!("{} of {}", table.with, table.with + table.without),
-            format!(
-                "{} of {}",
-                table.reference_with,
-                table.reference_with + table.reference_without
-            ),
+            late(table.with, table.without),
+            late(table.reference_with, table.reference_without),
             delay.crude.as_ref().map_or_else(none, |c| ratio(c.value, c.lower, c.upper)),
             p_value(delay.p_holm),
             adjusted.map_or_else(none, |a| ratio(a.odds_ratio, a.lower, a.upper)),
@@ -88,20 +85,19 @@ pub(super) fn disparities(evaluation: &Evaluation) -> Option<Section> {
         return None;
     }
     let mut blocks = vec![Block::Text(verdict(evaluation))];
+    let models = vec![
+        Model { name: "the group".to_owned(), values: values(evaluation, |area| area.mean_auroc) },
+        Model {
+            name: "all studies, same diagnoses".to_owned(),
+            values: values(evaluation, |area| area.mean_auroc_population),
+        },
+    ];
+    let shown = models.iter().flat_map(|model| model.values.iter().copied());
     let radar = Radar {
         head: head(evaluation, "Mean AUROC in every group"),
-        value: Axis::linear("mean AUROC").from_to(0.4, 1.0),
+        value: areas_axis("mean AUROC", 0.4, shown),
         groups: attributes(evaluation),
-        models: vec![
-            Model {
-                name: "the group".to_owned(),
-                values: values(evaluation, |area| area.mean_auroc),
-            },
-            Model {
-                name: "all studies, same diagnoses".to_owned(),
-                values: values(evaluation, |area| area.mean_auroc_population),
-            },
-        ],
+        models,
     };
     blocks.push(Block::Figure {
         picture: radar.draw(),
@@ -151,7 +147,7 @@ pub(super) fn disparities(evaluation: &Evaluation) -> Option<Section> {
 
 fn verdict(evaluation: &Evaluation) -> String {
     let fairness = &evaluation.fairness;
-    let count = |verdict| fairness.disparities.iter().filter(|d| d.verdict == verdict).count();
+    let judged = |verdict| fairness.disparities.iter().filter(|d| d.verdict == verdict).count();
     let found = match fairness.verdict {
         Verdict::Unfair => "unfair to at least one group",
         Verdict::Fair => "fair to every group",
@@ -163,10 +159,10 @@ fn verdict(evaluation: &Evaluation) -> String {
          test is given beside it; its p falls with the number of resamplings, not of patients, so \
          that the verdict does not rest on it.",
         fairness.disparities.len(),
-        count(Verdict::Fair),
+        judged(Verdict::Fair),
         fairness.settings.matters,
-        count(Verdict::Unfair),
-        count(Verdict::Undecided)
+        judged(Verdict::Unfair),
+        judged(Verdict::Undecided)
     )
 }
 
@@ -244,7 +240,7 @@ fn rates(evaluation: &Evaluation, name: &str, own: &[&Disparity]) -> Block {
     let rows = own.iter().map(|d| {
         vec![
             format!("{} ({})", d.group.title(), attribute(&d.group)),
-            d.patients.to_string(),
+            count(d.patients),
             digits(d.in_group),
             digits(d.in_all_matched),
             ranged(d),
@@ -256,11 +252,20 @@ fn rates(evaluation: &Evaluation, name: &str, own: &[&Disparity]) -> Block {
     Block::Table(table(
         evaluation,
         &format!("The {name} of every group over all diagnoses; p after Holm's correction."),
-        &["Group", "Patients", "Group", "All, matched", "Disparity", "p", "p as in the paper", ""],
+        &[
+            "Group",
+            "Patients",
+            "Group",
+            "All, matched",
+            "Disparity",
+            "p",
+            "p as in the paper",
+            "Verdict",
+        ],
         rows.collect(),
     ))
 }
 
 fn ranged(d: &Disparity) -> String {
-    format!("{:+.3} ({:+.3} to {:+.3})", d.disparity, d.lower, d.upper)
+    difference(d.disparity, [d.lower, d.upper])
 }

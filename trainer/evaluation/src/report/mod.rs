@@ -6,6 +6,7 @@ mod diagnoses;
 mod experiments;
 mod fairness;
 mod tasks;
+mod transfer;
 
 use crate::plain::Share;
 
@@ -13,7 +14,7 @@ use statistics::interval::Interval;
 
 use crate::measure::Evaluation;
 use crate::page::{Align, Block, Column, Page, Section, Table};
-use crate::plot::{Estimate, Head};
+use crate::plot::{self, Axis, Estimate, Head, decimal};
 
 /// The whole document.
 #[must_use]
@@ -40,6 +41,7 @@ pub fn page(evaluation: &Evaluation) -> Page {
         experiments::dropping(evaluation),
         experiments::conspicuity(evaluation),
         comparison::comparison(evaluation),
+        transfer::transfer(evaluation),
         fairness::delays(evaluation),
         fairness::disparities(evaluation),
         Some(tasks::trial(evaluation)),
@@ -141,18 +143,13 @@ fn head(evaluation: &Evaluation, title: &str) -> Head {
 }
 
 fn counted(evaluation: &Evaluation) -> String {
-    let [studies, patients] = [evaluation.studies, evaluation.patients].map(grouped);
+    let [studies, patients] = [evaluation.studies, evaluation.patients].map(count);
     format!("{studies} studies of {patients} patients")
 }
 
-/// A number with a comma before every three digits.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let place = |(i, digit): (usize, char)| {
-        let comma = i > 0 && (digits.len() - i).is_multiple_of(3);
-        comma.then_some(',').into_iter().chain([digit])
-    };
-    digits.chars().enumerate().flat_map(place).collect()
+/// A number with its thousands apart.
+fn count(number: usize) -> String {
+    plot::count(number as u64)
 }
 
 /// A table over all studies, whose first column is words.
@@ -180,7 +177,13 @@ fn none() -> String {
 }
 
 fn digits(value: f64) -> String {
-    format!("{value:.3}")
+    decimal(value, 3)
+}
+
+/// A difference, with its sign.
+fn signed(value: f64) -> String {
+    let plus = if value >= 0.0005 { "+" } else { "" };
+    format!("{plus}{}", digits(value))
 }
 
 fn optional(value: Option<f64>) -> String {
@@ -188,7 +191,12 @@ fn optional(value: Option<f64>) -> String {
 }
 
 fn ranged(value: f64, [lower, upper]: [f64; 2]) -> String {
-    format!("{value:.3} ({lower:.3} to {upper:.3})")
+    format!("{} ({} to {})", digits(value), digits(lower), digits(upper))
+}
+
+/// A difference with its interval.
+fn difference(value: f64, [lower, upper]: [f64; 2]) -> String {
+    format!("{} ({} to {})", signed(value), signed(lower), signed(upper))
 }
 
 fn years(value: f64, interval: Option<Interval>) -> String {
@@ -215,7 +223,32 @@ fn mean_text(mean: &crate::outputs::Mean) -> String {
     }
 }
 
+/// An axis of areas under the ROC curve up to 1: from `low`, or the tenth below the smallest of
+/// `values`, so that none lies outside.
+fn areas_axis(name: &str, low: f64, values: impl IntoIterator<Item = f64>) -> Axis {
+    let smallest = values.into_iter().fold(low, f64::min);
+    let low = if smallest < low { (10.0 * smallest).floor() / 10.0 } else { low };
+    Axis::linear(name).from_to(low, 1.0)
+}
+
 /// A value that may be missing, for a chart.
 fn point(value: Option<f64>, interval: Option<[f64; 2]>) -> Estimate {
     Estimate { value: value.unwrap_or(f64::NAN), interval }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_area_lies_outside_and_minus_signs_are_that() {
+        let range = |values: &[f64]| areas_axis("", 0.4, values.iter().copied()).range.unwrap();
+        assert_eq!(range(&[0.9, f64::NAN]), [0.4, 1.0]);
+        assert_eq!(range(&[0.9, 0.38]), [0.3, 1.0]);
+        assert_eq!(range(&[0.3]), [0.3, 1.0]);
+        assert_eq!(range(&[0.04, 0.5]), [0.0, 1.0]);
+        assert_eq!(difference(0.0123, [-0.0004, 0.025]), "+0.012 (0.000 to +0.025)");
+        assert_eq!(difference(-0.5, [-1.0, 0.0]), "−0.500 (−1.000 to 0.000)");
+        assert_eq!(ranged(-0.2, [-0.25, 0.1]), "−0.200 (−0.250 to 0.100)");
+    }
 }

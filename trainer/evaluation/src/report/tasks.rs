@@ -1,14 +1,14 @@
 //! Acuity, services, age, and the size of a trial.
 
-use super::{counted, diagnoses, digits, head, none, ranged, share, table, years};
+use super::{count, counted, diagnoses, digits, head, none, ranged, share, table, years};
 use crate::measure::Evaluation;
 use crate::page::{Block, Section};
-use crate::plot::{Axis, BoxRow, Boxes, Cloud, Confusion, Group, Head, Scatter, Summary};
+use crate::plot::{self, Axis, BoxRow, Boxes, Cloud, Confusion, Group, Head, Scatter, Summary};
 use crate::priority::Priority;
 
 pub(super) fn priority(evaluation: &Evaluation) -> Option<Section> {
     let found = evaluation.priority.as_ref()?;
-    let n = format!("{} studies with a true acuity", found.studies);
+    let n = format!("{} studies with a true acuity", count(found.studies));
     let row = |(class, spread): (&String, &Option<crate::plain::Spread>)| BoxRow {
         name: class.clone(),
         summary: spread.map(|s| Summary {
@@ -74,7 +74,7 @@ fn confusion(evaluation: &Evaluation, name: &str, of: &Priority) -> Block {
     let chart = Confusion {
         head: Head::new(
             format!("Acuity, {name}"),
-            format!("{} studies with a true acuity", of.studies),
+            format!("{} studies with a true acuity", count(of.studies)),
             evaluation.command.clone(),
         ),
         truth: "true acuity".to_owned(),
@@ -103,7 +103,7 @@ pub(super) fn services(evaluation: &Evaluation) -> Option<Section> {
             let area = label.auroc.as_ref();
             vec![
                 label.title.clone(),
-                label.positives.to_string(),
+                count(label.positives),
                 area.map_or_else(none, |a| ranged(a.value, [a.lower, a.upper])),
                 share(label.decisions.sensitivity),
                 share(label.decisions.specificity),
@@ -129,7 +129,7 @@ pub(super) fn age(evaluation: &Evaluation) -> Option<Section> {
     let chart = Scatter {
         head: Head::new(
             "Age read from the images",
-            format!("{} studies with a known age", found.studies),
+            format!("{} studies with a known age", count(found.studies)),
             evaluation.command.clone(),
         ),
         x: Axis::linear("age, years"),
@@ -157,7 +157,7 @@ pub(super) fn age(evaluation: &Evaluation) -> Option<Section> {
 
 pub(super) fn trial(evaluation: &Evaluation) -> Section {
     let trial = &evaluation.options.trial;
-    let needed = evaluation.trial_studies.map_or_else(none, |n| n.to_string());
+    let needed = evaluation.trial_studies.map_or_else(none, plot::count);
     let text = format!(
         "A superiority trial in parallel groups with a yes-or-no outcome, {:.0} % right answers in \
          both groups, superiority limit {:.0} %, alpha {}, power {}, needs {needed} studies; this \

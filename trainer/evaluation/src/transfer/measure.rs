@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rand::Rng;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use statistics::metrics::{Auroc, auroc, average_precision, mean, pearson};
 
@@ -39,9 +40,9 @@ pub enum Measure {
         /// As of yes or no, for every class.
         auroc: Vec<Option<Auroc>>,
         /// Mean over the classes that have one.
-        mean_auroc: Option<f64>,
+        mean_auroc: Option<Estimate>,
         /// Share of studies whose largest output is that of their class.
-        accuracy: Option<f64>,
+        accuracy: Option<Estimate>,
     },
     /// A number.
     Number {
@@ -55,23 +56,32 @@ pub enum Measure {
 impl Measure {
     /// Of studies with these outputs, values and patients.
     pub(super) fn of(outputs: &[&[f64]], values: &Values, patients: &[&str]) -> Self {
+        let groups = groups(patients);
         match values {
             Values::YesNo { truth } => Self::YesNo {
                 auroc: auroc(&column(outputs, 0), truth),
                 average_precision: average_precision(&column(outputs, 0), truth),
             },
             Values::Class { classes, truth } => {
-                let right = outputs.iter().zip(truth);
-                let right =
-                    right.filter(|(row, truth)| row.iter().all(|out| *out <= row[**truth])).count();
+                let is_right = |study: &&usize| {
+                    outputs[**study].iter().all(|out| *out <= outputs[**study][truth[**study]])
+                };
+                let area = |drawn: &[usize]| {
+                    let rows: Vec<&[f64]> = drawn.iter().map(|study| outputs[*study]).collect();
+                    figure(&rows, &values.select(drawn))
+                };
+                let accuracy = |drawn: &[usize]| {
+                    let right = drawn.iter().filter(is_right).count();
+                    (!drawn.is_empty()).then(|| right as f64 / drawn.len() as f64)
+                };
                 Self::Class {
                     auroc: areas(outputs, classes.len(), truth),
-                    mean_auroc: figure(outputs, values),
-                    accuracy: (!truth.is_empty()).then(|| right as f64 / truth.len() as f64),
+                    mean_auroc: bootstrap(&groups, area),
+                    accuracy: bootstrap(&groups, accuracy),
                 }
             }
             Values::Number { truth } => {
-                let (found, groups) = (column(outputs, 0), groups(patients));
+                let found = column(outputs, 0);
                 let of = |values: &[f64], drawn: &[usize]| -> Vec<f64> {
                     drawn.iter().map(|study| values[*study]).collect()
                 };
@@ -140,10 +150,13 @@ pub fn resample(groups: &[Vec<usize>], index: u64) -> Vec<usize> {
     clippy::cast_sign_loss,
     reason = "a share of a thousand"
 )]
-fn bootstrap(groups: &[Vec<usize>], of: impl Fn(&[usize]) -> Option<f64>) -> Option<Estimate> {
+fn bootstrap(
+    groups: &[Vec<usize>],
+    of: impl Fn(&[usize]) -> Option<f64> + Sync,
+) -> Option<Estimate> {
     let value = of(&groups.concat())?;
-    let mut values: Vec<f64> =
-        (0..RESAMPLES).filter_map(|index| of(&resample(groups, index))).collect();
+    let drawn = (0..RESAMPLES).into_par_iter();
+    let mut values: Vec<f64> = drawn.filter_map(|index| of(&resample(groups, index))).collect();
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1) as f64;
     let at = |share: f64| values.get((share * last).round() as usize).copied().unwrap_or(value);

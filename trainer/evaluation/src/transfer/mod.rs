@@ -5,10 +5,12 @@
 //! 1. [`labels`] a table of labels, and of which kind each is;
 //! 2. [`folds`] which studies a probe is fitted on;
 //! 3. [`linear`] the linear probe; other probes predict the same parts elsewhere;
-//! 4. [`measure`] how near predictions come.
+//! 4. [`measure`] how near predictions come;
+//! 5. [`data_set`] what a report says of it, without naming studies.
 //!
 //! Every study is predicted once a repeat, by a probe that saw no study of its patient.
 
+pub mod data_set;
 pub mod folds;
 pub mod labels;
 pub mod linear;
@@ -25,8 +27,10 @@ use folds::Part;
 use labels::{Label, Table, Values};
 use measure::{Bias, Estimate, Measure, figure};
 
-/// Format that this code writes.
-pub const FORMAT_VERSION: u32 = 1;
+/// Format that this code reads and writes.
+pub const FORMAT_VERSION: u32 = 2;
+/// Name of the file of [`Transfer`].
+pub const FILE: &str = "transfer.json";
 
 /// `transfer.json`. It names studies as their data set does, so it is to be guarded as that is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -396,8 +400,8 @@ impl fmt::Display for Measure {
                 write!(f, "AUROC {}", shown(&area))
             }
             Self::Class { mean_auroc, accuracy, .. } => {
-                let [area, accuracy] = [mean_auroc, accuracy].map(|v| v.unwrap_or(f64::NAN));
-                write!(f, "mean AUROC {area:.3}, accuracy {accuracy:.3}")
+                let [area, accuracy] = [mean_auroc, accuracy].map(shown);
+                write!(f, "mean AUROC {area}, accuracy {accuracy}")
             }
             Self::Number { mean_absolute_error, pearson } => {
                 let [error, correlation] = [mean_absolute_error, pearson].map(shown);

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use evaluation::transfer::labels::Table;
-use evaluation::transfer::{FORMAT_VERSION, LabelResult, Plan, Task, Transfer, linear};
+use evaluation::transfer::{FILE, FORMAT_VERSION, LabelResult, Plan, Task, Transfer, linear};
 use models::dicom::decoder::Decoder;
 use models::engine::{DeviceChoice, Engine, Precision};
 use models::weights::bundle::Bundle;
@@ -26,9 +26,6 @@ use statistics::rows::Rows;
 
 use self::embeddings::Embeddings;
 use self::perceptron::Perceptron;
-
-/// The result's file.
-const RESULT: &str = "transfer.json";
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -96,7 +93,7 @@ pub fn measure(
             answer.labels = labels(&table, *plan, &embeddings, &probe, progress)?;
         }
     }
-    std::fs::write(out.join(RESULT), serde_json::to_vec_pretty(&answer)?)?;
+    std::fs::write(out.join(FILE), serde_json::to_vec_pretty(&answer)?)?;
     Ok(answer)
 }
 

@@ -1,6 +1,8 @@
 //! Evaluation sets of made-up predictions, for benches, tests and for looking at the report.
 //!
-//! Every score is drawn from a normal distribution that the label shifts; nothing was trained.
+//! Every score is drawn from a normal distribution that the label shifts; no network was trained.
+
+mod files;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use statistics::calibration::sigmoid;
 
+pub use self::files::write;
 use crate::set::{FORMAT_VERSION, Header, Output, Scores, Set, Study, Truth};
 
 const DIAGNOSES: usize = 52;
