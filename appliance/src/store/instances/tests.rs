@@ -155,7 +155,12 @@ fn few_connections_are_kept() {
                 read(store, deeper - 1)
             }
         };
-        store.read(|_| Ok(nested())).unwrap();
+        store
+            .read(|_| {
+                nested();
+                Ok(())
+            })
+            .unwrap();
     }
     let (_folder, _, store) = store();
     read(&store, 2 * READERS);
