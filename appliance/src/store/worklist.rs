@@ -269,17 +269,20 @@ fn first_of(
     Ok(())
 }
 
-/// The ids of a page of these studies.
+/// The ids of a page of these studies; only those of the page are put in order.
 fn page(mut studies: Vec<Facts>, query: &WorklistQuery, caps: &AgeCaps, now: i64) -> Vec<i64> {
-    let end = query.offset.saturating_add(query.limit);
     let key = |facts: &Facts| place(facts, caps, now);
+    let end = query.offset.saturating_add(query.limit);
     if end < studies.len() {
-        // What is behind the page need not be in order.
         studies.select_nth_unstable_by_key(end, key);
         studies.truncate(end);
     }
-    studies.sort_unstable_by_key(key);
-    studies.iter().skip(query.offset).map(|facts| facts.id).collect()
+    if query.offset < studies.len() {
+        studies.select_nth_unstable_by_key(query.offset, key);
+    }
+    let mut page = studies.split_off(query.offset.min(studies.len()));
+    page.sort_unstable_by_key(key);
+    page.iter().map(|facts| facts.id).collect()
 }
 
 /// SQLite's limits are signed.

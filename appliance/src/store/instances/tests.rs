@@ -30,14 +30,14 @@ fn image(number: u32, study: StudyFacts) -> Arrival {
 #[test]
 fn the_first_image_that_has_a_value_sets_it() {
     let (_folder, clock, store) = store();
-    let facts = |name: &str, station: &str, expected| StudyFacts {
+    let facts = |name: &str, station: &str, expected: Option<i64>| StudyFacts {
         patient_name: name.to_owned(),
         station: station.to_owned(),
         expected_instances: expected,
         field_strength_t: expected.map(|_| 1.5),
         ..StudyFacts::default()
     };
-    let study = |number, facts, expected: (&str, &str, Option<i64>)| {
+    let study = |number: u32, facts, expected: (&str, &str, Option<i64>)| {
         clock.advance(Duration::from_millis(1));
         let indexed = store.index(image(number, facts)).unwrap();
         assert_eq!(indexed, Indexed::New { study_id: 1 });
@@ -62,13 +62,11 @@ fn the_first_image_that_has_a_value_sets_it() {
 #[test]
 fn an_image_opens_its_study_again() {
     let (_folder, _, store) = store();
-    let marks = || {
+    let marks = || -> (String, Option<i64>, Option<i64>) {
         store
             .read(|db| {
                 let sql = "SELECT state, released_at, evicted_at FROM study";
-                Ok(db.query_row(sql, [], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
-                })?)
+                Ok(db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?)
             })
             .unwrap()
     };
