@@ -53,7 +53,7 @@ fn study(site: &Site, study: usize) {
         site.store.note_release(&[id]).unwrap();
     }
     assert_eq!(site.store.complete_due(AT_ONCE).unwrap().len(), 1);
-    let job = site.store.next_job(None).unwrap().unwrap();
+    let job = site.store.next_job(None, None).unwrap().unwrap();
     site.store.start_job(&job).unwrap();
     let not_analysed = Some("no model is switched on".to_owned());
     let finished = Finished { not_analysed, ..Finished::default() };

@@ -170,7 +170,7 @@ mod tests {
         let now = Periods { quiet: 0, after_release: 0, all_announced: 0, partial: 0 };
         fixture.store.complete_due(now).unwrap();
         fixture.is_one("completion");
-        let job = fixture.store.next_job(Some(&model)).unwrap().unwrap();
+        let job = fixture.store.next_job(Some(&model), None).unwrap().unwrap();
         fixture.store.start_job(&job).unwrap();
         fixture.is_one("analysis");
         let assessment = r#"{"acuity": "high", "acuity_from": [], "findings": [{"label": "x",
