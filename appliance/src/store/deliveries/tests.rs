@@ -339,6 +339,14 @@ fn deliveries_of_an_earlier_version_are_kept() {
     let events = store.events(10).unwrap();
     assert!(events.iter().any(|e| e.text.ends_with("System: it rejected the message")));
     assert!(!events.iter().any(|e| e.text.contains('Ó')));
+    let sent = || store.delivery_queues().unwrap()[0].sent;
+    assert_eq!(sent(), 1);
+    store.sql("UPDATE delivery SET state = 'sent' WHERE id = 7");
+    assert_eq!(sent(), 2);
+    store.sql("UPDATE delivery SET state = 'waiting' WHERE id = 9");
+    assert_eq!(sent(), 1);
+    store.sql("DELETE FROM delivery WHERE id = 7");
+    assert_eq!(sent(), 0);
 }
 
 #[test]
