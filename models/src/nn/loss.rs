@@ -37,6 +37,22 @@ fn matching_entropy(logits: Tensor<Compute, 2>) -> Tensor<Compute, 1> {
     (activation::log_softmax(logits, 1) * eye).sum().neg() / n
 }
 
+/// Binary cross entropy of every entry, `log(1 + exp(x)) - x * y`.
+///
+/// Not by burn's `softplus`, which is infinite from a logit of 88 on; the logarithm of the sigmoid
+/// is finite everywhere, and so is its derivative.
+///
+/// # Shapes
+///
+/// `logits`, `targets` (probabilities) and output: `[N, L]`.
+#[must_use]
+pub fn binary_cross_entropy(
+    logits: Tensor<Compute, 2>,
+    targets: Tensor<Compute, 2>,
+) -> Tensor<Compute, 2> {
+    activation::log_sigmoid(logits.clone().neg()).neg() - logits * targets
+}
+
 /// Which form of the patient-discrimination loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatientDiscrimination {
@@ -124,6 +140,29 @@ mod tests {
 
     use super::*;
     use crate::engine::{DeviceChoice, device};
+
+    #[test]
+    fn sure_answers_have_a_finite_loss_and_gradient() {
+        let device = DispatchDevice::autodiff(device(DeviceChoice::Cpu).unwrap());
+        let tensor = |values: [f32; 6]| {
+            Tensor::<Compute, 2>::from_data(TensorData::new(values.to_vec(), [1, 6]), &device)
+        };
+        let logits = tensor([200.0, 200.0, -200.0, -200.0, 0.0, -20.0]).require_grad();
+        let targets = tensor([1.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
+        let loss = binary_cross_entropy(logits.clone(), targets);
+        let values = |data: TensorData| data.into_vec::<f32>().unwrap();
+        let near = |found: Vec<f32>, expected: [f32; 6]| {
+            for (found, expected) in found.into_iter().zip(expected) {
+                assert!(
+                    (found - expected).abs() <= 1e-6 * (1.0 + expected.abs()),
+                    "{found} {expected}"
+                );
+            }
+        };
+        near(values(loss.clone().into_data()), [0.0, 200.0, 0.0, 200.0, 0.693_147_2, 0.0]);
+        let gradient = logits.grad(&loss.sum().backward()).unwrap();
+        near(values(gradient.into_data()), [0.0, 1.0, 0.0, -1.0, -0.5, 0.0]);
+    }
 
     #[test]
     fn series_far_apart_at_a_low_temperature_have_a_gradient() {

@@ -7,15 +7,19 @@
 //! | [`winograd`] | its encoder on a CPU | §3 |
 //! | [`mixer`] | edge tokenizer: matrix products only | none: ours |
 //! | [`name`] | series-name and study-name encoders | §6 |
-//! | [`transformer`] | pre-norm blocks over packed sequences | §7 |
+//! | [`transformer`] | pre-norm blocks over packed sequences; `attention`: on a CPU | §7 |
 //! | [`register_vit`] | sequence ViT and study ViT | §8, §9 |
 //! | [`peaks`] | tokens judged one by one, at the edge | none: ours |
 //! | [`head`] | diagnosis, referral and priority heads | §10 |
 //! | [`report`] | GPT-2 report encoder (training only) | §11 |
 //! | [`loss`] | CLIP and patient-discrimination losses | §11 |
 //! | [`prima`] | the vision side together | §8, §9 |
+//!
+//! [`cost`] counts what they multiply.
 
+mod attention;
 pub mod config;
+pub mod cost;
 pub mod head;
 pub mod loss;
 pub mod mixer;
@@ -23,6 +27,7 @@ pub mod name;
 pub mod parameters;
 pub mod peaks;
 pub mod prima;
+mod product;
 pub mod register_vit;
 pub mod report;
 pub mod transformer;

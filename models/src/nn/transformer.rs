@@ -9,9 +9,9 @@ use burn::nn::{LayerNorm, Linear};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData, activation};
 
-use super::Compute;
 use super::config::TransformerConfig;
 use super::parameters::{ParameterError, Parameters};
+use super::{Compute, attention};
 
 /// A stack of pre-norm blocks without a final norm.
 #[derive(Module, Debug)]
@@ -115,7 +115,9 @@ impl Attention<Compute> {
     /// As in [`Transformer::forward`].
     fn forward(&self, x: Tensor<Compute, 2>, lengths: &[usize]) -> Tensor<Compute, 2> {
         let qkv = self.qkv.forward(x); // [T, 3 * H * D_h]
-        let joined = if nearly_equal(lengths) {
+        let joined = if attention::is_at_home(&qkv) {
+            attention::attend(qkv, self.heads, lengths)
+        } else if nearly_equal(lengths) {
             attend_together(&qkv, self.heads, lengths)
         } else {
             let mut start = 0;

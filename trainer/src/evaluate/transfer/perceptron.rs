@@ -11,6 +11,7 @@ use evaluation::transfer::folds::Part;
 use evaluation::transfer::labels::Values;
 use models::engine::{DeviceChoice, DeviceError};
 use models::nn::Compute;
+use models::nn::loss::binary_cross_entropy;
 use models::nn::parameters::{ParameterError, Parameters};
 use rand::Rng;
 use statistics::calibration::softplus;
@@ -200,7 +201,7 @@ impl<'a> Scaled<'a> {
         let targets = TensorData::new(targets.collect::<Vec<f32>>(), shape);
         let targets = Tensor::<Compute, 2>::from_data(targets, device);
         let loss = match self.values {
-            Values::YesNo { .. } => activation::softplus(outputs.clone(), 1.0) - outputs * targets,
+            Values::YesNo { .. } => binary_cross_entropy(outputs, targets),
             Values::Class { .. } => (activation::log_softmax(outputs, 1) * targets).neg(),
             Values::Number { .. } => (outputs - targets).powi_scalar(2),
         };

@@ -6,9 +6,8 @@
 //! Norms, activations and losses are left out, and so is that equal names are read once.
 
 use models::dims::LATENT;
-use models::nn::config::{
-    NameEncoderConfig, PrimaConfig, ReportEncoderConfig, TransformerConfig, VitConfig,
-};
+use models::nn::config::{PrimaConfig, ReportEncoderConfig};
+use models::nn::cost::{name, vit};
 
 use crate::cohort::record::Split;
 use crate::cohort::slices::Slices;
@@ -64,48 +63,30 @@ struct Series<'a> {
 
 /// Multiplications of the vision side on a study.
 fn vision(sizes: &PrimaConfig, variant: &Variant, series: &[Series<'_>], words: usize) -> f64 {
-    let names: f64 = series.iter().map(|s| name(&sizes.series_name, s.name)).sum();
+    let names: u64 = series.iter().map(|s| name(&sizes.series_name, s.name)).sum();
     let description = name(&sizes.study_name, words);
-    let study = vit(&sizes.study_vit, series.len() + usize::from(words > 0));
-    let sequences = |tokens: fn(&Series<'_>) -> usize| -> f64 {
-        series.iter().map(|s| vit(&sizes.sequence_vit, 1 + tokens(s))).sum()
+    let study = || vit(&sizes.study_vit, series.len() + usize::from(words > 0)) as f64;
+    let sequences = |tokens: fn(&Series<'_>) -> usize| {
+        series.iter().map(|s| vit(&sizes.sequence_vit, 1 + tokens(s))).sum::<u64>() as f64
     };
     let images =
         |depth| -> f64 { series.iter().map(|s| cnn(&variant.images, s.slices, depth)).sum() };
     let inner = match variant.architecture {
-        Architecture::Prima => study + sequences(|s| s.tokens),
-        Architecture::Cnn2d => study + images(1) + sequences(|s| s.slices.positions.len()),
+        Architecture::Prima => study() + sequences(|s| s.tokens),
+        Architecture::Cnn2d => study() + images(1) + sequences(|s| s.slices.positions.len()),
         Architecture::Cnn3d => {
             let both = LATENT + sizes.sequence_vit.transformer.dim;
-            study + images(KERNEL) + (series.len() * both * sizes.study_vit.transformer.dim) as f64
+            study()
+                + images(KERNEL)
+                + (series.len() * both * sizes.study_vit.transformer.dim) as f64
         }
         Architecture::FlatVit | Architecture::PlainVit => {
             let named = series.iter().filter(|s| s.name > 0).count();
             let tokens: usize = series.iter().map(|s| s.tokens).sum();
-            vit(&flat_sizes(sizes), tokens + named + usize::from(words > 0))
+            vit(&flat_sizes(sizes), tokens + named + usize::from(words > 0)) as f64
         }
     };
-    names + description + inner
-}
-
-/// A transformer on a sequence.
-fn transformer(sizes: &TransformerConfig, length: usize) -> f64 {
-    let TransformerConfig { dim, depth, heads, dim_head, mlp_dim } = *sizes;
-    let inner = heads * dim_head;
-    (depth * length * (4 * dim * inner + 2 * dim * mlp_dim + 2 * length * inner)) as f64
-}
-
-/// A ViT on a sequence of so many prefixes and tokens.
-fn vit(sizes: &VitConfig, length: usize) -> f64 {
-    let output = sizes.pooled() * sizes.output;
-    transformer(&sizes.transformer, sizes.registers + length) + output as f64
-}
-
-/// A name; none costs nothing.
-fn name(sizes: &NameEncoderConfig, characters: usize) -> f64 {
-    let output = sizes.transformer.dim * sizes.adapter.unwrap_or(sizes.output);
-    let output = if characters > 0 { output as f64 } else { 0.0 };
-    transformer(&sizes.transformer, characters) + output
+    (names + description) as f64 + inner
 }
 
 /// GPT-2 on a report, its projection left out.
@@ -134,11 +115,7 @@ mod tests {
 
     /// Written out by hand.
     #[test]
-    fn products_are_counted() {
-        let block = TransformerConfig { dim: 10, depth: 1, heads: 2, dim_head: 3, mlp_dim: 20 };
-        // Queries, keys, values: 7 x 10 x 18. Scores and their use: 2 x 7 x 7 x 6. Output: 7 x 6 x
-        // 10. Perceptron: 7 x (10 x 20 + 20 x 10).
-        assert!((transformer(&block, 7) - f64::from(1260 + 588 + 420 + 2800)).abs() < 0.5);
+    fn convolutions_are_counted() {
         let images = ImagesConfig { shrink: 4, most_slices: 0, channels: vec![2, 3] };
         let slices = Slices { edge: 8, positions: vec![0; 5], ..Slices::default() };
         // 4 x 4 pixels from 1 to 2 channels and twice from 2 to 2, then 2 x 2 pixels.

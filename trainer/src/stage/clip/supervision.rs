@@ -1,8 +1,9 @@
 //! What a cohort knows beyond its reports: labels of studies, and lesions of tokens.
 
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{Tensor, TensorData};
 use models::labels::DIAGNOSES;
 use models::nn::Compute;
+use models::nn::loss::binary_cross_entropy;
 
 use super::data::Pair;
 use crate::cohort::record::in_token;
@@ -22,9 +23,7 @@ pub(in crate::stage) fn weighted_bce(
     let shape = logits.dims();
     let device = logits.device();
     let tensor = |values| Tensor::<Compute, 2>::from_data(TensorData::new(values, shape), &device);
-    // log(1 + e^x) - x * y, in the form that does not overflow.
-    let softplus = activation::softplus(logits.clone(), 1.0);
-    ((softplus - logits * tensor(targets)) * tensor(weights)).sum() / total.max(1.0)
+    (binary_cross_entropy(logits, tensor(targets)) * tensor(weights)).sum() / total.max(1.0)
 }
 
 /// What the supervised objectives weigh.

@@ -5,6 +5,7 @@ use burn::module::AutodiffModule;
 use burn::tensor::{DType, Tensor, TensorData, activation};
 use models::nn::Compute;
 use models::nn::head::Head;
+use models::nn::loss::binary_cross_entropy;
 use models::nn::parameters::Parameters;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -157,5 +158,5 @@ fn masked_cross_entropy(
     mask: Tensor<Compute, 2>,
 ) -> Tensor<Compute, 1> {
     let n = logits.dims()[0] as f64;
-    ((activation::softplus(logits.clone(), 1.0) - logits * targets) * mask).sum() / n
+    (binary_cross_entropy(logits, targets) * mask).sum() / n
 }

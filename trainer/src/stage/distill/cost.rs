@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use models::engine::{DeviceChoice, Engine, Precision};
-use models::nn::config::TokenizerConfig;
+use models::nn::cost;
 use models::weights::bundle::Bundle;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +51,7 @@ pub(super) fn costs(config: &DistillRun, folder: &Path) -> anyhow::Result<[Cost;
     assemble(&export, &student)?;
     let teacher = Bundle::open(&config.teacher)?;
     let slow = config.device == DeviceChoice::Cpu
-        && multiplications(&teacher.manifest().sizes.tokenizer) > SLOW;
+        && cost::tokenizer(&teacher.manifest().sizes.tokenizer) > SLOW;
     let (count, rounds) = if slow { (1, 1) } else { (STUDIES, ROUNDS) };
     let studies = check::studies(&config.cohort, count)?;
     Ok([
@@ -97,34 +97,8 @@ fn measure(
     Ok(Cost {
         parameters,
         weight_bytes,
-        multiplications_per_patch: multiplications(&manifest.sizes.tokenizer),
+        multiplications_per_patch: cost::tokenizer(&manifest.sizes.tokenizer),
         seconds_per_patch: encoding / patches as f64,
         studies_per_second: studies.len() as f64 / whole,
     })
-}
-
-/// Multiplications that a tokenizer spends on one patch.
-fn multiplications(sizes: &TokenizerConfig) -> u64 {
-    match sizes {
-        TokenizerConfig::Mixer(m) => {
-            let per_block = 2 * 64 * m.cell_hidden * m.width + 2 * 64 * m.width * m.hidden;
-            (64 * 64 * m.width + m.depth * per_block + 64 * m.width * 4) as u64
-        }
-        TokenizerConfig::Conv3d(c) => {
-            let mut volume = [8usize, 32, 32];
-            let (mut macs, mut input) = (0, 1);
-            for ((conv, &channels), &inner) in
-                c.downsample.iter().zip(&c.channels).zip(&c.residual_channels)
-            {
-                volume = volume.map(|edge| {
-                    (edge + 2 * conv.padding).saturating_sub(conv.kernel) / conv.stride.max(1) + 1
-                });
-                let voxels: usize = volume.iter().product();
-                macs += voxels * conv.kernel.pow(3) * input * channels;
-                macs += c.residual_units * 2 * voxels * 27 * channels * inner;
-                input = channels;
-            }
-            (macs + volume.iter().product::<usize>() * 27 * input * c.codebook_dim) as u64
-        }
-    }
 }
