@@ -15,8 +15,9 @@ use sha2::{Digest as _, Sha256};
 use super::ArchiveError;
 use crate::hex;
 
-/// Folders remembered as durable; beyond it they are simply made sure of again.
-const REMEMBERED: usize = 65_536;
+/// Folders remembered as durable; beyond it they are simply made sure of again. Images come for few
+/// studies at a time.
+const REMEMBERED: usize = 1024;
 const FOLDER_MODE: Mode = Mode::RWXU;
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
@@ -224,4 +225,24 @@ pub(crate) fn folder_name(study_uid: &str) -> String {
 /// The name of an instance's file.
 pub(super) fn file_name(sop_uid: &str) -> String {
     format!("{}.dcm", folder_name(sop_uid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_folders_are_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::open(folder.path()).unwrap();
+        let names = (0..REMEMBERED).map(|number| (number.to_string(), Arc::default()));
+        layout.durable().extend(names);
+        let study = layout.study("next").unwrap();
+        layout.sync_study("next", &study).unwrap();
+        assert_eq!(layout.durable().len(), 1);
+        // One that was forgotten is made sure of again, and one that is not there is made.
+        layout.study("7").unwrap();
+        assert_eq!(layout.durable().len(), 2);
+        assert!(layout.existing_study("7").is_ok());
+    }
 }

@@ -464,3 +464,15 @@ fn an_image_that_was_cut_off_is_kept_and_noted() {
           sent. If the images of this study look incomplete, send it again."]
     );
 }
+
+#[test]
+fn few_happenings_are_remembered() {
+    let bed = Bed::new();
+    let noted = || bed.archive.0.noted.lock().unwrap();
+    let now = bed.archive.store().clock().now();
+    noted().extend((0..NOTED).map(|number| (("what", number.to_string()), now)));
+    bed.archive.note("what", Level::Info, "7", "known");
+    assert_eq!((noted().len(), bed.events().len()), (NOTED, 0));
+    bed.archive.note("what", Level::Info, "another", "new");
+    assert_eq!((noted().len(), bed.events().len()), (1, 1));
+}

@@ -18,6 +18,7 @@ use super::protocol::{Explain, Order, Ready};
 use super::result::TriageResult;
 use super::{Outcome, tokens_file};
 use crate::fault::chain;
+use crate::store::changes::Changed;
 use crate::store::events::Level;
 use crate::store::explanations::ExplanationJob;
 use crate::store::jobs::{Finished, Job};
@@ -116,6 +117,9 @@ pub struct Analysis {
     promise: Promise,
     /// In a row.
     failed_starts: u32,
+    /// The models and the latest change when nothing was due: what is due under the same models has
+    /// changed since. So a box on which nothing happens does not look at every study again.
+    looked: Option<(Vec<Model>, i64)>,
 }
 
 /// How one attempt at a job ended.
@@ -149,6 +153,7 @@ impl Analysis {
             gpu_again: None,
             promise,
             failed_starts: 0,
+            looked: None,
         }
     }
 
@@ -187,8 +192,18 @@ impl Analysis {
     /// explanations of what it found, then studies for shadows.
     async fn activate(&mut self, shutdown: &CancellationToken) -> Result<bool, StoreError> {
         let models = block_in_place(|| self.store.models())?;
+        let changes = block_in_place(|| self.store.changes())?;
+        let among = match &self.looked {
+            Some((then, seen)) if *then == models => match changes.after(*seen) {
+                Changed::Nothing => Some(Vec::new()),
+                Changed::Studies(studies) => Some(studies),
+                Changed::Any => None,
+            },
+            _ => None,
+        };
+        let among = among.as_deref();
         let assistant = models.iter().find(|m| m.mode == Mode::Assist && m.in_force());
-        if let Some(job) = block_in_place(|| self.store.next_job(assistant))? {
+        if let Some(job) = block_in_place(|| self.store.next_job(assistant, among))? {
             match assistant {
                 Some(model) => self.work(&job, model, shutdown).await?,
                 None => self.without_model(&job, &models)?,
@@ -196,13 +211,13 @@ impl Analysis {
             return Ok(true);
         }
         if let Some(model) = assistant.filter(|_| self.config.lime_samples > 0)
-            && let Some(job) = block_in_place(|| self.store.next_explanation(&model.digest))?
+            && let Some(job) = block_in_place(|| self.store.next_explanation(&model.digest, among))?
         {
             self.explain(&job, model, shutdown).await?;
             return Ok(true);
         }
         for model in models.iter().filter(|m| m.mode == Mode::Shadow && m.in_force()) {
-            if let Some(job) = block_in_place(|| self.store.next_job(Some(model)))? {
+            if let Some(job) = block_in_place(|| self.store.next_job(Some(model), among))? {
                 self.work(&job, model, shutdown).await?;
                 return Ok(true);
             }
@@ -214,6 +229,7 @@ impl Analysis {
             drop(self.worker(model, shutdown).await);
         }
         self.say("idle", None);
+        self.looked = Some((models, changes.latest));
         Ok(false)
     }
 

@@ -50,6 +50,10 @@ impl Changes {
     }
 }
 
+/// By the table's own order, newest first.
+const LATEST: &str = "SELECT id, study_id FROM change ORDER BY id DESC LIMIT ?";
+const NEWEST: &str = "SELECT coalesce(max(id), 0) FROM change";
+
 impl Store {
     /// The latest changes.
     ///
@@ -58,8 +62,7 @@ impl Store {
     /// When the database fails.
     pub fn changes(&self) -> Result<Changes, StoreError> {
         self.read(|db| {
-            let mut select =
-                db.prepare_cached("SELECT id, study_id FROM change ORDER BY id DESC LIMIT ?")?;
+            let mut select = db.prepare_cached(LATEST)?;
             let rows =
                 select.query_map([NAMED.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let named: Vec<(i64, i64)> = rows.collect::<Result<_, _>>()?;
@@ -74,7 +77,7 @@ impl Store {
     /// When the database fails.
     pub fn latest_change(&self) -> Result<i64, StoreError> {
         self.read(|db| {
-            let mut select = db.prepare_cached("SELECT coalesce(max(id), 0) FROM change")?;
+            let mut select = db.prepare_cached(NEWEST)?;
             Ok(select.query_row([], |row| row.get(0))?)
         })
     }
@@ -167,7 +170,7 @@ mod tests {
         let now = Periods { quiet: 0, after_release: 0, all_announced: 0, partial: 0 };
         fixture.store.complete_due(now).unwrap();
         fixture.is_one("completion");
-        let job = fixture.store.next_job(Some(&model)).unwrap().unwrap();
+        let job = fixture.store.next_job(Some(&model), None).unwrap().unwrap();
         fixture.store.start_job(&job).unwrap();
         fixture.is_one("analysis");
         let assessment = r#"{"acuity": "high", "acuity_from": [], "findings": [{"label": "x",
@@ -220,6 +223,14 @@ mod tests {
         };
         fixture.store.audit(&entry).unwrap();
         assert_eq!(fixture.changed(), Changed::Nothing);
+    }
+
+    #[test]
+    fn the_latest_changes_are_read_without_the_rest() {
+        let fixture = Fixture::new();
+        // In the order of its keys, of which LIMIT takes the last.
+        assert_eq!(fixture.store.plan(LATEST), ["SCAN change"]);
+        assert_eq!(fixture.store.plan(NEWEST), ["SEARCH change"]);
     }
 
     #[test]

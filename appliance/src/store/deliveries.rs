@@ -469,8 +469,7 @@ impl Store {
                    (SELECT r.finished_at FROM delivery d JOIN inference r ON r.id = d.inference_id
                       WHERE d.destination = n.name AND d.state IN ('waiting', 'sending')
                       ORDER BY d.inference_id LIMIT 1),
-                   (SELECT count(*) FROM delivery d WHERE d.destination = n.name
-                      AND d.state = 'sent'),
+                   coalesce((SELECT objects FROM delivery_sent s WHERE s.destination = n.name), 0),
                    (SELECT count(*) FROM delivery d WHERE d.destination = n.name
                       AND d.state = 'dead')
                  FROM destination n ORDER BY n.name",

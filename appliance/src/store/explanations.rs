@@ -1,6 +1,7 @@
 //! Which places of an image a finding rests on: what is to be explained, and what came of it.
 
 use rusqlite::OptionalExtension as _;
+use serde_json::json;
 
 use super::{Store, StoreError, deliveries, outbox};
 
@@ -31,25 +32,37 @@ pub struct StoredExplanation {
 }
 
 impl Store {
-    /// The next finding of a model to explain, of urgent studies first; none of studies that were
-    /// read.
+    /// The next finding of a model to explain, of all studies or of some, of urgent ones first; none
+    /// of studies that were read.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub fn next_explanation(&self, digest: &str) -> Result<Option<ExplanationJob>, StoreError> {
+    pub fn next_explanation(
+        &self,
+        digest: &str,
+        among: Option<&[i64]>,
+    ) -> Result<Option<ExplanationJob>, StoreError> {
+        // Some are found by their ids, all by their queue.
+        let (index, filter, ids) = match among {
+            None => ("INDEXED BY study_queue", "?2 IS NULL", None),
+            Some(ids) => {
+                let filter = "s.id IN (SELECT value FROM json_each(?2))";
+                ("NOT INDEXED", filter, Some(json!(ids).to_string()))
+            }
+        };
         self.read(|db| {
-            let mut query = db.prepare_cached(
+            let mut query = db.prepare_cached(&format!(
                 "SELECT s.id, r.id, r.context, r.assessment ->> '$.findings[0].label',
                         (SELECT i.path FROM instance i WHERE i.study_id = s.id LIMIT 1)
-                 FROM study s JOIN inference r ON r.id = s.shown_inference
-                 WHERE s.queue IN ('urgent', 'review') AND s.state = 'settled'
-                   AND s.evicted_at IS NULL AND r.outcome = 'analysed' AND r.model_digest = ?
+                 FROM study s {index} JOIN inference r ON r.id = s.shown_inference
+                 WHERE {filter} AND s.queue IN ('urgent', 'review') AND s.state = 'settled'
+                   AND s.evicted_at IS NULL AND r.outcome = 'analysed' AND r.model_digest = ?1
                    AND r.assessment ->> '$.findings[0].label' IS NOT NULL
                    AND NOT EXISTS (SELECT 1 FROM explanation e WHERE e.inference_id = r.id)
                  ORDER BY s.queue = 'urgent' DESC, r.id LIMIT 1",
-            )?;
-            let found = query.query_row([digest], |row| {
+            ))?;
+            let found = query.query_row((digest, ids), |row| {
                 let path: Option<String> = row.get(4)?;
                 let folder = path.as_deref().and_then(|path| path.rsplit_once('/'));
                 Ok(ExplanationJob {

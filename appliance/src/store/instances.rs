@@ -1,8 +1,8 @@
 //! The index of received instances. Associations that finish at the same moment share one COMMIT.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior};
+use rusqlite::{OptionalExtension as _, ToSql, Transaction, TransactionBehavior};
 
 use super::{Store, StoreError, decisions, lock};
 
@@ -181,9 +181,7 @@ impl Store {
     /// When the database fails.
     pub fn instance(&self, sop_uid: &str) -> Result<Option<Known>, StoreError> {
         self.read(|db| {
-            let mut query = db.prepare_cached(
-                "SELECT study_id, sop_class, sha256, path FROM instance WHERE sop_uid = ?",
-            )?;
+            let mut query = db.prepare_cached(LOOKED_UP)?;
             let known = query.query_row([sop_uid], |row| {
                 Ok(Known {
                     study_id: row.get(0)?,
@@ -218,7 +216,7 @@ impl Store {
     pub fn note_release(&self, studies: &[i64]) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.write(|tx| {
-            let mut update = tx.prepare_cached("UPDATE study SET released_at = ? WHERE id = ?")?;
+            let mut update = tx.prepare_cached(RELEASED)?;
             for study in studies {
                 update.execute((now, study))?;
             }
@@ -227,9 +225,18 @@ impl Store {
     }
 }
 
+const LOOKED_UP: &str = "SELECT study_id, sop_class, sha256, path FROM instance WHERE sop_uid = ?";
+const KNOWN: &str = "SELECT study_id, sha256 FROM instance WHERE sop_uid = ?";
+const SERIES: &str = "SELECT id FROM series WHERE study_id = ? AND uid = ?";
+const ADDED: &str = "
+    INSERT INTO instance (study_id, series_id, sop_uid, sop_class, transfer_syntax, sha256, bytes,
+                          path, source, received_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const RELEASED: &str = "UPDATE study SET released_at = ? WHERE id = ?";
+
 fn insert(tx: &Transaction<'_>, arrival: &Arrival, now: i64) -> Result<Indexed, StoreError> {
     let known: Option<(i64, Vec<u8>)> = tx
-        .prepare_cached("SELECT study_id, sha256 FROM instance WHERE sop_uid = ?")?
+        .prepare_cached(KNOWN)?
         .query_row([&arrival.sop_uid], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     if let Some((study_id, sha256)) = known {
@@ -238,12 +245,7 @@ fn insert(tx: &Transaction<'_>, arrival: &Arrival, now: i64) -> Result<Indexed, 
     }
     let study_id = upsert_study(tx, &arrival.study, now)?;
     let series_id = upsert_series(tx, study_id, &arrival.series)?;
-    tx.prepare_cached(
-        "INSERT INTO instance (study_id, series_id, sop_uid, sop_class, transfer_syntax, sha256,
-                               bytes, path, source, received_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )?
-    .execute((
+    tx.prepare_cached(ADDED)?.execute((
         study_id,
         series_id,
         &arrival.sop_uid,
@@ -258,53 +260,70 @@ fn insert(tx: &Transaction<'_>, arrival: &Arrival, now: i64) -> Result<Indexed, 
     Ok(Indexed::New { study_id })
 }
 
-/// The first instance that has a value sets it. A new instance opens a settled study again and
-/// brings one that was done back to the list.
-#[expect(clippy::too_many_lines, reason = "one statement, and its columns")]
+/// What an instance says in words about its study, in the order of the statements' parameters.
+const TEXTS: [&str; 19] = [
+    "patient_id",
+    "patient_name",
+    "birth_date",
+    "sex",
+    "age",
+    "accession",
+    "study_date",
+    "study_time",
+    "description",
+    "referring_physician",
+    "institution",
+    "station",
+    "manufacturer",
+    "device_serial",
+    "software",
+    "body_part",
+    "reason",
+    "admitting",
+    "uid",
+];
+
+/// Finds a study that is being received and to which these facts add nothing.
+fn complete_sql() -> String {
+    let lacks = (1..=18).map(|i| format!("{} = '' AND ?{i} <> '' OR ", TEXTS[i - 1]));
+    format!(
+        "SELECT id FROM study WHERE uid = ?19 AND state = 'receiving' AND done_at IS NULL
+         AND NOT ({} field_strength_t IS NULL AND ?20 IS NOT NULL)
+         AND (?21 IS NULL OR expected_instances >= ?21)",
+        lacks.collect::<String>()
+    )
+}
+
+/// Changes no column that an index has: an UPDATE writes the indices of every column that it names,
+/// whether the values differ or not, and a study has many images.
+const ARRIVED: &str =
+    "UPDATE study SET last_at = ?, released_at = NULL, evicted_at = NULL WHERE id = ?";
+
+/// The first instance that has a value sets it. A new instance opens a settled study again.
+fn upsert_sql() -> String {
+    let fill = |c: &&str| format!("{c} = CASE WHEN {c} = '' THEN excluded.{c} ELSE {c} END, ");
+    format!(
+        "INSERT INTO study ({}, field_strength_t, expected_instances, first_at, last_at)
+         VALUES ({}?20, ?21, ?22, ?22)
+         ON CONFLICT (uid) DO UPDATE SET {}
+           field_strength_t = coalesce(field_strength_t, excluded.field_strength_t),
+           expected_instances =
+             max(coalesce(expected_instances, excluded.expected_instances),
+                 coalesce(excluded.expected_instances, expected_instances)),
+           last_at = excluded.last_at, released_at = NULL, evicted_at = NULL,
+           state = 'receiving'
+         RETURNING id, done_at IS NOT NULL",
+        TEXTS.join(", "),
+        (1..=19).map(|i| format!("?{i}, ")).collect::<String>(),
+        TEXTS[..18].iter().map(fill).collect::<String>(),
+    )
+}
+
+/// The row of the study. A new instance brings one that was done back to the list.
 fn upsert_study(tx: &Transaction<'_>, study: &StudyFacts, now: i64) -> Result<i64, StoreError> {
-    const TEXTS: [&str; 19] = [
-        "patient_id",
-        "patient_name",
-        "birth_date",
-        "sex",
-        "age",
-        "accession",
-        "study_date",
-        "study_time",
-        "description",
-        "referring_physician",
-        "institution",
-        "station",
-        "manufacturer",
-        "device_serial",
-        "software",
-        "body_part",
-        "reason",
-        "admitting",
-        "uid",
-    ];
-    static SQL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    let sql = SQL.get_or_init(|| {
-        let fill = TEXTS[..18]
-            .iter()
-            .map(|c| format!("{c} = CASE WHEN {c} = '' THEN excluded.{c} ELSE {c} END, "))
-            .collect::<String>();
-        format!(
-            "INSERT INTO study ({}, field_strength_t, expected_instances, first_at, last_at)
-             VALUES ({}?20, ?21, ?22, ?22)
-             ON CONFLICT (uid) DO UPDATE SET {fill}
-               field_strength_t = coalesce(field_strength_t, excluded.field_strength_t),
-               expected_instances =
-                 max(coalesce(expected_instances, excluded.expected_instances),
-                     coalesce(excluded.expected_instances, expected_instances)),
-               last_at = excluded.last_at, released_at = NULL, evicted_at = NULL,
-               state = 'receiving'
-             RETURNING id, done_at IS NOT NULL",
-            TEXTS.join(", "),
-            (1..=19).map(|i| format!("?{i}, ")).collect::<String>(),
-        )
-    });
-    let values: [&dyn rusqlite::ToSql; 22] = [
+    static SQL: OnceLock<[String; 2]> = OnceLock::new();
+    let [complete, upsert] = SQL.get_or_init(|| [complete_sql(), upsert_sql()]);
+    let values: [&dyn ToSql; 22] = [
         &study.patient_id,
         &study.patient_name,
         &study.birth_date,
@@ -328,8 +347,14 @@ fn upsert_study(tx: &Transaction<'_>, study: &StudyFacts, now: i64) -> Result<i6
         &study.expected_instances,
         &now,
     ];
+    let known: Option<i64> =
+        tx.prepare_cached(complete)?.query_row(&values[..21], |row| row.get(0)).optional()?;
+    if let Some(id) = known {
+        tx.prepare_cached(ARRIVED)?.execute((now, id))?;
+        return Ok(id);
+    }
     let (id, done): (i64, bool) =
-        tx.prepare_cached(sql)?.query_row(&values[..], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        tx.prepare_cached(upsert)?.query_row(&values[..], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if done {
         // Done holds for the images that the reader saw.
         decisions::recompute(tx, id, now)?;
@@ -343,7 +368,7 @@ fn upsert_series(
     series: &SeriesFacts,
 ) -> Result<i64, StoreError> {
     let id = tx
-        .prepare_cached("SELECT id FROM series WHERE study_id = ? AND uid = ?")?
+        .prepare_cached(SERIES)?
         .query_row((study_id, &series.uid), |row| row.get(0))
         .optional()?;
     if let Some(id) = id {
@@ -363,3 +388,6 @@ fn upsert_series(
     ))?;
     Ok(tx.last_insert_rowid())
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 //! repeats a job or does not, and the UNIQUE of the table makes two rows impossible.
 
 use rusqlite::{OptionalExtension as _, Row, Transaction};
+use serde_json::json;
 
 use super::models::{Mode, Model};
 use super::quality::{self, Measured};
@@ -67,45 +68,62 @@ pub struct Finished {
     pub measured: Option<Measured>,
 }
 
-/// `?1` model digest, `?2` the model reads a context. Studies that were read are analysed only
-/// when they have just become complete; evicted ones never. The two inner queries have an index
-/// each, so that a year of studies that were read costs nothing.
-const DUE: &str = "
-    WITH open AS (
-      SELECT *, CASE WHEN ?2 THEN
-        coalesce(typed_context, trim(reason || char(10) || admitting, char(10))) ELSE '' END AS context
-      FROM study
-      WHERE generation > 0 AND evicted_at IS NULL
-        AND state <> 'receiving'
-        AND id IN (SELECT id FROM study WHERE state <> 'settled' UNION
-                   SELECT id FROM study WHERE queue IN ('urgent', 'review', 'not_analysed')))
-    SELECT s.id, s.generation, s.partial,
-           coalesce((SELECT i.path FROM instance i WHERE i.study_id = s.id LIMIT 1), ''),
-           s.context, s.body_part, s.field_strength_t, s.age, s.birth_date, s.study_date,
-           (SELECT group_concat(DISTINCT e.modality) FROM series e WHERE e.study_id = s.id),
-           coalesce((SELECT a.deaths FROM attempt a WHERE a.study_id = s.id
-                     AND a.generation = s.generation AND a.model_digest = ?1), 0),
-           (SELECT r.result FROM inference r WHERE r.study_id = s.id
-             AND r.generation = s.generation AND r.model_digest = ?1 AND r.outcome = 'analysed'
-             ORDER BY r.id DESC LIMIT 1)
-    FROM open s
-    WHERE NOT EXISTS (SELECT 1 FROM inference r WHERE r.study_id = s.id
-            AND r.generation = s.generation AND r.model_digest = ?1 AND r.context = s.context)
-    ORDER BY s.state = 'settled', s.id LIMIT 1";
+/// All that may be due. SQLite would rather read every study than two indices, so that a year of
+/// studies that were read would cost something.
+const OPEN: &str = "
+    SELECT id FROM study INDEXED BY study_open WHERE state <> 'settled' UNION ALL
+    SELECT id FROM study INDEXED BY study_queue WHERE queue IN ('urgent', 'review', 'not_analysed')";
+
+/// `?1` model digest, `?2` the model reads a context, `?3` studies as JSON or NULL for all. Studies
+/// that were read are analysed only when they have just become complete; evicted ones never.
+fn due_sql(all: bool) -> String {
+    let among = if all { OPEN } else { "SELECT value FROM json_each(?3)" };
+    format!(
+        "WITH open AS (
+           SELECT *, CASE WHEN ?2 THEN
+             coalesce(typed_context, trim(reason || char(10) || admitting, char(10)))
+             ELSE '' END AS context
+           FROM study
+           WHERE generation > 0 AND evicted_at IS NULL
+             AND state <> 'receiving' AND (state <> 'settled' OR queue <> 'done')
+             AND id IN ({among}))
+         SELECT s.id, s.generation, s.partial,
+                coalesce((SELECT i.path FROM instance i WHERE i.study_id = s.id LIMIT 1), ''),
+                s.context, s.body_part, s.field_strength_t, s.age, s.birth_date, s.study_date,
+                (SELECT group_concat(DISTINCT e.modality) FROM series e WHERE e.study_id = s.id),
+                coalesce((SELECT a.deaths FROM attempt a WHERE a.study_id = s.id
+                          AND a.generation = s.generation AND a.model_digest = ?1), 0),
+                (SELECT r.result FROM inference r WHERE r.study_id = s.id
+                  AND r.generation = s.generation AND r.model_digest = ?1 AND r.outcome = 'analysed'
+                  ORDER BY r.id DESC LIMIT 1)
+         FROM open s
+         WHERE NOT EXISTS (SELECT 1 FROM inference r WHERE r.study_id = s.id
+                 AND r.generation = s.generation AND r.model_digest = ?1 AND r.context = s.context)
+         ORDER BY s.state = 'settled', s.id LIMIT 1"
+    )
+}
 
 impl Store {
-    /// The next study that is due for a model; `None` stands for no model, which makes studies
-    /// that are complete known as not analysed.
+    /// The next study that is due for a model, of all or of some; `None` stands for no model, which
+    /// makes studies that are complete known as not analysed.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub fn next_job(&self, model: Option<&Model>) -> Result<Option<Job>, StoreError> {
+    pub fn next_job(
+        &self,
+        model: Option<&Model>,
+        among: Option<&[i64]>,
+    ) -> Result<Option<Job>, StoreError> {
         let digest = model.map_or("", |m| &m.digest);
         let reads_context = model.is_some_and(|m| !m.context_encoder.is_empty());
         self.read(|db| {
-            let mut query = db.prepare_cached(DUE)?;
-            Ok(query.query_row((digest, reads_context), job).optional()?)
+            let mut query = db.prepare_cached(&due_sql(among.is_none()))?;
+            let found = match among {
+                None => query.query_row((digest, reads_context), job),
+                Some(ids) => query.query_row((digest, reads_context, json!(ids).to_string()), job),
+            };
+            Ok(found.optional()?)
         })
     }
 
@@ -225,4 +243,56 @@ fn job(row: &Row<'_>) -> Result<Job, rusqlite::Error> {
         deaths: row.get(11)?,
         earlier: row.get(12)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::store::assembly::Periods;
+    use crate::store::decisions::Decision;
+    use crate::store::instances::{Arrival, StudyFacts};
+
+    const NOW: Periods = Periods { quiet: 0, after_release: 0, all_announced: 0, partial: 0 };
+
+    #[test]
+    fn what_is_due_is_among_what_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.sqlite");
+        let store = Store::open(&path, Arc::new(ManualClock::new(1_800_000_000_000))).unwrap();
+        for uid in ["1", "2", "3"] {
+            let study = StudyFacts { uid: uid.to_owned(), ..StudyFacts::default() };
+            store.index(Arrival { study, sop_uid: uid.to_owned(), ..Arrival::default() }).unwrap();
+        }
+        store.complete_due(NOW).unwrap();
+        let due =
+            |among: Option<&[i64]>| store.next_job(None, among).unwrap().map(|job| job.study_id);
+        assert_eq!(due(Some(&[])), None);
+        assert_eq!(due(Some(&[3, 2])), Some(2));
+        for study in [1, 2, 3] {
+            assert_eq!(due(None), Some(study));
+            let job = store.next_job(None, Some(&[study])).unwrap().unwrap();
+            store.finish_job(&job, None, &Finished::default()).unwrap();
+            assert_eq!(due(Some(&[study])), None);
+        }
+        assert_eq!(due(None), None);
+        for all in [true, false] {
+            let plan = store.plan(&due_sql(all));
+            let walks =
+                |step: &String| step.starts_with("SCAN study") && !step.contains("study_open");
+            assert!(!plan.iter().any(walks), "{plan:?}");
+        }
+        // Without a result of what is there now. One that was done is due with new images only.
+        store.sql("UPDATE inference SET generation = 99 WHERE study_id = 2");
+        assert_eq!((due(None), due(Some(&[1, 2, 3]))), (Some(2), Some(2)));
+        store.decide(2, &Decision::Done, "test").unwrap();
+        assert_eq!((due(None), due(Some(&[1, 2, 3]))), (None, None));
+        let study = StudyFacts { uid: "2".to_owned(), ..StudyFacts::default() };
+        store.index(Arrival { study, sop_uid: "2.2".to_owned(), ..Arrival::default() }).unwrap();
+        store.complete_due(NOW).unwrap();
+        assert_eq!((due(None), due(Some(&[1, 2, 3]))), (Some(2), Some(2)));
+        assert_eq!(due(Some(&[1, 3])), None);
+    }
 }

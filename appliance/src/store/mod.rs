@@ -58,6 +58,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0009_outbox.sql")),
     M::up(include_str!("migrations/0010_quality.sql")),
     M::up(include_str!("migrations/0011_offers.sql")),
+    M::up(include_str!("migrations/0012_scale.sql")),
 ];
 
 /// Why the store failed.
@@ -212,6 +213,18 @@ impl Store {
 
     fn writer(&self) -> MutexGuard<'_, Connection> {
         lock(&self.writer)
+    }
+
+    /// How SQLite would do what a statement says, one step a line.
+    #[cfg(test)]
+    pub(in crate::store) fn plan(&self, sql: &str) -> Vec<String> {
+        self.read(|db| {
+            let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let unbound = vec![None::<i64>; explain.parameter_count()];
+            let rows = explain.query_map(rusqlite::params_from_iter(unbound), |row| row.get(3))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .unwrap()
     }
 
     /// Hangs as a transaction that does not end would.

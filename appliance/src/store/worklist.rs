@@ -1,16 +1,19 @@
-//! The worklist as rows. The order is that of [`crate::worklist::place`], written once more as
-//! SQL because only the database can page through 100,000 studies; a test compares the two.
+//! The worklist as rows.
+//!
+//! The order is that of [`crate::worklist::place`]. With 100,000 studies a page may not look at all
+//! of them: an index knows the oldest studies of each queue and acuity, and a place depends on
+//! nothing else, so that the page is among the first few of each.
 
 #[cfg(test)]
 mod tests;
 
-use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, named_params, types::Type};
+use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, params_from_iter, types::Type};
 use serde::Serialize;
 
 use super::outbox::{AtHub, at_hub};
 use super::{Store, StoreError};
 use crate::triage::{Acuity, Assessment, Finding, Referral};
-use crate::worklist::{AgeCaps, Facts, Queue, due_at};
+use crate::worklist::{AgeCaps, Facts, Queue, due_at, place};
 
 /// Most words of a search that are looked at.
 const MAX_WORDS: usize = 8;
@@ -122,22 +125,47 @@ impl QueueCounts {
             Queue::Done => self.done,
         }
     }
+
+    fn of_mut(&mut self, queue: Queue) -> &mut i64 {
+        match queue {
+            Queue::Urgent => &mut self.urgent,
+            Queue::Review => &mut self.review,
+            Queue::NotAnalysed => &mut self.not_analysed,
+            Queue::Done => &mut self.done,
+        }
+    }
+}
+
+/// A page of the worklist.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// All studies that fit the search, whatever the page shows of them.
+    pub counts: QueueCounts,
+    /// In reading order.
+    pub rows: Vec<Row>,
 }
 
 impl Store {
-    /// A page of the worklist, in reading order at this moment.
+    /// A page of the worklist at this moment.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub fn worklist(&self, query: &WorklistQuery, caps: &AgeCaps) -> Result<Vec<Row>, StoreError> {
+    pub fn worklist(&self, query: &WorklistQuery, caps: &AgeCaps) -> Result<Listed, StoreError> {
         let now = self.clock().now();
         self.read(|db| {
-            let ids = ordered_ids(db, query, caps, now)?;
+            let words = patterns(&query.search);
+            let (counts, ids) = if words.is_empty() {
+                (queue_counts(db)?, ordered(db, query, caps, now)?)
+            } else {
+                found(db, &words, query, caps, now)?
+            };
             let mut select = db.prepare_cached(ROW)?;
-            ids.into_iter()
-                .map(|id| Ok(select.query_row([id], |row| read_row(db, row, caps, now))?))
-                .collect()
+            let rows = ids
+                .into_iter()
+                .map(|id| select.query_row([id], |row| read_row(db, row, caps, now)))
+                .collect::<Result<_, _>>()?;
+            Ok(Listed { counts, rows })
         })
     }
 
@@ -154,100 +182,159 @@ impl Store {
         })
     }
 
-    /// How many studies match the search, in each queue. An empty search matches all.
+    /// How many studies there are in each queue.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub fn queue_counts(&self, search: &str) -> Result<QueueCounts, StoreError> {
-        self.read(|db| {
-            let (filter, words) = filter(search);
-            // A search reads whole rows, which by way of the index would be in random order.
-            let table = if words.is_some() { "study NOT INDEXED" } else { "study" };
-            let sql = format!("SELECT queue, count(*) FROM {table} WHERE {filter} GROUP BY queue");
-            let mut select = db.prepare_cached(&sql)?;
-            let mut rows = select.query(named_params! { ":words": words })?;
-            let mut counts = QueueCounts::default();
-            while let Some(row) = rows.next()? {
-                let count = row.get(1)?;
-                match queue_of(&row.get::<_, String>(0)?)? {
-                    Queue::Urgent => counts.urgent = count,
-                    Queue::Review => counts.review = count,
-                    Queue::NotAnalysed => counts.not_analysed = count,
-                    Queue::Done => counts.done = count,
-                }
-            }
-            Ok(counts)
-        })
+    pub fn queue_counts(&self) -> Result<QueueCounts, StoreError> {
+        self.read(queue_counts)
     }
 }
 
-fn ordered_ids(
+fn queue_counts(db: &Connection) -> Result<QueueCounts, StoreError> {
+    let mut select = db.prepare_cached("SELECT queue, studies FROM queue_count")?;
+    let mut rows = select.query([])?;
+    let mut counts = QueueCounts::default();
+    while let Some(row) = rows.next()? {
+        *counts.of_mut(queue_of(&row.get::<_, String>(0)?)?) = row.get(1)?;
+    }
+    Ok(counts)
+}
+
+/// The oldest studies of a queue and an acuity that arrived in a span of time.
+const OLDEST: &str = "
+    SELECT id, first_at FROM study
+    WHERE queue = ?1 AND acuity IS ?2 AND first_at > ?3 AND first_at <= ?4
+    ORDER BY first_at, done_at, id LIMIT ?5";
+
+/// Those that are done, the latest first.
+const DONE: &str = "
+    SELECT id FROM study INDEXED BY study_done WHERE queue = 'done'
+    ORDER BY done_at DESC, id DESC LIMIT ?1 OFFSET ?2";
+
+/// The ids of a page without a search.
+fn ordered(
     db: &Connection,
     query: &WorklistQuery,
     caps: &AgeCaps,
     now: i64,
 ) -> Result<Vec<i64>, StoreError> {
-    let (filter, words) = filter(&query.search);
-    let sql = order_sql(query.queue, filter);
-    let cap = |acuity| due_at(&Facts { id: 0, acuity, first_at: 0, done_at: None }, caps);
-    let mut select = db.prepare_cached(&sql)?;
-    let rows = select.query_map(
-        named_params! {
-            ":queue": query.queue.map(Queue::word),
-            ":words": words,
-            ":high": cap(Some(Acuity::High)),
-            ":medium": cap(Some(Acuity::Medium)),
-            ":low": cap(Some(Acuity::Low)),
-            ":none": cap(Some(Acuity::None)),
-            ":not_analysed": cap(None),
-            ":now": now,
-            ":limit": i64::try_from(query.limit).unwrap_or(i64::MAX),
-            ":offset": i64::try_from(query.offset).unwrap_or(i64::MAX),
-        },
-        |row| row.get(0),
-    )?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let end = query.offset.saturating_add(query.limit);
+    let mut open = Vec::new();
+    for queue in [Queue::Urgent, Queue::Review, Queue::NotAnalysed] {
+        if query.queue.is_none_or(|wanted| wanted == queue) {
+            first_of(db, queue, caps, now, end, &mut open)?;
+        }
+    }
+    // Fewer than `end` are all there are.
+    let n_open = open.len();
+    let mut ids = page(open, query, caps, now);
+    let more = query.limit - ids.len();
+    if more > 0 && query.queue.is_none_or(|wanted| wanted == Queue::Done) {
+        let skip = query.offset.saturating_sub(n_open);
+        let mut select = db.prepare_cached(DONE)?;
+        let rows = select.query_map((clamped(more), clamped(skip)), |row| row.get(0))?;
+        for id in rows {
+            ids.push(id?);
+        }
+    }
+    Ok(ids)
 }
 
-/// Mirrors [`crate::worklist::place`]. Without a search it reads only the index `study_queue`.
-fn order_sql(queue: Option<Queue>, filter: &str) -> String {
-    let queue_filter = if queue.is_some() { "queue = :queue" } else { ":queue IS NULL" };
-    format!(
-        "WITH placed AS (
-             SELECT id, first_at, done_at, queue = 'done' AS done,
-                    CASE acuity WHEN 'high' THEN 0 WHEN 'low' THEN 2 WHEN 'none' THEN 3 ELSE 1 END
-                        AS rank,
-                    first_at + CASE acuity WHEN 'high' THEN :high WHEN 'medium' THEN :medium
-                                           WHEN 'low' THEN :low WHEN 'none' THEN :none
-                                           ELSE :not_analysed END AS due_at
-             FROM study WHERE {queue_filter} AND {filter})
-         SELECT id FROM placed
-         ORDER BY CASE WHEN done THEN 2 WHEN due_at <= :now THEN 0 ELSE 1 END,
-                  CASE WHEN done THEN -done_at WHEN due_at <= :now THEN due_at ELSE rank END,
-                  CASE WHEN done THEN -id WHEN due_at <= :now THEN rank ELSE first_at END,
-                  id
-         LIMIT :limit OFFSET :offset"
-    )
+/// Adds the first `count` studies of an open queue, and others behind them. Among studies of one
+/// acuity that are all overdue, or all not, the place is that of arrival.
+fn first_of(
+    db: &Connection,
+    queue: Queue,
+    caps: &AgeCaps,
+    now: i64,
+    count: usize,
+    open: &mut Vec<Facts>,
+) -> Result<(), StoreError> {
+    let mut select = db.prepare_cached(OLDEST)?;
+    for acuity in Acuity::ALL.map(Some).into_iter().chain([None]) {
+        let cap = due_at(&Facts { id: 0, acuity, first_at: 0, done_at: None }, caps);
+        let overdue = now.saturating_sub(cap);
+        for (after, until) in [(i64::MIN, overdue), (overdue, i64::MAX)] {
+            let of = (queue.word(), acuity.map(Acuity::word), after, until, clamped(count));
+            let rows = select.query_map(of, |row| {
+                Ok(Facts { id: row.get(0)?, acuity, first_at: row.get(1)?, done_at: None })
+            })?;
+            for facts in rows {
+                open.push(facts?);
+            }
+        }
+    }
+    Ok(())
 }
 
-/// The condition of a search and its parameter `:words`, a JSON list of patterns.
-fn filter(search: &str) -> (&'static str, Option<String>) {
-    let patterns: Vec<String> = search
-        .split_whitespace()
-        .take(MAX_WORDS)
+/// The ids of a page of these studies; only those of the page are put in order.
+fn page(mut studies: Vec<Facts>, query: &WorklistQuery, caps: &AgeCaps, now: i64) -> Vec<i64> {
+    let key = |facts: &Facts| place(facts, caps, now);
+    let end = query.offset.saturating_add(query.limit);
+    if end < studies.len() {
+        studies.select_nth_unstable_by_key(end, key);
+        studies.truncate(end);
+    }
+    if query.offset < studies.len() {
+        studies.select_nth_unstable_by_key(query.offset, key);
+    }
+    let mut page = studies.split_off(query.offset.min(studies.len()));
+    page.sort_unstable_by_key(key);
+    page.iter().map(|facts| facts.id).collect()
+}
+
+/// SQLite's limits are signed.
+fn clamped(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Patterns of the words of a search, in which every sign means itself.
+fn patterns(search: &str) -> Vec<String> {
+    let words = search.split_whitespace().take(MAX_WORDS);
+    words
         .map(|word| {
             let literal = word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
             format!("%{literal}%")
         })
-        .collect();
-    if patterns.is_empty() {
-        return (":words IS NULL", None);
+        .collect()
+}
+
+/// The statement of a search for so many words; it reads one index from end to end.
+fn search_sql(words: usize) -> String {
+    let each = " AND patient_name || '^' || patient_id || '^' || accession LIKE ? ESCAPE '\\'";
+    format!(
+        "SELECT id, queue, acuity, first_at, done_at FROM study INDEXED BY study_search
+         WHERE true{}",
+        each.repeat(words)
+    )
+}
+
+/// How many studies fit a search, and the ids of the page.
+fn found(
+    db: &Connection,
+    words: &[String],
+    query: &WorklistQuery,
+    caps: &AgeCaps,
+    now: i64,
+) -> Result<(QueueCounts, Vec<i64>), StoreError> {
+    let mut select = db.prepare_cached(&search_sql(words.len()))?;
+    let mut rows = select.query(params_from_iter(words))?;
+    let (mut counts, mut studies) = (QueueCounts::default(), Vec::new());
+    while let Some(row) = rows.next()? {
+        let queue = queue_of(&row.get::<_, String>(1)?)?;
+        *counts.of_mut(queue) += 1;
+        if query.queue.is_none_or(|wanted| wanted == queue) {
+            studies.push(Facts {
+                id: row.get(0)?,
+                acuity: acuity_of(row.get(2)?)?,
+                first_at: row.get(3)?,
+                done_at: row.get(4)?,
+            });
+        }
     }
-    let condition = "NOT EXISTS (
-        SELECT 1 FROM json_each(:words)
-        WHERE patient_name || '^' || patient_id || '^' || accession NOT LIKE value ESCAPE '\\')";
-    (condition, Some(serde_json::Value::from(patterns).to_string()))
+    Ok((counts, page(studies, query, caps, now)))
 }
 
 const ROW: &str = "

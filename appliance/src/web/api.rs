@@ -16,6 +16,7 @@ use super::{Error, Web, quality, study, system};
 use crate::accounts::Right;
 use crate::store::decisions::Decision;
 use crate::store::models::Mode;
+use crate::store::worklist::Listed;
 use crate::worklist::Queue;
 
 /// Most rows of one answer.
@@ -54,12 +55,13 @@ async fn worklist(
 ) -> Result<Json<Value>, Error> {
     let query = wanted?.0.query(MOST)?;
     web.store(move |web| {
+        let Listed { counts, rows } = web.store.worklist(&query, &web.caps)?;
         Ok(Json(json!({
             "now": web.now(),
-            "counts": web.store.queue_counts(&query.search)?,
+            "counts": counts,
             "queue": query.queue.map(Queue::word),
             "offset": query.offset,
-            "rows": web.store.worklist(&query, &web.caps)?,
+            "rows": rows,
         })))
     })
     .await

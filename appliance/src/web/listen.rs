@@ -17,8 +17,8 @@ use tokio::time::{Instant, Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 
-/// Connections at a time. A browser opens up to six.
-const CONNECTIONS: usize = 128;
+/// Connections at a time: as many browsers as streams, each with the six that it opens.
+const CONNECTIONS: usize = 384;
 /// A connection that gives us nothing to answer for so long is closed: longer than a request may
 /// take, and counted from the last answer, not from the last byte, so that a peer that sends one
 /// byte now and then does not hold it.

@@ -30,7 +30,7 @@ use crate::store::Store;
 use crate::store::changes::{Changed, Changes};
 
 /// Streams at a time: a page that gets none asks for itself now and then, which works as well.
-pub(super) const STREAMS: usize = 32;
+pub(super) const STREAMS: usize = 64;
 /// How often the database is asked.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Longest silence on a stream. It must be shorter than the patience of [`super::listen`], of

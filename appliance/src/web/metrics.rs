@@ -60,7 +60,7 @@ fn escaped(value: &str) -> String {
 fn render(web: &Web) -> Result<String, StoreError> {
     let now = web.now();
     let status = web.status.borrow().clone();
-    let (counts, view) = (web.store.queue_counts("")?, web.store.box_view(0)?);
+    let (counts, view) = (web.store.queue_counts()?, web.store.box_view(0)?);
     let mut text = Text(String::new());
 
     let version = env!("CARGO_PKG_VERSION");

@@ -154,7 +154,7 @@ pub(super) async fn settings(
 #[expect(clippy::too_many_lines, reason = "one field of the page after the other")]
 fn read(web: &Web, frame: Frame) -> Result<Page, Error> {
     let (now, words, status) = (web.now(), frame.words, web.status.borrow().clone());
-    let (view, counts) = (web.store.box_view(ROWS)?, web.store.queue_counts("")?);
+    let (view, counts) = (web.store.box_view(ROWS)?, web.store.queue_counts()?);
     let line = |at, class: &str, head: String, text: String| Line {
         at: Moment::new(at, now, words),
         class: class.to_owned(),
@@ -423,7 +423,7 @@ pub(super) fn data(web: &Web) -> Result<Value, Error> {
         "now": now,
         "checks": checks(&status, now, Language::En),
         "status": status,
-        "queues": web.store.queue_counts("")?,
+        "queues": web.store.queue_counts()?,
         "store": web.store.box_view(ROWS)?,
         "quarantine": web.store.quarantined(ROWS)?,
         "archives": web.store.delivery_queues()?,

@@ -177,7 +177,7 @@ impl Site {
                 {"name": "structural_edema", "logit": 9.0, "margin": 8.1, "probability": null},
                 {"name": "spine_syrinx", "logit": 0.1, "margin": -0.8, "probability": null}]}},
         });
-        while let Some(job) = self.web.store.next_job(Some(&model)).unwrap() {
+        while let Some(job) = self.web.store.next_job(Some(&model), None).unwrap() {
             let finished = Finished {
                 not_analysed: not_analysed.map(str::to_owned),
                 acuity: not_analysed.is_none().then_some("high"),
@@ -555,17 +555,17 @@ async fn a_context_is_kept_and_scored_again() {
     appliance.study("A", false);
     appliance.analyse(None);
     let model = appliance.web.store.find_model("tiny").unwrap();
-    assert_eq!(appliance.web.store.next_job(Some(&model)).unwrap(), None);
+    assert_eq!(appliance.web.store.next_job(Some(&model), None).unwrap(), None);
     let answer = appliance.form("/study/1/context", "context=+fell%0D%0Afrom+a+tree+").await;
     assert_eq!((answer.status.as_u16(), answer.location()), (303, "/study/1#context"));
-    let job = appliance.web.store.next_job(Some(&model)).unwrap().unwrap();
+    let job = appliance.web.store.next_job(Some(&model), None).unwrap().unwrap();
     assert_eq!(job.context, "fell\nfrom a tree");
     // The analysis task was woken.
     appliance.web.poke.notified().await;
     check(&appliance.get("/study/1").await, 200, "Clinical context typed here");
     appliance.form("/study/1/context", "from_scanner=true").await;
     check(&appliance.get("/study/1").await, 200, "Clinical context sent by the scanner");
-    assert_eq!(appliance.web.store.next_job(Some(&model)).unwrap(), None);
+    assert_eq!(appliance.web.store.next_job(Some(&model), None).unwrap(), None);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::language::{Language, Sentence};
 use super::who::Who;
 use super::words::{self, Badge};
 use super::{Error, Frame, Receive, Web, html};
-use crate::store::worklist::{QueueCounts, Row, WorklistQuery};
+use crate::store::worklist::{Listed, QueueCounts, Row, WorklistQuery};
 use crate::worklist::Queue;
 
 /// Rows of a page.
@@ -185,31 +185,30 @@ pub(super) async fn page(
     let Query(wanted) = wanted?;
     let query = wanted.query(PAGE)?;
     let frame = Frame::new(&web, &who, &uri, words, "worklist");
-    web.store(move |web| html(&read(web, frame, &wanted, query)?)).await
+    web.store(move |web| html(&read(web, frame, &wanted, &query)?)).await
 }
 
 fn read(
     web: &Web,
     mut frame: Frame,
     wanted: &Wanted,
-    mut query: WorklistQuery,
+    query: &WorklistQuery,
 ) -> Result<Page, Error> {
     // A page that loads itself again while somebody types would eat what is typed.
     frame.refresh_s = wanted.search.is_none().then_some(REFRESH_S);
     // Before the rows: what changes meanwhile is told again rather than never.
     let changed = web.store.latest_change()?;
     let (now, words) = (web.now(), frame.words);
-    let counts = web.store.queue_counts(&query.search)?;
+    let Listed { counts, mut rows } = web.store.worklist(query, &web.caps)?;
     let open = query.queue.is_none() && wanted.search.is_none();
-    let total = usize::try_from(total(&counts, &query, open)).unwrap_or_default();
+    let total = usize::try_from(total(&counts, query, open)).unwrap_or_default();
     // In reading order those that are done come after all that are open.
-    query.limit = PAGE.min(total.saturating_sub(query.offset));
-    let rows = web.store.worklist(&query, &web.caps)?;
+    rows.truncate(total.saturating_sub(query.offset));
     let rows: Vec<RowView> = rows.iter().map(|row| RowView::new(row, now, words)).collect();
     let arrivals = if open && query.offset == 0 { latest(web, now, words)? } else { Vec::new() };
     let queue = query.queue.map_or("", Queue::word);
     Ok(Page {
-        tabs: tabs(wanted, &query, &counts, open, words),
+        tabs: tabs(wanted, query, &counts, open, words),
         empty: if wanted.search.as_ref().is_some_and(|s| !s.is_empty()) {
             Empty::Search
         } else if Queue::ALL.iter().all(|queue| counts.of(*queue) == 0) {

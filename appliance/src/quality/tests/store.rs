@@ -68,7 +68,7 @@ impl Site {
         self.clock.advance(Duration::from_millis(STUDY_MS));
         self.studies += 1;
         self.image(self.studies, 1, scanner);
-        let job = self.store.next_job(Some(&self.model)).unwrap().unwrap();
+        let job = self.store.next_job(Some(&self.model), None).unwrap().unwrap();
         let measured = self.clinics[scanner].measured();
         let finished = Finished {
             not_analysed: not_analysed.then(|| "no series of the study can be used".to_owned()),
@@ -234,7 +234,7 @@ fn only_the_assisting_model_and_one_result_a_study_are_watched() {
     assert_eq!((scanners.len(), scanners[0].name.as_str()), (1, "MR1"));
     // A late image: the study is analysed again, and counts once.
     site.image(1, 2, 0);
-    let job = site.store.next_job(Some(&site.model)).unwrap().unwrap();
+    let job = site.store.next_job(Some(&site.model), None).unwrap().unwrap();
     let measured = Measured { scores: vec![7.0], ..Measured::default() };
     let finished = Finished { measured: Some(measured), ..Finished::default() };
     site.store.finish_job(&job, Some(&site.model), &finished).unwrap();
@@ -244,7 +244,7 @@ fn only_the_assisting_model_and_one_result_a_study_are_watched() {
     // A shadow's results are nobody's.
     site.image(2, 1, 0);
     let shadow = Model { mode: Mode::Shadow, digest: "s".repeat(40), ..site.model.clone() };
-    let job = site.store.next_job(Some(&shadow)).unwrap().unwrap();
+    let job = site.store.next_job(Some(&shadow), None).unwrap().unwrap();
     site.store.finish_job(&job, Some(&shadow), &Finished::default()).unwrap();
     assert!(site.store.monitored_scanners(&shadow.digest).unwrap().is_empty());
     assert_eq!(site.store.monitored_outputs(&digest).unwrap(), clinic::outputs());

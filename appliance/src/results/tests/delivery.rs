@@ -77,7 +77,7 @@ impl Site {
         let model = self.model();
         let [result, assessment] = super::report::stored().map(Some);
         let finished = Finished { acuity: Some("high"), result, assessment, ..Finished::default() };
-        while let Some(job) = self.store.next_job(Some(&model)).unwrap() {
+        while let Some(job) = self.store.next_job(Some(&model), None).unwrap() {
             self.store.finish_job(&job, Some(&model), &finished).unwrap();
         }
     }

@@ -205,15 +205,15 @@ fn what_a_report_is_made_from() {
 fn a_picture_follows_its_report() {
     let f = Fixture::new();
     f.result(1, 1, "analysed");
-    assert_eq!(f.store.next_explanation("m").unwrap(), None, "nothing was found");
+    assert_eq!(f.store.next_explanation("m", None).unwrap(), None, "nothing was found");
     let finding = r#"'{"findings": [{"label": "stroke"}, {"label": "tumour"}]}'"#;
     f.sql(&format!("UPDATE inference SET assessment = {finding}"));
-    let job = f.store.next_explanation("m").unwrap().unwrap();
+    let job = f.store.next_explanation("m", None).unwrap().unwrap();
     assert_eq!((job.inference_id, job.finding.as_str()), (1, "stroke"));
-    assert_eq!(f.store.next_explanation("other").unwrap(), None, "another model's");
+    assert_eq!(f.store.next_explanation("other", None).unwrap(), None, "another model's");
     let report = f.next("A").unwrap();
     f.store.explained(&job, Ok("{}".to_owned())).unwrap();
-    assert_eq!(f.store.next_explanation("m").unwrap(), None, "once is enough");
+    assert_eq!(f.store.next_explanation("m", None).unwrap(), None, "once is enough");
     assert!(!f.store.delivery_sent(&report, "A").unwrap(), "B waits for the report");
     let picture = f.next("A").unwrap();
     assert_eq!((report.kind, picture.kind), (Kind::Report, Kind::Picture));
@@ -223,9 +223,9 @@ fn a_picture_follows_its_report() {
     // What cannot be explained is not tried again, and has no picture.
     f.result(2, 1, "analysed");
     f.sql(&format!("UPDATE inference SET assessment = {finding}"));
-    let job = f.store.next_explanation("m").unwrap().unwrap();
+    let job = f.store.next_explanation("m", None).unwrap().unwrap();
     f.store.explained(&job, Err("too few tokens".to_owned())).unwrap();
-    assert_eq!(f.store.next_explanation("m").unwrap(), None);
+    assert_eq!(f.store.next_explanation("m", None).unwrap(), None);
     assert_eq!(f.store.explanation(2).unwrap().unwrap().failed, "too few tokens");
     f.states(2, &[("A", "waiting"), ("B", "waiting")]);
 }
@@ -238,7 +238,7 @@ fn each_gets_the_kinds_it_wants_in_their_order() {
     f.store.set_destinations(&wishes).unwrap();
     f.result(1, 1, "analysed");
     f.sql(r#"UPDATE inference SET assessment = '{"findings": [{"label": "stroke"}]}'"#);
-    let job = f.store.next_explanation("m").unwrap().unwrap();
+    let job = f.store.next_explanation("m", None).unwrap().unwrap();
     f.store.explained(&job, Ok(r#"{"region": [{}]}"#.to_owned())).unwrap();
     let mut kinds = Vec::new();
     while let Some(delivery) = f.next("A") {
@@ -339,6 +339,14 @@ fn deliveries_of_an_earlier_version_are_kept() {
     let events = store.events(10).unwrap();
     assert!(events.iter().any(|e| e.text.ends_with("System: it rejected the message")));
     assert!(!events.iter().any(|e| e.text.contains('Ó')));
+    let sent = || store.delivery_queues().unwrap()[0].sent;
+    assert_eq!(sent(), 1);
+    store.sql("UPDATE delivery SET state = 'sent' WHERE id = 7");
+    assert_eq!(sent(), 2);
+    store.sql("UPDATE delivery SET state = 'waiting' WHERE id = 9");
+    assert_eq!(sent(), 1);
+    store.sql("DELETE FROM delivery WHERE id = 7");
+    assert_eq!(sent(), 0);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Row, WorklistQuery, filter, order_sql, ordered_ids};
+use super::{DONE, OLDEST, ROW, Row, WorklistQuery, found, ordered, patterns, search_sql};
 use crate::clock::ManualClock;
 use crate::store::Store;
 use crate::store::instances::{Arrival, SeriesFacts, StudyFacts};
@@ -87,11 +87,19 @@ fn the_database_orders_as_the_function_does() {
                 let expected: Vec<i64> = expected.iter().map(|facts| facts.id).collect();
                 let page = |offset, limit| {
                     let query = WorklistQuery { queue, offset, limit, ..Default::default() };
-                    store.read(|db| ordered_ids(db, &query, &caps, now)).unwrap()
+                    store.read(|db| ordered(db, &query, &caps, now)).unwrap()
                 };
                 assert_eq!(page(0, usize::MAX), expected, "{queue:?} at {now}");
                 let pages: Vec<i64> = (0..7).flat_map(|i| page(i * 100, 100)).collect();
                 assert_eq!(pages, expected, "{queue:?} at {now} in pages");
+                let search = |offset, limit| {
+                    let query = WorklistQuery { queue, offset, limit, ..Default::default() };
+                    let all = patterns("^");
+                    store.read(|db| found(db, &all, &query, &caps, now)).unwrap().1
+                };
+                assert_eq!(search(0, usize::MAX), expected, "{queue:?} at {now} by a search");
+                let pages: Vec<i64> = (0..7).flat_map(|i| search(i * 100, 100)).collect();
+                assert_eq!(pages, expected, "{queue:?} at {now} by a search in pages");
             }
         }
     }
@@ -101,7 +109,7 @@ fn the_database_orders_as_the_function_does() {
 fn the_counts_are_those_of_the_queues() {
     let (_folder, _, store) = store();
     let studies = fill(&store, 600);
-    let counts = store.queue_counts("").unwrap();
+    let counts = store.queue_counts().unwrap();
     for queue in Queue::ALL {
         let expected = studies.iter().filter(|(stands_in, _)| *stands_in == queue).count();
         assert!(expected > 10, "{queue} is hardly tested");
@@ -111,21 +119,20 @@ fn the_counts_are_those_of_the_queues() {
 
 /// Otherwise a page of a list of 100,000 takes tenths of a second.
 #[test]
-fn a_page_reads_only_the_index() {
+fn a_page_reads_what_it_shows_and_a_search_one_index() {
     let (_folder, _, store) = store();
-    for queue in Queue::ALL.map(Some).into_iter().chain([None]) {
-        let sql = order_sql(queue, filter("").0);
-        let plan: Vec<String> = store
-            .read(|db| {
-                let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
-                let unbound = rusqlite::params_from_iter([None::<i64>; 10]);
-                let rows = explain.query_map(unbound, |row| row.get(3))?;
-                Ok(rows.collect::<Result<_, _>>()?)
-            })
-            .unwrap();
-        let how = if queue.is_some() { "SEARCH" } else { "SCAN" };
-        let expected = format!("{how} study USING COVERING INDEX study_queue");
-        assert!(plan[0].starts_with(&expected), "{queue:?}: {plan:?}");
+    let check = |sql: &str, expected: &str| {
+        let plan = store.plan(sql);
+        assert_eq!(plan.first().map(String::as_str), Some(expected), "{plan:?}");
+        let rest = |step: &String| step.starts_with("SEARCH") || step.starts_with("CORRELATED");
+        assert!(plan.iter().skip(1).all(rest), "{plan:?}");
+    };
+    let range = "(queue=? AND acuity=? AND first_at>? AND first_at<?)";
+    check(OLDEST, &format!("SEARCH study USING COVERING INDEX study_queue {range}"));
+    check(DONE, "SCAN study USING COVERING INDEX study_done");
+    check(ROW, "SEARCH study USING INTEGER PRIMARY KEY (rowid=?)");
+    for words in [1, 8] {
+        check(&search_sql(words), "SCAN study USING COVERING INDEX study_search");
     }
 }
 
@@ -154,11 +161,10 @@ fn a_search_needs_every_word() {
     arrive(&store, 3, "देवी^सीता", "100%", "B\\3");
     let check = |search: &str, expected: &[i64]| {
         let query = WorklistQuery { search: search.to_owned(), limit: 10, ..Default::default() };
-        let rows = store.worklist(&query, &AgeCaps::default()).unwrap();
-        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let listed = store.worklist(&query, &AgeCaps::default()).unwrap();
+        let ids: Vec<_> = listed.rows.iter().map(|row| row.id).collect();
         assert_eq!(ids, expected, "{search:?}");
-        let counts = store.queue_counts(search).unwrap();
-        assert_eq!(counts.review, expected.len().cast_signed() as i64, "{search:?}");
+        assert_eq!(listed.counts.review, expected.len().cast_signed() as i64, "{search:?}");
     };
     check("", &[1, 2, 3]);
     check("  ", &[1, 2, 3]);

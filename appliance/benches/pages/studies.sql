@@ -1,5 +1,6 @@
--- 20,000 studies of 5 series of 8 images, all looked at by one model, all but 300 read, their
--- results with two archives. Written past the store, which syncs the disk for every image.
+-- STUDIES studies of 5 series, all looked at by one model, all but OPEN read, their results with two
+-- archives. The latest 2,000 have 8 images in each series, those before them one. Written past the
+-- store, which syncs the disk for every image.
 BEGIN;
 
 INSERT INTO model (digest, name, folder, mode, installed_at, promoted_at)
@@ -9,8 +10,8 @@ INSERT INTO destination (name, since_at, kinds) VALUES ('PACS', 0, '["report"]')
 
 -- Acuity: each of the four, and none because the study was not analysed.
 CREATE TEMP TABLE plan AS
-    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
-    SELECT i, i <= 19700 AS read, 1790000000000 + i * 60000 AS at,
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < STUDIES)
+    SELECT i, i <= STUDIES - OPEN AS read, 1790000000000 + i * 60000 AS at,
            CASE i % 5 WHEN 0 THEN 'high' WHEN 1 THEN 'medium' WHEN 2 THEN 'low' WHEN 3 THEN 'none'
                       END AS acuity
     FROM n;
@@ -19,8 +20,8 @@ CREATE TEMP TABLE small AS SELECT i FROM plan WHERE i <= 52;
 INSERT INTO study (id, uid, patient_id, patient_name, birth_date, sex, accession, study_date,
                    study_time, description, reason, state, generation, first_at, last_at,
                    complete_at, queue, acuity, done_at)
-    SELECT i, '1.2.840.113619.2.1.' || i, 'MRN' || i % 9000,
-           'Family' || i % 3000 || '^Given' || i % 700, '19600101', 'F', 'ACC' || i,
+    SELECT i, '1.2.840.113619.2.1.' || i, 'MRN' || (i % 9000),
+           'Family' || (i % 3000) || '^Given' || (i % 700), '19600101', 'F', 'ACC' || i,
            printf('2026%02d%02d', 1 + i % 12, 1 + i % 28), '101010', 'MR brain', 'headache',
            'settled', 1, at, at, at,
            CASE WHEN read THEN 'done' WHEN acuity IS NULL THEN 'not_analysed'
@@ -36,7 +37,7 @@ INSERT INTO instance (study_id, series_id, sop_uid, sop_class, transfer_syntax, 
     SELECT study_id, id, uid || '.' || small.i, '1.2.840.10008.5.1.4.1.1.4', '1.2.840.10008.1.2.1',
            zeroblob(32), 131072, study_id || '/' || id || '.' || small.i || '.dcm',
            'scp SCANNER1', 0
-    FROM series JOIN small ON small.i <= 8;
+    FROM series JOIN small ON small.i <= iif(study_id > STUDIES - 2000, 8, 1);
 
 -- Four findings where there are any, of 52.
 INSERT INTO inference (id, study_id, generation, model_digest, mode, outcome, reason, acuity,
@@ -93,7 +94,7 @@ INSERT INTO decision (study_id, inference_id, kind, finding, actor, at)
 INSERT INTO decision (study_id, inference_id, kind, actor, at)
     SELECT i, i, 'done', 'web: A', at + 3600000 FROM plan WHERE read;
 INSERT INTO delivery (destination, study_id, inference_id, kind, state, at)
-    SELECT name, i, i, 'report', iif(i < 19995, 'sent', 'waiting'), at + 70000
+    SELECT name, i, i, 'report', iif(i < STUDIES - 5, 'sent', 'waiting'), at + 70000
     FROM plan JOIN destination WHERE acuity IS NOT NULL;
 INSERT INTO event (at, level, area, text)
     SELECT at, 'warning', 'receive', 'something happened' FROM plan WHERE i <= 5000;
