@@ -159,7 +159,10 @@ mod tests {
                 );
             }
         };
-        near(values(loss.clone().into_data()), [0.0, 200.0, 0.0, 200.0, std::f32::consts::LN_2, 0.0]);
+        near(
+            values(loss.clone().into_data()),
+            [0.0, 200.0, 0.0, 200.0, std::f32::consts::LN_2, 0.0],
+        );
         let gradient = logits.grad(&loss.sum().backward()).unwrap();
         near(values(gradient.into_data()), [0.0, 1.0, 0.0, -1.0, -0.5, 0.0]);
     }
