@@ -194,7 +194,7 @@ impl Engine {
                         // Minimal filtering pays where multiplications are the limit; GPUs have
                         // their own.
                         if choice == DeviceChoice::Cpu && precision == Precision::Full {
-                            Tokenizer::Cpu(Box::new(CpuEncoder::new(encoder)))
+                            Tokenizer::Cpu(Box::new(CpuEncoder::new(encoder, sizes)))
                         } else {
                             Tokenizer::Burn(Box::new(encoder))
                         }

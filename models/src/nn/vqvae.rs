@@ -122,14 +122,9 @@ impl Encoder<Compute> {
         self.output.forward(x)
     }
 
-    /// Number of levels.
-    pub(super) fn levels(&self) -> usize {
-        self.levels.len()
-    }
-
-    /// The strided convolution of a level, before its rectifier.
-    pub(super) fn down(&self, level: usize, x: Tensor<Compute, 5>) -> Tensor<Compute, 5> {
-        self.levels[level].down.forward(x)
+    /// The strided convolution of a level.
+    pub(super) fn down(&self, level: usize) -> &Conv3d<Compute> {
+        &self.levels[level].down
     }
 
     /// The residual units of a level.

@@ -8,78 +8,111 @@
 
 mod conv;
 
+use burn::DispatchDevice;
 use burn::nn::conv::Conv3d;
-use burn::tensor::{DType, Tensor, TensorData, activation};
+use burn::tensor::{DType, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::Compute;
+use super::config::VqVaeConfig;
 use super::vqvae::Encoder;
-use conv::{Before, SameConv, Scratch};
+use conv::{Before, DownConv, SameConv, Scratch};
 
-/// Tiles that share one set of matrix products: enough to make up for reading the filters, few
-/// enough that what is between the steps stays in a shared cache.
-const TILES: usize = 256;
+/// Patches that one thread takes through all levels.
+const PATCHES: usize = 8;
 
 /// [`Encoder`] with its residual units in Winograd's form; single precision.
 #[derive(Debug)]
 pub struct CpuEncoder {
     encoder: Encoder<Compute>,
-    /// Both convolutions of every residual unit, level by level.
-    units: Vec<Vec<[SameConv; 2]>>,
+    levels: Vec<Level>,
+}
+
+#[derive(Debug)]
+struct Level {
+    down: DownConv,
+    /// Both convolutions of every residual unit.
+    units: Vec<[SameConv; 2]>,
 }
 
 impl CpuEncoder {
     /// Transforms the filters of an encoder on the CPU.
     #[must_use]
-    pub fn new(encoder: Encoder<Compute>) -> Self {
-        let units = |level| {
-            let units = encoder.units(level);
-            units.map(|convolutions| convolutions.map(same_conv)).collect()
+    pub fn new(encoder: Encoder<Compute>, sizes: &VqVaeConfig) -> Self {
+        let same = |conv| {
+            let (taps, bias) = weights(conv);
+            SameConv::new(&taps, bias)
         };
-        Self { units: (0..encoder.levels()).map(units).collect(), encoder }
+        let levels = sizes.downsample.iter().enumerate().map(|(level, shape)| {
+            let (taps, bias) = weights(encoder.down(level));
+            let units = encoder.units(level).map(|unit| unit.map(same)).collect();
+            Level { down: DownConv::new(&taps, bias, *shape), units }
+        });
+        Self { levels: levels.collect(), encoder }
     }
 
     /// As [`Encoder::forward`].
     #[must_use]
     pub fn forward(&self, patches: Tensor<Compute, 5>) -> Tensor<Compute, 5> {
-        let mut x = patches;
-        for (level, units) in self.units.iter().enumerate() {
-            let down = activation::relu(self.encoder.down(level, x)); // [B, C, z, y, x]
-            let [batch, channels, z, y, columns] = down.dims();
-            if [z, y, columns].iter().any(|size| size % 2 == 1) {
+        let ([batch, _, z, y, x], device) = (patches.dims(), patches.device());
+        let patches = values(patches); // one channel: first is last
+        // No more than leaves every thread some.
+        let group = batch.div_ceil(rayon::current_num_threads()).clamp(1, PATCHES);
+        let encoded: Vec<_> = patches
+            .par_chunks(group * z * y * x)
+            .map(|patches| self.encode(patches, [z, y, x], &device))
+            .collect();
+        let size = encoded.first().map_or([z, y, x], |(_, size)| *size);
+        let voxels = encoded.into_iter().flat_map(|(voxels, _)| voxels).collect();
+        self.encoder.output(first_channels(voxels, batch, size, &device))
+    }
+
+    /// All levels on some patches: `[n, z, y, x, C]` and `[z, y, x]`.
+    fn encode(
+        &self,
+        patches: &[f32],
+        mut size: [usize; 3],
+        device: &DispatchDevice,
+    ) -> (Vec<f32>, [usize; 3]) {
+        let count = patches.len() / size.iter().product::<usize>();
+        let (mut scratch, mut hidden) = (Scratch::default(), Vec::new());
+        let mut voxels = patches.to_vec();
+        for (level, Level { down, units }) in self.levels.iter().enumerate() {
+            (voxels, size) = down.forward(&voxels, size);
+            if size.iter().any(|edge| edge % 2 == 1) {
                 // Tiles are two voxels wide.
-                x = self.encoder.residual(level, down);
+                let x = first_channels(voxels, count, size, device);
+                voxels = values(self.encoder.residual(level, x).permute([0, 2, 3, 4, 1]));
                 continue;
             }
-            let device = down.device();
-            let mut voxels = values(down.permute([0, 2, 3, 4, 1])); // [B, z, y, x, C]
-            let size = [z, y, columns];
-            let patch = z * y * columns * channels;
-            // No more than leaves every thread a group.
-            let group = (TILES * 8 / (z * y * columns)).min(batch / rayon::current_num_threads());
-            voxels.par_chunks_mut(group.max(1) * patch).for_each_init(
-                || (Scratch::default(), Vec::new()),
-                |(scratch, hidden), voxels| {
-                    for [first, second] in units {
-                        hidden.resize(voxels.len() / channels * first.output(), 0.0);
-                        first.forward(voxels, hidden, Before::Replaced, size, scratch);
-                        second.forward(hidden, voxels, Before::Added, size, scratch);
-                    }
-                },
-            );
-            let shape = [batch, z, y, columns, channels];
-            let unit = Tensor::from_data(TensorData::new(voxels, shape), (&device, DType::F32));
-            x = unit.permute([0, 4, 1, 2, 3]);
+            for [first, second] in units {
+                hidden.resize(voxels.len() / second.output() * first.output(), 0.0);
+                first.forward(&voxels, &mut hidden, Before::Replaced, size, &mut scratch);
+                second.forward(&hidden, &mut voxels, Before::Added, size, &mut scratch);
+            }
         }
-        self.encoder.output(x)
+        (voxels, size)
     }
 }
 
-/// A convolution of burn in Winograd's form.
-fn same_conv(conv: &Conv3d<Compute>) -> SameConv {
+/// `[n, C, z, y, x]` from `[n, z, y, x, C]`.
+fn first_channels(
+    voxels: Vec<f32>,
+    patches: usize,
+    [z, y, x]: [usize; 3],
+    device: &DispatchDevice,
+) -> Tensor<Compute, 5> {
+    let channels = voxels.len() / (patches * z * y * x);
+    let shape = [patches, z, y, x, channels];
+    let voxels = Tensor::from_data(TensorData::new(voxels, shape), (device, DType::F32));
+    voxels.permute([0, 4, 1, 2, 3])
+}
+
+/// Filter and bias of a convolution of burn.
+fn weights(conv: &Conv3d<Compute>) -> (Vec<f32>, Vec<f32>) {
     let [output, ..] = conv.weight.val().dims();
     let bias = conv.bias.as_ref().map_or_else(|| vec![0.0; output], |b| values(b.val()));
-    SameConv::new(&values(conv.weight.val()), bias)
+    (values(conv.weight.val()), bias)
 }
 
 /// A tensor's values.
@@ -89,10 +122,7 @@ fn values<const N: usize>(tensor: Tensor<Compute, N>) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use burn::DispatchDevice;
-
     use super::*;
-    use crate::nn::config::VqVaeConfig;
     use crate::nn::parameters::Parameters;
     use crate::weights::init::Seeded;
 
@@ -108,7 +138,7 @@ mod tests {
         let source = Seeded { seed: 5 };
         let encoder = Encoder::load(&Parameters::new(&source, &device, DType::F32), &config);
         let encoder = encoder.unwrap();
-        let fast = CpuEncoder::new(encoder.clone());
+        let fast = CpuEncoder::new(encoder.clone(), &config);
         for shape in [[5, 1, 8, 32, 32], [5, 1, 32, 8, 32], [3, 1, 32, 32, 8]] {
             let count = shape.iter().product();
             let input: Vec<f32> = source.values("input", &[count]).collect();

@@ -30,7 +30,7 @@ pub(super) fn compare(
     let encoder = Encoder::load(&at, config)?;
     let decoder = Decoder::load(&at, config)?;
     let quantizer = Quantizer::load(&at, config)?;
-    let fast = CpuEncoder::new(encoder.clone());
+    let fast = CpuEncoder::new(encoder.clone(), config);
     for axis in (0..3).map(|a| format!("axis{a}")) {
         let x = tensor::<5>(&io, &format!("{axis}.x"), device)?;
         let blocks = encoder.blocks(x.clone());

@@ -4,23 +4,21 @@
 //! row of a matrix product is one tile. Products of a group of patches are made one point at a
 //! time by `gemm`, whose kernels, as the transforms here, take the widest instructions there are.
 
-use std::ops::Range;
-
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::nn::config::ConvConfig;
 use crate::nn::product::{Matrix, product};
 
 /// Transformed values of a tile: 4 along each axis.
 const POINTS: usize = 64;
 /// Voxels of a tile of outputs.
 const OUTPUTS: usize = 8;
-/// Channels transformed at a time: 64 points of them stay in the first-level cache.
-const CHANNELS: usize = 64;
+/// Tiles between whose transforms lie the products: few enough that what goes from one to the
+/// other stays in a core's cache, enough to make up for reading the filters.
+const TILES: usize = 64;
 /// Values between one point's matrix and the next: without them rows of all points would compete
 /// for the same few places of a cache.
 const PADDING: usize = 80;
-
-type Block = [[f32; CHANNELS]; POINTS];
 
 /// What the convolutions of one thread share.
 #[derive(Debug, Default)]
@@ -39,6 +37,67 @@ pub(super) struct SameConv {
     /// `[64, input, output]`.
     filter: Vec<f32>,
     bias: Vec<f32>,
+}
+
+/// A convolution that makes the volume smaller: the voxels that it reads, side by side, times one
+/// matrix.
+#[derive(Debug)]
+pub(super) struct DownConv {
+    shape: ConvConfig,
+    input: usize,
+    /// `[kernel * kernel * kernel * input, output]`.
+    filter: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl DownConv {
+    /// From a filter `[output, input, kernel, kernel, kernel]` and a bias `[output]`.
+    pub(super) fn new(taps: &[f32], bias: Vec<f32>, shape: ConvConfig) -> Self {
+        let (places, output) = (shape.kernel.pow(3), bias.len());
+        let input = taps.len() / (places * output);
+        let mut filter = vec![0.0; taps.len()];
+        for (at, value) in taps.iter().enumerate() {
+            let (to, from, place) = (at / places / input, at / places % input, at % places);
+            filter[(place * input + from) * output + to] = *value;
+        }
+        Self { shape, input, filter, bias }
+    }
+
+    /// `relu(conv(x))` and its size. Shapes as in [`SameConv::forward`].
+    pub(super) fn forward(&self, x: &[f32], size: [usize; 3]) -> (Vec<f32>, [usize; 3]) {
+        let ConvConfig { kernel, stride, padding } = self.shape;
+        let smaller = size.map(|edge| (edge + 2 * padding - kernel) / stride + 1);
+        let [outputs, inputs] = [smaller, size].map(|size| size.iter().product::<usize>());
+        let (columns, channels) = (kernel.pow(3) * self.input, self.bias.len());
+        let patches = x.len() / (inputs * self.input);
+        let mut y = vec![0.0; patches * outputs * channels];
+        let mut read = vec![0.0; outputs * columns];
+        let at = |[_, ny, nx]: [usize; 3], [z, y, x]: [usize; 3]| (z * ny + y) * nx + x;
+        let place = |size: [usize; 3], i: usize| {
+            [i / size[1] / size[2], i / size[2] % size[1], i % size[2]]
+        };
+        let patches =
+            x.chunks_exact(inputs * self.input).zip(y.chunks_exact_mut(outputs * channels));
+        for (x, y) in patches {
+            for (i, read) in read.chunks_exact_mut(self.input).enumerate() {
+                let output = place(smaller, i / kernel.pow(3));
+                let tap = place([kernel; 3], i % kernel.pow(3));
+                // Beyond the padding.
+                let from: [usize; 3] = std::array::from_fn(|a| output[a] * stride + tap[a]);
+                if (0..3).all(|a| (padding..size[a] + padding).contains(&from[a])) {
+                    let voxel = at(size, from.map(|a| a - padding));
+                    read.copy_from_slice(&x[voxel * self.input..(voxel + 1) * self.input]);
+                } else {
+                    read.fill(0.0);
+                }
+            }
+            product(y, channels, Matrix::new(&read, columns), Matrix::new(&self.filter, channels));
+            for y in y.chunks_exact_mut(channels) {
+                y.iter_mut().zip(&self.bias).for_each(|(y, bias)| *y = (*y + bias).max(0.0));
+            }
+        }
+        (y, smaller)
+    }
 }
 
 /// What becomes of the values that stand where the results go.
@@ -86,35 +145,38 @@ impl SameConv {
     ) {
         let voxels = x.len() / self.input;
         assert_eq!((voxels * self.input, voxels * self.output), (x.len(), y.len()), "one size");
-        let tiles = Tiles { size, count: voxels / OUTPUTS };
         let arch = Arch::new();
-        scratch.transformed.resize(POINTS * tiles.stride(self.input), 0.0);
-        scratch.products.resize(POINTS * tiles.stride(self.output), 0.0);
         let Scratch { transformed, products } = scratch;
-        arch.dispatch(TransformInput { tiles, x, channels: self.input, transformed });
-        for point in 0..POINTS {
-            let of = |columns: usize| {
-                let first = point * tiles.stride(columns);
-                first..first + tiles.count * columns
-            };
-            let filter = self.input * self.output;
-            product(
-                &mut products[of(self.output)],
-                self.output,
-                Matrix::new(&transformed[of(self.input)], self.input),
-                Matrix::new(&self.filter[point * filter..(point + 1) * filter], self.output),
-            );
+        for first in (0..voxels / OUTPUTS).step_by(TILES) {
+            let tiles = Tiles { size, first, count: TILES.min(voxels / OUTPUTS - first) };
+            transformed.resize(POINTS * tiles.stride(self.input), 0.0);
+            products.resize(POINTS * tiles.stride(self.output), 0.0);
+            arch.dispatch(TransformInput { tiles, x, channels: self.input, transformed });
+            for point in 0..POINTS {
+                let of = |columns: usize| {
+                    let first = point * tiles.stride(columns);
+                    first..first + tiles.count * columns
+                };
+                let filter = self.input * self.output;
+                product(
+                    &mut products[of(self.output)],
+                    self.output,
+                    Matrix::new(&transformed[of(self.input)], self.input),
+                    Matrix::new(&self.filter[point * filter..(point + 1) * filter], self.output),
+                );
+            }
+            arch.dispatch(TransformOutput { tiles, products, bias: &self.bias, before, y });
         }
-        arch.dispatch(TransformOutput { tiles, products, bias: &self.bias, before, y });
     }
 }
 
-/// The 2 x 2 x 2 tiles of some patches.
+/// Some of the 2 x 2 x 2 tiles of some patches.
 #[derive(Clone, Copy)]
 struct Tiles {
     /// Voxels of a patch.
     size: [usize; 3],
-    /// Tiles of all patches.
+    /// The first of them.
+    first: usize,
     count: usize,
 }
 
@@ -124,24 +186,44 @@ impl Tiles {
         self.count * channels + PADDING
     }
 
-    /// First voxel of a tile along each axis, and the index of its patch's first voxel.
+    /// First output of a tile along each axis, and its patch.
     fn origin(self, tile: usize) -> (usize, [usize; 3]) {
+        let tile = self.first + tile;
         let [nz, ny, nx] = self.size.map(|n| n / 2);
         let (patch, tile) = (tile / (nz * ny * nx), tile % (nz * ny * nx));
-        let first = patch * self.size.iter().product::<usize>();
-        (first, [2 * (tile / (ny * nx)), 2 * (tile / nx % ny), 2 * (tile % nx)])
+        (patch, [2 * (tile / (ny * nx)), 2 * (tile / nx % ny), 2 * (tile % nx)])
     }
 
-    /// Position of a voxel in its patch.
-    fn voxel(self, [z, y, x]: [usize; 3]) -> usize {
-        let [_, ny, nx] = self.size;
-        (z * ny + y) * nx + x
+    /// Number of a voxel among those of all patches.
+    fn voxel(self, patch: usize, [z, y, x]: [usize; 3]) -> usize {
+        let [nz, ny, nx] = self.size;
+        ((patch * nz + z) * ny + y) * nx + x
+    }
+
+    /// Voxels that a tile reads, none where it hangs over the patch's edge.
+    fn inputs(self, tile: usize) -> [Option<usize>; POINTS] {
+        let (patch, origin) = self.origin(tile);
+        std::array::from_fn(|point| {
+            let offset = [point / 16, point / 4 % 4, point % 4];
+            // They begin one voxel before the outputs.
+            let at: [usize; 3] = std::array::from_fn(|a| origin[a] + offset[a]);
+            let inside = (0..3).all(|a| (1..=self.size[a]).contains(&at[a]));
+            inside.then(|| self.voxel(patch, at.map(|a| a - 1)))
+        })
+    }
+
+    /// Voxels that a tile writes.
+    fn outputs(self, tile: usize) -> [usize; OUTPUTS] {
+        let (patch, origin) = self.origin(tile);
+        std::array::from_fn(|output| {
+            let offset = [output / 4, output / 2 % 2, output % 2];
+            self.voxel(patch, std::array::from_fn(|a| origin[a] + offset[a]))
+        })
     }
 }
 
-/// `[64, tiles, channels]` from `[n, z, y, x, channels]`.
-///
-/// A type in place of a closure: only so the steps are compiled for the instructions they run on.
+/// `[64, tiles, channels]` from `[n, z, y, x, channels]`, as many channels at a time as there are
+/// lanes.
 struct TransformInput<'a> {
     tiles: Tiles,
     x: &'a [f32],
@@ -153,31 +235,28 @@ impl WithSimd for TransformInput<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { tiles, x, channels, transformed } = self;
-        let mut block: Block = [[0.0; CHANNELS]; POINTS];
+        let zero = simd.splat_f32s(0.0);
         for tile in 0..tiles.count {
-            let (patch, origin) = tiles.origin(tile);
-            for of in blocks(channels) {
-                for (point, values) in block.iter_mut().enumerate() {
-                    let offset = [point / 16, point / 4 % 4, point % 4];
-                    // The tile's inputs begin one voxel before its outputs.
-                    let at: [usize; 3] = std::array::from_fn(|a| origin[a] + offset[a]);
-                    if (0..3).all(|a| (1..=tiles.size[a]).contains(&at[a])) {
-                        let from = (patch + tiles.voxel(at.map(|a| a - 1))) * channels;
-                        copy(&mut values[..of.len()], &x[from + of.start..from + of.end]);
-                    } else {
-                        *values = [0.0; CHANNELS];
+            let inputs = tiles.inputs(tile);
+            for first in (0..channels).step_by(S::F32_LANES) {
+                let last = channels.min(first + S::F32_LANES);
+                let mut block = [zero; POINTS];
+                for (values, input) in block.iter_mut().zip(inputs) {
+                    if let Some(voxel) = input {
+                        let from = voxel * channels;
+                        *values = load(simd, &x[from + first..from + last]);
                     }
                 }
                 for stride in [16, 4, 1] {
                     for line in lines(stride) {
-                        transform_line(&mut block, line, stride);
+                        transform_line(simd, &mut block, line, stride);
                     }
                 }
                 for (point, values) in block.iter().enumerate() {
                     let to = point * tiles.stride(channels) + tile * channels;
-                    copy(&mut transformed[to + of.start..to + of.end], &values[..of.len()]);
+                    store(simd, &mut transformed[to + first..to + last], *values);
                 }
             }
         }
@@ -198,86 +277,88 @@ impl WithSimd for TransformOutput<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { tiles, products, bias, before, y } = self;
         let channels = bias.len();
-        let mut block: Block = [[0.0; CHANNELS]; POINTS];
+        let zero = simd.splat_f32s(0.0);
         for tile in 0..tiles.count {
-            let (patch, origin) = tiles.origin(tile);
-            for of in blocks(channels) {
+            let outputs = tiles.outputs(tile);
+            for first in (0..channels).step_by(S::F32_LANES) {
+                let last = channels.min(first + S::F32_LANES);
+                let mut block = [zero; POINTS];
                 for (point, values) in block.iter_mut().enumerate() {
                     let from = point * tiles.stride(channels) + tile * channels;
-                    copy(&mut values[..of.len()], &products[from + of.start..from + of.end]);
+                    *values = load(simd, &products[from + first..from + last]);
                 }
-                // Of an axis that is done only the first two lines are still of interest.
-                for stride in [16, 4, 1] {
-                    let of_interest = |line: &usize| {
-                        (stride == 16 || line / 16 < 2) && (stride != 1 || line / 4 % 4 < 2)
-                    };
-                    for line in lines(stride).filter(of_interest) {
-                        untransform_line(&mut block, line, stride);
-                    }
+                // Of an axis that is done only the first two points of a line are still there.
+                for line in 0..16 {
+                    untransform_line(simd, &mut block, line, 16);
                 }
-                for output in 0..OUTPUTS {
-                    let offset = [output / 4, output / 2 % 2, output % 2];
-                    let at = tiles.voxel(std::array::from_fn(|a| origin[a] + offset[a]));
-                    let to = (patch + at) * channels;
-                    let found = &block[offset[0] * 16 + offset[1] * 4 + offset[2]][..of.len()];
-                    let y = &mut y[to + of.start..to + of.end];
-                    let values = y.iter_mut().zip(found).zip(&bias[of.clone()]);
-                    match before {
-                        Before::Replaced => values.for_each(|((y, f), b)| *y = (f + b).max(0.0)),
-                        Before::Added => values.for_each(|((y, f), b)| *y = (*y + f + b).max(0.0)),
+                for line in 0..8 {
+                    untransform_line(simd, &mut block, line / 4 * 16 + line % 4, 4);
+                }
+                for line in 0..4 {
+                    untransform_line(simd, &mut block, line / 2 * 16 + line % 2 * 4, 1);
+                }
+                let bias = load(simd, &bias[first..last]);
+                for (output, voxel) in outputs.iter().enumerate() {
+                    let found = block[output / 4 * 16 + output / 2 % 2 * 4 + output % 2];
+                    let y = &mut y[voxel * channels + first..voxel * channels + last];
+                    let mut sum = simd.add_f32s(found, bias);
+                    if before == Before::Added {
+                        sum = simd.add_f32s(load(simd, y), sum);
                     }
+                    store(simd, y, simd.max_f32s(sum, zero));
                 }
             }
         }
     }
 }
 
-/// Channels in blocks.
+/// As many values as there are lanes, or the last few.
 #[inline(always)]
-fn blocks(channels: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..channels).step_by(CHANNELS).map(move |first| first..channels.min(first + CHANNELS))
+fn load<S: Simd>(simd: S, values: &[f32]) -> S::f32s {
+    // Whole vectors are the rule, and a call of a function each is not for them.
+    if values.len() == S::F32_LANES {
+        bytemuck::pod_read_unaligned(bytemuck::cast_slice(values))
+    } else {
+        simd.partial_load_f32s(values)
+    }
 }
 
-/// As `copy_from_slice`, without a call for a whole block.
+/// The other way.
 #[inline(always)]
-fn copy(to: &mut [f32], from: &[f32]) {
-    match (to.as_chunks_mut::<CHANNELS>(), from.as_chunks::<CHANNELS>()) {
-        (([to], []), ([from], [])) => *to = *from,
-        _ => to.copy_from_slice(from),
+fn store<S: Simd>(simd: S, values: &mut [f32], vector: S::f32s) {
+    if values.len() == S::F32_LANES {
+        values[..S::F32_LANES].copy_from_slice(bytemuck::cast_slice(&[vector]));
+    } else {
+        simd.partial_store_f32s(values, vector);
     }
+}
+
+/// One line of inputs to the transformed domain, which begins at the point `line` and has its
+/// points `stride` apart.
+#[inline(always)]
+fn transform_line<S: Simd>(simd: S, block: &mut [S::f32s; POINTS], line: usize, stride: usize) {
+    let [a, b, c, d] = [0, 1, 2, 3].map(|i| block[line + i * stride]);
+    block[line] = simd.sub_f32s(a, c);
+    block[line + stride] = simd.add_f32s(b, c);
+    block[line + 2 * stride] = simd.sub_f32s(c, b);
+    block[line + 3 * stride] = simd.sub_f32s(b, d);
+}
+
+/// One line of products to its two outputs.
+#[inline(always)]
+fn untransform_line<S: Simd>(simd: S, block: &mut [S::f32s; POINTS], line: usize, stride: usize) {
+    let [a, b, c, d] = [0, 1, 2, 3].map(|i| block[line + i * stride]);
+    block[line] = simd.add_f32s(simd.add_f32s(a, b), c);
+    block[line + stride] = simd.sub_f32s(simd.sub_f32s(b, c), d);
 }
 
 /// First points of the 16 lines of four points that run with `stride`.
 #[inline(always)]
 fn lines(stride: usize) -> impl Iterator<Item = usize> {
-    (0..POINTS).filter(move |point| (point / stride).is_multiple_of(4))
-}
-
-/// One line of inputs to the transformed domain, for all channels of the block.
-#[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "four rows of one block move together")]
-fn transform_line(block: &mut Block, line: usize, stride: usize) {
-    for c in 0..CHANNELS {
-        let d: [f32; 4] = std::array::from_fn(|i| block[line + i * stride][c]);
-        let t = [d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]];
-        for (i, t) in t.into_iter().enumerate() {
-            block[line + i * stride][c] = t;
-        }
-    }
-}
-
-/// One line of products to its two outputs.
-#[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "four rows of one block move together")]
-fn untransform_line(block: &mut Block, line: usize, stride: usize) {
-    for c in 0..CHANNELS {
-        let m: [f32; 4] = std::array::from_fn(|i| block[line + i * stride][c]);
-        block[line][c] = m[0] + m[1] + m[2];
-        block[line + stride][c] = m[1] - m[2] - m[3];
-    }
+    (0..POINTS / 4).map(move |line| line / stride * 4 * stride + line % stride)
 }
 
 /// A filter's 27 taps to its 64 points, in f64.
