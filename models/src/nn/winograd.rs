@@ -8,6 +8,7 @@
 
 mod conv;
 
+use aligned_vec::AVec;
 use burn::DispatchDevice;
 use burn::nn::conv::Conv3d;
 use burn::tensor::{DType, Tensor, TensorData};
@@ -63,8 +64,8 @@ impl CpuEncoder {
             .map(|patches| self.encode(patches, [z, y, x], &device))
             .collect();
         let size = encoded.first().map_or([z, y, x], |(_, size)| *size);
-        let voxels = encoded.into_iter().flat_map(|(voxels, _)| voxels).collect();
-        self.encoder.output(first_channels(voxels, batch, size, &device))
+        let voxels: Vec<&[f32]> = encoded.iter().map(|(voxels, _)| voxels.as_slice()).collect();
+        self.encoder.output(first_channels(voxels.concat(), batch, size, &device))
     }
 
     /// All levels on some patches: `[n, z, y, x, C]` and `[z, y, x]`.
@@ -73,16 +74,17 @@ impl CpuEncoder {
         patches: &[f32],
         mut size: [usize; 3],
         device: &DispatchDevice,
-    ) -> (Vec<f32>, [usize; 3]) {
+    ) -> (AVec<f32>, [usize; 3]) {
         let count = patches.len() / size.iter().product::<usize>();
-        let (mut scratch, mut hidden) = (Scratch::default(), Vec::new());
-        let mut voxels = patches.to_vec();
+        let (mut scratch, mut hidden) = (Scratch::new(), AVec::<f32>::new(0));
+        let mut voxels = AVec::<f32>::from_slice(0, patches);
         for (level, Level { down, units }) in self.levels.iter().enumerate() {
             (voxels, size) = down.forward(&voxels, size);
             if size.iter().any(|edge| edge % 2 == 1) {
                 // Tiles are two voxels wide.
-                let x = first_channels(voxels, count, size, device);
-                voxels = values(self.encoder.residual(level, x).permute([0, 2, 3, 4, 1]));
+                let x = first_channels(voxels.to_vec(), count, size, device);
+                let x = values(self.encoder.residual(level, x).permute([0, 2, 3, 4, 1]));
+                voxels = AVec::from_slice(0, &x);
                 continue;
             }
             for [first, second] in units {

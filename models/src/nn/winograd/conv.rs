@@ -1,9 +1,12 @@
-//! A 3 x 3 x 3 convolution by minimal filtering F(2, 3) along each axis, on slices.
+//! The encoder's convolutions on slices: 3 x 3 x 3 by minimal filtering F(2, 3) along each axis,
+//! and those that make the volume smaller as one matrix product.
 //!
 //! Channels are last, so that a step of a transform is the same addition for many channels, and a
-//! row of a matrix product is one tile. Products of a group of patches are made one point at a
-//! time by `gemm`, whose kernels, as the transforms here, take the widest instructions there are.
+//! row of a matrix product is one tile. Products are made one point at a time by `gemm`, whose
+//! kernels, as the transforms here, take the widest instructions there are. A vector of 64 bytes
+//! that does not begin where a cache line does is read twice, hence the aligned memory.
 
+use aligned_vec::{AVec, avec};
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::nn::config::ConvConfig;
@@ -13,20 +16,27 @@ use crate::nn::product::{Matrix, product};
 const POINTS: usize = 64;
 /// Voxels of a tile of outputs.
 const OUTPUTS: usize = 8;
-/// Tiles between whose transforms lie the products: few enough that what goes from one to the
-/// other stays in a core's cache, enough to make up for reading the filters.
+/// Tiles that share one set of products: enough to make up for reading the filters, few enough that
+/// what lies between the steps stays in a cache.
 const TILES: usize = 64;
 /// Values between one point's matrix and the next: without them rows of all points would compete
 /// for the same few places of a cache.
-const PADDING: usize = 80;
+const PADDING: usize = 32 * 3;
 
 /// What the convolutions of one thread share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Scratch {
     /// `[64, tiles, input]`, with [`PADDING`] between points.
-    transformed: Vec<f32>,
+    transformed: AVec<f32>,
     /// `[64, tiles, output]`, likewise.
-    products: Vec<f32>,
+    products: AVec<f32>,
+}
+
+impl Scratch {
+    /// Empty.
+    pub(super) fn new() -> Self {
+        Self { transformed: AVec::new(0), products: AVec::new(0) }
+    }
 }
 
 /// A 3 x 3 x 3 convolution with padding 1 whose filter is transformed.
@@ -35,7 +45,7 @@ pub(super) struct SameConv {
     input: usize,
     output: usize,
     /// `[64, input, output]`.
-    filter: Vec<f32>,
+    filter: AVec<f32>,
     bias: Vec<f32>,
 }
 
@@ -64,13 +74,13 @@ impl DownConv {
     }
 
     /// `relu(conv(x))` and its size. Shapes as in [`SameConv::forward`].
-    pub(super) fn forward(&self, x: &[f32], size: [usize; 3]) -> (Vec<f32>, [usize; 3]) {
+    pub(super) fn forward(&self, x: &[f32], size: [usize; 3]) -> (AVec<f32>, [usize; 3]) {
         let ConvConfig { kernel, stride, padding } = self.shape;
         let smaller = size.map(|edge| (edge + 2 * padding - kernel) / stride + 1);
         let [outputs, inputs] = [smaller, size].map(|size| size.iter().product::<usize>());
         let (columns, channels) = (kernel.pow(3) * self.input, self.bias.len());
         let patches = x.len() / (inputs * self.input);
-        let mut y = vec![0.0; patches * outputs * channels];
+        let mut y = avec![0.0; patches * outputs * channels];
         let mut read = vec![0.0; outputs * columns];
         let at = |[_, ny, nx]: [usize; 3], [z, y, x]: [usize; 3]| (z * ny + y) * nx + x;
         let place = |size: [usize; 3], i: usize| {
@@ -114,7 +124,7 @@ impl SameConv {
     pub(super) fn new(taps: &[f32], bias: Vec<f32>) -> Self {
         let output = bias.len();
         let input = taps.len() / (27 * output);
-        let mut filter = vec![0.0; POINTS * input * output];
+        let mut filter = avec![0.0; POINTS * input * output];
         for (at, taps) in taps.as_chunks::<27>().0.iter().enumerate() {
             let (to, from) = (at / input, at % input);
             for (point, value) in transform_filter(taps).into_iter().enumerate() {
@@ -242,13 +252,15 @@ impl WithSimd for TransformInput<'_> {
             let inputs = tiles.inputs(tile);
             for first in (0..channels).step_by(S::F32_LANES) {
                 let last = channels.min(first + S::F32_LANES);
-                let mut block = [zero; POINTS];
-                for (values, input) in block.iter_mut().zip(inputs) {
-                    if let Some(voxel) = input {
-                        let from = voxel * channels;
-                        *values = load(simd, &x[from + first..from + last]);
-                    }
-                }
+                let mut block: [S::f32s; POINTS] = std::array::from_fn(
+                    #[inline(always)]
+                    |point| match inputs[point] {
+                        Some(voxel) => {
+                            load(simd, &x[voxel * channels + first..voxel * channels + last])
+                        }
+                        None => zero,
+                    },
+                );
                 for stride in [16, 4, 1] {
                     for line in lines(stride) {
                         transform_line(simd, &mut block, line, stride);
@@ -285,11 +297,13 @@ impl WithSimd for TransformOutput<'_> {
             let outputs = tiles.outputs(tile);
             for first in (0..channels).step_by(S::F32_LANES) {
                 let last = channels.min(first + S::F32_LANES);
-                let mut block = [zero; POINTS];
-                for (point, values) in block.iter_mut().enumerate() {
-                    let from = point * tiles.stride(channels) + tile * channels;
-                    *values = load(simd, &products[from + first..from + last]);
-                }
+                let mut block: [S::f32s; POINTS] = std::array::from_fn(
+                    #[inline(always)]
+                    |point| {
+                        let from = point * tiles.stride(channels) + tile * channels;
+                        load(simd, &products[from + first..from + last])
+                    },
+                );
                 // Of an axis that is done only the first two points of a line are still there.
                 for line in 0..16 {
                     untransform_line(simd, &mut block, line, 16);
