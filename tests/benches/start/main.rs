@@ -49,10 +49,7 @@ fn main() {
     let begun = Instant::now();
     let images = send(&Peer::new(daemon.dicom), &study);
     let sending = begun.elapsed();
-    let analysed = || {
-        let row = &api.get("worklist")["rows"][0];
-        !row["priority"].is_null() || row["state"] == "settled"
-    };
+    let analysed = || api.get("worklist")["rows"][0]["acuity"].is_string();
     while !analysed() {
         thread::sleep(Duration::from_millis(50));
     }
@@ -64,7 +61,7 @@ fn main() {
     println!("| slowest | {} |", seconds(ready[STARTS - 1]));
     println!("| {images} images of 320 x 320 received by C-STORE | {} |", seconds(sending));
     println!(
-        "| last image to result, 2 s of silence after it included | {} |",
+        "| last image to result, the second of silence after it included | {} |",
         seconds(whole - sending)
     );
 }
