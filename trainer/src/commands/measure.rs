@@ -193,7 +193,9 @@ pub(super) fn run(command: Measure) -> Result<()> {
             let options = config.as_deref().map(|path| run_folder::config(path, "evaluate"));
             let options = options.transpose()?.unwrap_or_default();
             let out = out.unwrap_or_else(|| set.clone());
-            let command = std::env::args().collect::<Vec<_>>().join(" ");
+            // As anybody would type it, wherever the program lies here.
+            let words = std::iter::once("trainer".to_owned()).chain(std::env::args().skip(1));
+            let command = words.collect::<Vec<_>>().join(" ");
             let found = evaluation::evaluate(&set, retrospective.as_deref(), &options, &command)?;
             std::fs::create_dir_all(&out)?;
             write(&out.join("metrics.json"), &serde_json::to_vec_pretty(&found)?)?;
