@@ -108,6 +108,10 @@ impl Database for Sqlite {
         transaction.execute_batch(sql).map_err(backend)?;
         transaction.commit().map_err(backend)
     }
+
+    fn has_partitions(&self) -> bool {
+        false
+    }
 }
 
 struct Statements<'a>(&'a Connection);
