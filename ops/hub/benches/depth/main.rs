@@ -11,6 +11,7 @@
 #![allow(clippy::print_stdout, reason = "tables are what it is for")]
 #![allow(clippy::disallowed_methods, reason = "its database comes from the environment")]
 
+mod handshake;
 mod place;
 mod seed;
 
@@ -53,6 +54,8 @@ fn main() {
     let wanted = |name: &str| only.is_none_or(|only| only == name);
     // `cargo test` runs benches to see that they run.
     let power = power.unwrap_or(if is_test { 3 } else { 6 });
+    let handshake = median(handshake::server_times(200).into_iter());
+    println!("a new connection costs the hub {:.0} µs of TLS", micros(handshake));
     if wanted("sqlite") {
         measure(&Where::sqlite(), power);
     }
