@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use exchange::row::Row;
 use exchange::wire::{Hello, Outcome, Reply, Request};
-use hub::blobs::folder::Folder;
+use hub::blobs::Folder;
 use hub::clock::SystemClock;
 use hub::db::Database;
 use hub::receive::{self, Hub, Limits};

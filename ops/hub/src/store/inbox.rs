@@ -162,7 +162,7 @@ impl Store {
                 let (condition, mut values) = condition(filter, *stands);
                 values.push((most - count).into());
                 let sql = format!(
-                    "SELECT count(*) FROM (SELECT 1 FROM referral WHERE {condition} LIMIT ${}) some",
+                    "SELECT count(*) FROM (SELECT 1 FROM referral WHERE {condition} LIMIT ${}) fit",
                     values.len()
                 );
                 let rows = tx.query(&sql, &values)?;

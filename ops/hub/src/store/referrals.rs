@@ -6,8 +6,8 @@ use exchange::manifest::Manifest;
 use exchange::row::{Kind, hex};
 use sha2::{Digest as _, Sha256};
 
-use super::{Store, bounded, commands, expected, from_json, to_json};
-use crate::db::{DbError, Record, Transaction, Value};
+use super::{Store, bounded, commands, from_json, to_json};
+use crate::db::{DbError, Record, Transaction};
 
 /// Digits of a referral's name, 128 bits.
 const ID_DIGITS: usize = 32;

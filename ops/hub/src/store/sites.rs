@@ -322,9 +322,9 @@ pub(super) fn is_as_said(
     now_ms: i64,
 ) -> Result<bool, DbError> {
     let mut values: Vec<Value> = said(site, hello, now_ms).into();
-    values.extend([FRESH_MS, STEADY_MS, hello.cursor].map(Value::Int));
+    values.extend([now_ms - FRESH_MS, STEADY_MS, hello.cursor].map(Value::Int));
     let rows = tx.query(
-        "SELECT 1 FROM site WHERE id = $10 AND contact_ms > $1 - $11 AND contact_ms <= $1
+        "SELECT 1 FROM site WHERE id = $10 AND contact_ms > $11 AND contact_ms <= $1
            AND abs(offset_ms - $2) <= $12 AND software = $3 AND model = $4 AND backlog_p0 = $5
            AND backlog_p1 = $6 AND backlog_p2 = $7 AND backlog_p3 = $8 AND dead = $9
            AND $13 <= coalesce((SELECT acknowledged FROM command_counter WHERE site = $10), 0)",
