@@ -1,5 +1,5 @@
-//! What a new connection of a box costs the hub: its side of TLS 1.3 with both certificates, without
-//! a network.
+//! What a new connection of a box costs the hub: its side of TLS 1.3 with both certificates,
+//! without a network.
 
 use std::io::{Read, Write};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use hub::db::Database;
 use hub::db::postgres::Postgres;
@@ -90,6 +90,11 @@ impl Place {
         number(database, sql)
     }
 
+    /// The process of PostgreSQL that serves whoever asks alone.
+    pub(crate) fn worker(&self, database: &dyn Database) -> Option<u64> {
+        self.postgres.as_ref().map(|_| number(database, "SELECT pg_backend_pid()"))
+    }
+
     /// Bytes that PostgreSQL has written to its log so far.
     pub(crate) fn logged(&self, database: &dyn Database) -> Option<u64> {
         let sql = "SELECT CAST(pg_current_wal_lsn() - '0/0' AS BIGINT)";
@@ -110,6 +115,17 @@ impl Drop for Place {
             psql(url, &format!("DROP DATABASE {name} WITH (FORCE)"));
         }
     }
+}
+
+/// What this thread and a process have computed so far, as Linux counts it.
+pub(crate) fn cpu(worker: Option<u64>) -> Duration {
+    let of = |path: String| -> u64 {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.split(' ').next().unwrap().parse().unwrap()
+    };
+    let thread = of("/proc/thread-self/schedstat".to_owned());
+    let worker = worker.map_or(0, |process| of(format!("/proc/{process}/schedstat")));
+    Duration::from_nanos(thread + worker)
 }
 
 fn number(database: &dyn Database, sql: &str) -> u64 {

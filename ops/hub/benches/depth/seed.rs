@@ -15,9 +15,10 @@ pub(crate) const SITES: u64 = 1000;
 pub(crate) const SHAPE: &str = "of four rows two flags of a study and twice what came of it; one \
     referral of each site is open";
 const ROWS_OF_A_STUDY: u64 = 4;
-/// Rows in one INSERT, and in one transaction.
-const TOGETHER: usize = 32;
-const COMMIT: u64 = 20_000;
+/// Values of one INSERT: SQLite looks each up by its name, and a round trip to PostgreSQL takes long.
+const VALUES: [usize; 2] = [320, 10_000];
+/// Rows in one transaction.
+const COMMIT: u64 = 50_000;
 /// When the first row came: 2024-01-01.
 const FIRST_MS: i64 = 1_704_067_200_000;
 
@@ -137,7 +138,8 @@ impl Seed {
             self.take(number, last - first);
             if waiting.len() as u64 > COMMIT || number == SITES - 1 {
                 let chunk = std::mem::take(&mut waiting);
-                database.transaction(&mut |tx| store(tx, &chunk, wanted)).unwrap();
+                let most = VALUES[usize::from(database.has_partitions())];
+                database.transaction(&mut |tx| store(tx, most, &chunk, wanted)).unwrap();
             }
         }
         let ordinals = "UPDATE site SET ordinal = (SELECT coalesce(max(o.seq), 0)
@@ -149,6 +151,7 @@ impl Seed {
 /// What the hub's own statements would have left behind.
 fn store(
     tx: &mut dyn Transaction,
+    most: usize,
     rows: &[(u64, u64)],
     wanted: u64,
 ) -> Result<(), hub::db::DbError> {
@@ -165,13 +168,13 @@ fn store(
         let rest = [kind, study.into(), sha256.into(), body.into(), created_ms.into(), at.into()];
         [vec![site(number).into(), epoch, seq], rest.into(), vec![(int(n) + 1).into()]].concat()
     });
-    insert(tx, "outbox_row", &whole)?;
+    insert(tx, most, "outbox_row", &whole)?;
     let flags = each(&is_flag, &|number, n| {
         let name = id(&site(number), &study(number, n));
         let body = body(number, n);
         vec![name.into(), "e1".into(), (int(n) + 1).into(), body.into(), (FIRST_MS + int(n)).into()]
     });
-    insert(tx, "referral_flag", &flags)?;
+    insert(tx, most, "referral_flag", &flags)?;
     let first = |n: u64| n % ROWS_OF_A_STUDY == 0;
     let referrals = each(&first, &|number, n| {
         let open = n + ROWS_OF_A_STUDY >= wanted;
@@ -185,11 +188,11 @@ fn store(
         let answered = if open { Value::Null } else { at };
         [key.to_vec(), texts.to_vec(), stands.to_vec(), vec![answered]].concat()
     });
-    insert(tx, "referral", &referrals)?;
+    insert(tx, most, "referral", &referrals)?;
     let services = each(&first, &|number, n| {
         vec![id(&site(number), &study(number, n)).into(), "neurosurgery".into()]
     });
-    insert(tx, "referral_service", &services)?;
+    insert(tx, most, "referral_service", &services)?;
     tx.execute("INSERT INTO service VALUES ('neurosurgery') ON CONFLICT DO NOTHING", &[])?;
     let outcomes = each(&|n| n % ROWS_OF_A_STUDY == 2, &|number, n| {
         let case = case(number, n);
@@ -198,15 +201,16 @@ fn store(
         let rest = [Value::Int(95), Value::Null, "".into(), 0.into(), 0.into(), 0.into()];
         [key.to_vec(), vec![1.into(), "".into()], texts.to_vec(), rest.to_vec()].concat()
     });
-    insert(tx, "outcome", &outcomes)
+    insert(tx, most, "outcome", &outcomes)
 }
 
 fn insert(
     tx: &mut dyn Transaction,
+    most: usize,
     table: &str,
     rows: &[Vec<Value>],
 ) -> Result<(), hub::db::DbError> {
-    for rows in rows.chunks(TOGETHER) {
+    for rows in rows.chunks((most / rows.first().map_or(1, Vec::len)).max(1)) {
         let mut last = 0;
         let places: Vec<String> = rows
             .iter()
