@@ -4,6 +4,7 @@
 //! remembers, and whoever calls [`Courier::step`] says what time it is. Tests drive it through ten
 //! thousand bad days in a few minutes.
 
+mod backoff;
 mod contract;
 mod pace;
 
@@ -13,13 +14,13 @@ use std::time::Duration;
 use crate::offer::{PIECE_BYTES, Wanted};
 use crate::row::{Priority, Row};
 use crate::wire::{self, Reply, Request};
+pub use backoff::Backoff;
+use backoff::PAUSE;
 pub use contract::{Blob, Fault, Link, Next, Outbox, Terms};
 use pace::Pace;
 
 /// Every so many pieces telemetry goes first: its share of a busy link.
 const TELEMETRY_EVERY: u64 = 20;
-/// Bounds of a pause after failures: the first doubles with each further one.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(15 * 60));
 /// Times that a blob may arrive as something else before its row is given up.
 const SPOILED: u32 = 3;
 
@@ -54,15 +55,12 @@ pub enum State {
 /// Carries an outbox to a hub.
 #[derive(Clone, Debug)]
 pub struct Courier {
-    /// State of the random numbers of the pauses.
-    random: u64,
+    backoff: Backoff,
     /// Time between two looks for commands.
     poll: Duration,
     pace: Pace,
     /// Of what is fetched: a satellite's way down is not its way up.
     down: Pace,
-    /// Failures since the last answer.
-    failures: u32,
     /// Most rows in the next batch: halved by a batch that the hub does not take.
     rows: usize,
     /// Sent so far.
@@ -93,11 +91,10 @@ impl Courier {
     #[must_use]
     pub fn new(seed: u64, poll: Duration) -> Self {
         Self {
-            random: seed | 1,
+            backoff: Backoff::new(seed),
             poll,
             pace: Pace::default(),
             down: Pace::default(),
-            failures: 0,
             rows: wire::ROWS,
             pieces: 0,
             answered: None,
@@ -181,9 +178,9 @@ impl Courier {
         let reply = Reply::decode(&answer)
             .map_err(|error| Fault::Silent(format!("the answer is not a hub's: {error}")))?;
         self.answered = (!reply.head.more).then(now);
-        self.failures = 0;
+        self.backoff.answered();
         self.rows = (2 * self.rows).min(wire::ROWS);
-        let pause = self.pause();
+        let pause = self.backoff.pause();
         outbox.settle(&reply.answers, pause).map_err(Stop::Outbox)?;
         if reply.answers.len() < rows.len() {
             outbox.interrupted().map_err(Stop::Outbox)?;
@@ -212,7 +209,7 @@ impl Courier {
         self.under_way = None;
         let offset = link.append(&place, offset, &piece, self.pace.patience(piece.len()))?;
         self.pace.measure(piece.len(), now() - started);
-        self.failures = 0;
+        self.backoff.answered();
         if offset >= blob.bytes {
             return outbox.arrived(blob).map_err(Stop::Outbox);
         }
@@ -268,7 +265,7 @@ impl Courier {
         let (why, pause) = match link.fetch(wanted, length, self.down.patience(length)) {
             Ok(piece) if !piece.is_empty() && piece.len() <= length => {
                 self.down.measure(piece.len(), now() - started);
-                self.failures = 0;
+                self.backoff.answered();
                 outbox.keep(wanted, &piece)?;
                 return Ok(self.worked());
             }
@@ -279,7 +276,7 @@ impl Courier {
             Err(fault @ (Fault::Refused { .. } | Fault::Failed(_))) => (fault.to_string(), PAUSE.1),
             Err(Fault::Silent(why)) => {
                 self.down.halve();
-                (why, self.failed())
+                (why, self.backoff.failed())
             }
             Err(fault @ (Fault::Busy(_) | Fault::Barred(_))) => {
                 return Ok(self.link_failed(&fault));
@@ -307,7 +304,7 @@ impl Courier {
                 Ok(self.worked())
             }
             [row] if of_the_rows => {
-                let pause = self.failed();
+                let pause = self.backoff.failed();
                 // Longer than that of the link, so that others pass.
                 let longer = 2 * pause + self.poll;
                 outbox.failed(row.key.seq, &fault.to_string(), Some(longer))?;
@@ -315,8 +312,11 @@ impl Courier {
             }
             [_, _, ..] if of_the_rows => {
                 self.rows = rows.len() / 2;
-                let pause =
-                    if matches!(fault, Fault::Failed(_)) { self.failed() } else { Duration::ZERO };
+                let pause = if matches!(fault, Fault::Failed(_)) {
+                    self.backoff.failed()
+                } else {
+                    Duration::ZERO
+                };
                 Ok(Step { pause, state: State::Waiting { why: fault.to_string() } })
             }
             _ => Ok(self.link_failed(fault)),
@@ -334,7 +334,7 @@ impl Courier {
         match status {
             // The next step asks where it stands; a place that is gone shows then.
             404 | 409 | 410 => {
-                return Ok(Step { pause: self.failed(), state: State::Working });
+                return Ok(Step { pause: self.backoff.failed(), state: State::Working });
             }
             460 => {
                 let times = self.spoiled.entry(seq).or_default();
@@ -356,10 +356,7 @@ impl Courier {
         match fault {
             Fault::Barred(_) => Step { pause: PAUSE.1, state: State::Barred { why } },
             Fault::Busy(Some(pause)) => {
-                // All the others were told the same.
-                let pause = (*pause).min(PAUSE.1);
-                let pause = pause + pause.mul_f64(self.share());
-                Step { pause, state: State::Waiting { why } }
+                Step { pause: self.backoff.busy(*pause), state: State::Waiting { why } }
             }
             Fault::Refused { status, .. } => {
                 let why = format!("{why}; is this the address of the hub? (status {status})");
@@ -367,29 +364,9 @@ impl Courier {
             }
             Fault::Silent(_) | Fault::Busy(None) | Fault::Failed(_) => {
                 self.pace.halve();
-                Step { pause: self.failed(), state: State::Waiting { why } }
+                Step { pause: self.backoff.failed(), state: State::Waiting { why } }
             }
         }
-    }
-
-    fn failed(&mut self) -> Duration {
-        self.failures = self.failures.saturating_add(1);
-        self.pause()
-    }
-
-    /// Full jitter: anything up to the bound, which doubles with every failure.
-    fn pause(&mut self) -> Duration {
-        let bound = PAUSE.0.saturating_mul(1 << self.failures.min(16)).min(PAUSE.1);
-        bound.mul_f64(self.share())
-    }
-
-    /// From 0 to 1: xorshift64* (Vigna 2016), for spread and not for secrecy.
-    fn share(&mut self) -> f64 {
-        self.random ^= self.random >> 12;
-        self.random ^= self.random << 25;
-        self.random ^= self.random >> 27;
-        let bits = self.random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 40;
-        f64::from(u32::try_from(bits).unwrap_or(0)) / f64::from(1 << 24)
     }
 
     fn worked(&mut self) -> Step {

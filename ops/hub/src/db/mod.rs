@@ -179,6 +179,9 @@ pub trait Database: std::fmt::Debug + Send + Sync {
     ///
     /// When one fails; none of them happened then.
     fn script(&self, sql: &str) -> Result<(), DbError>;
+
+    /// True where a table can be kept in parts; statements do not notice.
+    fn has_partitions(&self) -> bool;
 }
 
 fn backend(error: impl Error + Send + Sync + 'static) -> DbError {

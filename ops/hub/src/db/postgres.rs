@@ -142,6 +142,10 @@ impl Database for Postgres {
         transaction.batch_execute(sql).map_err(backend)?;
         transaction.commit().map_err(backend)
     }
+
+    fn has_partitions(&self) -> bool {
+        true
+    }
 }
 
 /// A connection in use. Without one its place is free for a new one.

@@ -6,6 +6,7 @@ pub mod blobs;
 pub mod commands;
 mod effects;
 pub mod escalations;
+pub mod inbox;
 pub mod offers;
 pub mod outbound;
 pub mod quality;
@@ -28,16 +29,27 @@ use crate::clock::Clock;
 use crate::db::{Database, DbError, Transaction};
 
 /// The schema's history, oldest first; a step that was released is never changed.
-const STEPS: &[&str] = &[
-    include_str!("../schema/01_sites.sql"),
-    include_str!("../schema/02_rows.sql"),
-    include_str!("../schema/03_blobs.sql"),
-    include_str!("../schema/04_referrals.sql"),
-    include_str!("../schema/05_users.sql"),
-    include_str!("../schema/06_outbound.sql"),
-    include_str!("../schema/07_quality.sql"),
-    include_str!("../schema/08_models.sql"),
+const STEPS: &[Step] = &[
+    Step::Both(include_str!("../schema/01_sites.sql")),
+    Step::Both(include_str!("../schema/02_rows.sql")),
+    Step::Both(include_str!("../schema/03_blobs.sql")),
+    Step::Both(include_str!("../schema/04_referrals.sql")),
+    Step::Both(include_str!("../schema/05_users.sql")),
+    Step::Both(include_str!("../schema/06_outbound.sql")),
+    Step::Both(include_str!("../schema/07_quality.sql")),
+    Step::Both(include_str!("../schema/08_models.sql")),
+    Step::Both(include_str!("../schema/09_depth.sql")),
+    Step::Partitions(include_str!("../schema/10_partitions.sql")),
 ];
+
+/// One step of the schema.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// What both databases understand.
+    Both(&'static str),
+    /// For a database that has partitions; the other one counts the step and does nothing.
+    Partitions(&'static str),
+}
 
 /// A transaction that succeeded has run its work, so that nobody sees this.
 const NO_VALUE: DbError =
@@ -57,16 +69,28 @@ impl Store {
     ///
     /// When the database fails, or is of a newer program.
     pub fn open(database: Arc<dyn Database>, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
+        Self::open_with(STEPS, database, clock)
+    }
+
+    fn open_with(
+        steps: &[Step],
+        database: Arc<dyn Database>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, DbError> {
         database.script("CREATE TABLE IF NOT EXISTS schema_version (step BIGINT PRIMARY KEY)")?;
         let store = Self { database, clock };
-        let known = STEPS.len() as i64;
+        let known = steps.len() as i64;
         loop {
             let found = store.schema()?;
             if found > known {
                 return Err(DbError::Newer { found, known });
             }
-            let step = usize::try_from(found).ok().and_then(|found| STEPS.get(found));
-            let Some(sql) = step else { return Ok(store) };
+            let step = usize::try_from(found).ok().and_then(|found| steps.get(found));
+            let sql = match step {
+                None => return Ok(store),
+                Some(Step::Partitions(_)) if !store.database.has_partitions() => "",
+                Some(Step::Both(sql) | Step::Partitions(sql)) => sql,
+            };
             let number = found + 1;
             let whole = format!("INSERT INTO schema_version (step) VALUES ({number});\n{sql}");
             if let Err(error) = store.database.script(&whole) {
@@ -147,3 +171,6 @@ fn from_json<T: DeserializeOwned>(text: &str, what: &'static str) -> Result<T, D
 fn to_json(value: &impl Serialize) -> Result<String, DbError> {
     serde_json::to_string(value).map_err(|error| DbError::Backend(Box::new(error)))
 }
+
+#[cfg(test)]
+mod tests;

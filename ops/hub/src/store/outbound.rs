@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::Store;
 use super::audit::{self, Entry};
+use super::referrals::id;
 use crate::db::{DbError, Record, Transaction, Value};
 
 /// What a destination takes.
@@ -78,7 +79,7 @@ pub struct Queue {
     pub waiting: i64,
     /// Since when the oldest of them does.
     pub oldest_ms: Option<i64>,
-    /// Rows that it has.
+    /// Rows that it has taken so far; what was sent anew counts again.
     pub sent: i64,
     /// Rows that were given up.
     pub dead: i64,
@@ -218,8 +219,8 @@ impl Store {
     pub fn told(&self, site: &str, study: &str) -> Result<Option<Told>, DbError> {
         self.write(|tx| {
             let rows = tx.query(
-                "SELECT id, flag, status FROM referral WHERE site = $1 AND study = $2",
-                &[site.into(), study.into()],
+                "SELECT id, flag, status FROM referral WHERE id = $1",
+                &[id(site, study).into()],
             )?;
             let Some(row) = rows.first() else { return Ok(None) };
             Ok(Some(Told {
@@ -255,7 +256,7 @@ impl Store {
     ///
     /// When the database fails.
     pub fn outbound_sending(&self, job: &Job, transaction: &str) -> Result<(), DbError> {
-        self.settle(job, "sent = $5", &[transaction.into()])
+        self.write(|tx| settle(tx, job, "sent = $5", &[transaction.into()]).map(drop))
     }
 
     /// The destination has it.
@@ -266,7 +267,16 @@ impl Store {
     pub fn outbound_sent(&self, job: &Job) -> Result<(), DbError> {
         let set = "lease_ms = 0, at_ms = $6, last_error = '', said = '',
                    state = CASE WHEN version = $5 THEN 'sent' ELSE state END";
-        self.settle(job, set, &[job.version.into(), self.clock().now_ms().into()])
+        let values: [Value; 2] = [job.version.into(), self.clock().now_ms().into()];
+        self.write(|tx| {
+            if settle(tx, job, set, &values)? == "sent" {
+                tx.execute(
+                    "UPDATE outbound_destination SET sent = sent + 1 WHERE name = $1",
+                    &[job.destination.as_str().into()],
+                )?;
+            }
+            Ok(())
+        })
     }
 
     /// The destination refused it, with our words and its own; it is tried again after this long,
@@ -293,7 +303,7 @@ impl Store {
                    said = CASE WHEN version = $5 THEN $10 ELSE said END";
         let values: [Value; 6] =
             [job.version.into(), now.into(), state.into(), next.into(), why.into(), said.into()];
-        self.settle(job, set, &values)
+        self.write(|tx| settle(tx, job, set, &values).map(drop))
     }
 
     /// The destination could not be reached: it waits, and that is no refusal.
@@ -302,19 +312,7 @@ impl Store {
     ///
     /// When the database fails.
     pub fn outbound_interrupted(&self, job: &Job) -> Result<(), DbError> {
-        self.settle(job, "lease_ms = $5", &[Value::Int(0)])
-    }
-
-    /// Changes the row of a job; values of `set` begin with `$5`.
-    fn settle(&self, job: &Job, set: &str, values: &[Value]) -> Result<(), DbError> {
-        let key = [&job.destination, &job.site, &job.study, &job.object];
-        let mut all: Vec<Value> = key.into_iter().map(|text| text.as_str().into()).collect();
-        all.extend_from_slice(values);
-        let sql = format!(
-            "UPDATE outbound SET {set}
-             WHERE destination = $1 AND site = $2 AND study = $3 AND object = $4"
-        );
-        self.write(|tx| tx.execute(&sql, &all).map(drop))
+        self.write(|tx| settle(tx, job, "lease_ms = $5", &[Value::Int(0)]).map(drop))
     }
 
     /// Notes that a destination takes nothing, with what the latest try said, or does again.
@@ -378,8 +376,7 @@ impl Store {
                     WHERE o.destination = d.name AND o.state = 'waiting'),
                    (SELECT min(o.queued_ms) FROM outbound o
                     WHERE o.destination = d.name AND o.state = 'waiting' AND o.queued_ms > 0),
-                   (SELECT count(*) FROM outbound o
-                    WHERE o.destination = d.name AND o.state = 'sent'),
+                   d.sent,
                    (SELECT count(*) FROM outbound o
                     WHERE o.destination = d.name AND o.state = 'dead')
                  FROM outbound_destination d ORDER BY d.name",
@@ -406,6 +403,25 @@ impl Store {
             rows.iter().map(dead).collect()
         })
     }
+}
+
+/// Changes the row of a job; values of `set` begin with `$5`. Returns its state, which is empty for
+/// a row that is gone.
+fn settle(
+    tx: &mut dyn Transaction,
+    job: &Job,
+    set: &str,
+    values: &[Value],
+) -> Result<String, DbError> {
+    let key = [&job.destination, &job.site, &job.study, &job.object];
+    let mut all: Vec<Value> = key.into_iter().map(|text| text.as_str().into()).collect();
+    all.extend_from_slice(values);
+    let sql = format!(
+        "UPDATE outbound SET {set}
+         WHERE destination = $1 AND site = $2 AND study = $3 AND object = $4 RETURNING state"
+    );
+    let rows = tx.query(&sql, &all)?;
+    rows.first().map_or(Ok(String::new()), |row| row.text(0).map(str::to_owned))
 }
 
 fn ms(duration: Duration) -> i64 {

@@ -6,8 +6,8 @@ use exchange::manifest::Manifest;
 use exchange::row::{Kind, hex};
 use sha2::{Digest as _, Sha256};
 
-use super::{Store, bounded, commands, expected, from_json, to_json};
-use crate::db::{DbError, Record, Transaction, Value};
+use super::{Store, bounded, commands, from_json, to_json};
+use crate::db::{DbError, Record, Transaction};
 
 /// Digits of a referral's name, 128 bits.
 const ID_DIGITS: usize = 32;
@@ -49,7 +49,7 @@ impl Urgency {
         Self::ALL.into_iter().find(|urgency| urgency.word() == word).unwrap_or(Self::Urgent)
     }
 
-    fn number(self) -> i64 {
+    pub(super) fn number(self) -> i64 {
         match self {
             Self::Routine => 0,
             Self::Soon => 1,
@@ -92,82 +92,6 @@ pub struct Referral {
     pub flag_ms: i64,
     /// When somebody first answered.
     pub answered_ms: Option<i64>,
-}
-
-/// Which referrals are looked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// How they stand.
-    pub state: State,
-    /// Of this site; empty for all.
-    pub site: String,
-    /// To this service; empty for all.
-    pub service: String,
-}
-
-/// How referrals stand that are looked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
-    /// Received or accepted, and not taken back.
-    #[default]
-    Open,
-    /// Nobody has answered.
-    Received,
-    /// Somebody sees to it.
-    Accepted,
-    /// Nobody will.
-    Declined,
-    /// Done.
-    Completed,
-    /// Taken back by the clinic.
-    Withdrawn,
-    /// Any.
-    All,
-}
-
-impl State {
-    /// All, as they are offered.
-    pub const ALL: [Self; 7] = [
-        Self::Open,
-        Self::Received,
-        Self::Accepted,
-        Self::Declined,
-        Self::Completed,
-        Self::Withdrawn,
-        Self::All,
-    ];
-
-    /// In an address and on the page.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Received => "received",
-            Self::Accepted => "accepted",
-            Self::Declined => "declined",
-            Self::Completed => "completed",
-            Self::Withdrawn => "withdrawn",
-            Self::All => "all",
-        }
-    }
-
-    /// The state of this word.
-    #[must_use]
-    pub fn of(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.word() == word)
-    }
-
-    fn condition(self) -> &'static str {
-        match self {
-            Self::Open => "asked = 1 AND status IN ('received', 'accepted')",
-            Self::Received => "asked = 1 AND status = 'received'",
-            Self::Accepted => "asked = 1 AND status = 'accepted'",
-            Self::Declined => "asked = 1 AND status = 'declined'",
-            Self::Completed => "asked = 1 AND status = 'completed'",
-            Self::Withdrawn => "asked = 0",
-            Self::All => "asked IN (0, 1)",
-        }
-    }
 }
 
 /// A DICOM file of a study.
@@ -235,7 +159,7 @@ pub fn apply_flag(
     }
     let Some(standing) = standing(tx, &id)? else {
         begin(tx, site, flag, &id, (epoch, seq, &body), now_ms)?;
-        return set_services(tx, &id, flag);
+        return add_services(tx, &id, flag);
     };
     let newer = if standing.epoch == epoch { seq > standing.seq } else { seen.is_empty() };
     if !newer {
@@ -269,7 +193,8 @@ pub fn apply_flag(
         let answer = Answer { study, status, at_ms: now_ms, ..Answer::default() };
         commands::push(tx, site, &Command::Referral(answer))?;
     }
-    set_services(tx, &id, flag)
+    tx.execute("DELETE FROM referral_service WHERE referral = $1", &[id.as_str().into()])?;
+    add_services(tx, &id, flag)
 }
 
 /// Whether a flag of this study has come.
@@ -328,14 +253,16 @@ fn begin(
     Ok(())
 }
 
-fn set_services(tx: &mut dyn Transaction, id: &str, flag: &Flag) -> Result<(), DbError> {
-    tx.execute("DELETE FROM referral_service WHERE referral = $1", &[id.into()])?;
+fn add_services(tx: &mut dyn Transaction, id: &str, flag: &Flag) -> Result<(), DbError> {
     for referral in &flag.referrals {
+        let name = service(&referral.service);
         tx.execute(
             "INSERT INTO referral_service (referral, service) VALUES ($1, $2)
              ON CONFLICT (referral, service) DO NOTHING",
-            &[id.into(), service(&referral.service).into()],
+            &[id.into(), name.as_str().into()],
         )?;
+        let names = "INSERT INTO service (name) VALUES ($1) ON CONFLICT (name) DO NOTHING";
+        tx.execute(names, &[name.into()])?;
     }
     Ok(())
 }
@@ -423,10 +350,10 @@ pub fn apply_manifest(
     Ok(())
 }
 
-const COLUMNS: &str = "id, site, study, flag, asked, urgency, status, assignee, version, \
+pub(super) const COLUMNS: &str = "id, site, study, flag, asked, urgency, status, assignee, version, \
      first_ms, asked_ms, flag_ms, answered_ms";
 
-fn referral(row: &Record) -> Result<Referral, DbError> {
+pub(super) fn referral(row: &Record) -> Result<Referral, DbError> {
     Ok(Referral {
         id: row.text(0)?.to_owned(),
         site: row.text(1)?.to_owned(),
@@ -445,61 +372,6 @@ fn referral(row: &Record) -> Result<Referral, DbError> {
 }
 
 impl Store {
-    /// Referrals that fit, most urgent first, and of those the oldest first.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub fn inbox(
-        &self,
-        filter: &Filter,
-        limit: i64,
-        offset: i64,
-    ) -> Result<Vec<Referral>, DbError> {
-        let (condition, mut values) = condition(filter);
-        values.push(limit.into());
-        values.push(offset.into());
-        let (limit, offset) = (values.len() - 1, values.len());
-        let sql = format!(
-            "SELECT {COLUMNS} FROM referral WHERE {condition}
-             ORDER BY urgency DESC, asked_ms, id LIMIT ${limit} OFFSET ${offset}"
-        );
-        self.read(|tx| tx.query(&sql, &values)?.iter().map(referral).collect())
-    }
-
-    /// How many referrals fit.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub fn inbox_count(&self, filter: &Filter) -> Result<i64, DbError> {
-        let (condition, values) = condition(filter);
-        let sql = format!("SELECT count(*) FROM referral WHERE {condition}");
-        self.read(|tx| {
-            let rows = tx.query(&sql, &values)?;
-            rows.first().ok_or_else(|| expected("a count"))?.int(0)
-        })
-    }
-
-    /// How many referrals there are, by status and urgency; `withdrawn` where taken back.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub fn referral_counts(&self) -> Result<Vec<(String, Urgency, i64)>, DbError> {
-        self.read(|tx| {
-            let rows = tx.query(
-                "SELECT CASE WHEN asked = 0 THEN 'withdrawn' ELSE status END AS stands, urgency,
-                 count(*) FROM referral GROUP BY 1, 2 ORDER BY 1, 2",
-                &[],
-            )?;
-            let count = |row: &Record| {
-                Ok((row.text(0)?.to_owned(), Urgency::of_number(row.int(1)?), row.int(2)?))
-            };
-            rows.iter().map(count).collect()
-        })
-    }
-
     /// One referral.
     ///
     /// # Errors
@@ -552,37 +424,7 @@ impl Store {
             rows.iter().map(object).collect()
         })
     }
-
-    /// Services that are asked for anywhere.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub fn services(&self) -> Result<Vec<String>, DbError> {
-        self.read(|tx| {
-            let rows =
-                tx.query("SELECT DISTINCT service FROM referral_service ORDER BY service", &[])?;
-            rows.iter().map(|row| row.text(0).map(str::to_owned)).collect()
-        })
-    }
-}
-
-/// The condition of a filter and its values.
-fn condition(filter: &Filter) -> (String, Vec<Value>) {
-    let (mut condition, mut values) = (filter.state.condition().to_owned(), Vec::<Value>::new());
-    if !filter.site.is_empty() {
-        values.push(filter.site.as_str().into());
-        condition.push_str(&format!(" AND site = ${}", values.len()));
-    }
-    if !filter.service.is_empty() {
-        values.push(filter.service.as_str().into());
-        condition.push_str(&format!(
-            " AND id IN (SELECT referral FROM referral_service WHERE service = ${})",
-            values.len()
-        ));
-    }
-    (condition, values)
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

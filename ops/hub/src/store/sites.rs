@@ -1,12 +1,14 @@
 //! Sites: which clinics there are, which certificates they hold, and the codes they enrol with.
 
+use std::collections::BTreeMap;
+
 use exchange::row::hex;
 use exchange::wire::Hello;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{Store, audit};
-use crate::db::{DbError, Record, Transaction};
+use crate::db::{DbError, Record, Transaction, Value};
 
 /// Longest identifier of a site.
 const ID_BYTES: usize = 48;
@@ -14,6 +16,10 @@ const ID_BYTES: usize = 48;
 pub(super) const WORD_CHARS: usize = 120;
 /// How long a code is good for.
 const CODE_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+/// Contact that says nothing new is written down once in so long.
+const FRESH_MS: i64 = 60_000;
+/// So far a clock may move before that is something new.
+const STEADY_MS: i64 = 1000;
 /// Letters and digits that nobody takes for each other.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// Characters of a code, 5 bits each, and how many stand together.
@@ -184,6 +190,18 @@ impl Store {
         })
     }
 
+    /// Names of all sites by their identifiers.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn site_names(&self) -> Result<BTreeMap<String, String>, DbError> {
+        self.read(|tx| {
+            let rows = tx.query("SELECT id, name FROM site", &[])?;
+            rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned()))).collect()
+        })
+    }
+
     /// Who signs the outbox files of a site; `None` before its enrolment, and for revoked ones.
     ///
     /// # Errors
@@ -286,27 +304,52 @@ pub(super) fn contact(
     hello: &Hello,
     now_ms: i64,
 ) -> Result<Option<Held>, DbError> {
-    let word = |text: &str| text.chars().take(WORD_CHARS).collect::<String>();
-    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let [p0, p1, p2, p3] = hello.backlog.map(count);
     let rows = tx.query(
         "UPDATE site SET contact_ms = $1, offset_ms = $2, software = $3, model = $4,
                 backlog_p0 = $5, backlog_p1 = $6, backlog_p2 = $7, backlog_p3 = $8, dead = $9
          WHERE id = $10 RETURNING ordinal, row_bytes",
-        &[
-            now_ms.into(),
-            hello.wall_ms.saturating_sub(now_ms).into(),
-            word(&hello.software).into(),
-            word(&hello.model).into(),
-            p0.into(),
-            p1.into(),
-            p2.into(),
-            p3.into(),
-            count(hello.dead).into(),
-            site.into(),
-        ],
+        &said(site, hello, now_ms),
     )?;
     held(&rows)
+}
+
+/// True when [`contact`] would change nothing but the time of the last contact, which is not long
+/// ago, and the box's cursor is no news either.
+pub(super) fn is_as_said(
+    tx: &mut dyn Transaction,
+    site: &str,
+    hello: &Hello,
+    now_ms: i64,
+) -> Result<bool, DbError> {
+    let mut values: Vec<Value> = said(site, hello, now_ms).into();
+    values.extend([now_ms - FRESH_MS, STEADY_MS, hello.cursor].map(Value::Int));
+    let rows = tx.query(
+        "SELECT 1 FROM site WHERE id = $10 AND contact_ms > $11 AND contact_ms <= $1
+           AND abs(offset_ms - $2) <= $12 AND software = $3 AND model = $4 AND backlog_p0 = $5
+           AND backlog_p1 = $6 AND backlog_p2 = $7 AND backlog_p3 = $8 AND dead = $9
+           AND $13 <= coalesce((SELECT acknowledged FROM command_counter WHERE site = $10), 0)",
+        &values,
+    )?;
+    Ok(!rows.is_empty())
+}
+
+/// What a box says of itself: when, its clock, its words and its counts, and whose it is.
+fn said(site: &str, hello: &Hello, now_ms: i64) -> [Value; 10] {
+    let word = |text: &str| text.chars().take(WORD_CHARS).collect::<String>();
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let [p0, p1, p2, p3] = hello.backlog.map(count);
+    [
+        now_ms.into(),
+        hello.wall_ms.saturating_sub(now_ms).into(),
+        word(&hello.software).into(),
+        word(&hello.model).into(),
+        p0.into(),
+        p1.into(),
+        p2.into(),
+        p3.into(),
+        count(hello.dead).into(),
+        site.into(),
+    ]
 }
 
 /// As [`contact`], when the box said nothing now.

@@ -27,17 +27,25 @@ impl Clock for Hands {
     }
 }
 
-/// An empty store, and its clock: in memory, or on PostgreSQL where `PRIMA_HUB_DATABASE` says
-/// `postgres`, so that the same tests run on both.
+/// A clock that stands.
+pub(crate) fn hands() -> Arc<Hands> {
+    Arc::new(Hands(AtomicI64::new(NOW_MS)))
+}
+
+/// An empty database: in memory, or on PostgreSQL where `PRIMA_HUB_DATABASE` says `postgres`, so
+/// that the same tests run on both.
 #[expect(clippy::disallowed_methods, reason = "ops/test says by it which database is meant")]
-pub(crate) fn store() -> (Store, Arc<Hands>) {
-    let clock = Arc::new(Hands(AtomicI64::new(NOW_MS)));
-    let wanted = std::env::var("PRIMA_HUB_DATABASE").unwrap_or_default();
-    let database: Arc<dyn Database> = match wanted.as_str() {
+pub(crate) fn database() -> Arc<dyn Database> {
+    match std::env::var("PRIMA_HUB_DATABASE").unwrap_or_default().as_str() {
         "postgres" => Arc::new(db::testing::postgres(4).expect("PRIMA_POSTGRES")),
         _ => Arc::new(Sqlite::memory().unwrap()),
-    };
-    (Store::open(database, Arc::clone(&clock) as Arc<dyn Clock>).unwrap(), clock)
+    }
+}
+
+/// An empty store, and its clock.
+pub(crate) fn store() -> (Store, Arc<Hands>) {
+    let clock = hands();
+    (Store::open(database(), Arc::clone(&clock) as Arc<dyn Clock>).unwrap(), clock)
 }
 
 impl Store {

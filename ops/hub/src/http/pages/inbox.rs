@@ -13,10 +13,13 @@ use super::who::Who;
 use super::words::{self, Badge, Moment, percent_encoded, span};
 use super::{Error, Frame, Web, html};
 use crate::escalation::{Limits, overdue};
-use crate::store::referrals::{Filter, Referral, State as Stand};
+use crate::store::inbox::{Filter, Place, State as Stand};
+use crate::store::referrals::{Referral, Urgency};
 
 /// Referrals on a page.
 const PAGE: i64 = 100;
+/// More than so many are not counted.
+const COUNTED: i64 = 1000;
 /// Those over their limit that are named on top; all are counted.
 const NAMED: usize = 20;
 /// Findings in a row.
@@ -34,9 +37,9 @@ struct Page {
     states: Vec<Choice>,
     sites: Vec<Choice>,
     services: Vec<Choice>,
-    total: i64,
+    total: String,
     from: i64,
-    back: Option<String>,
+    first: Option<String>,
     next: Option<String>,
     now: String,
 }
@@ -129,8 +132,7 @@ fn stands(referral: &Referral) -> String {
 
 /// Names of the sites by their identifiers.
 pub(super) fn site_names(web: &Web) -> Result<BTreeMap<String, String>, Error> {
-    let sites = web.store().sites()?;
-    Ok(sites.into_iter().map(|site| (site.id, site.name)).collect())
+    Ok(web.store().site_names()?)
 }
 
 /// What the address asks for.
@@ -140,8 +142,10 @@ pub(super) struct Wanted {
     state: String,
     site: String,
     service: String,
-    /// Counted from 0.
-    page: u32,
+    /// Where the page before this one ended: urgency, time and name; empty for the first page.
+    after: String,
+    /// How many stand on the pages before this one.
+    before: i64,
 }
 
 impl Wanted {
@@ -155,12 +159,34 @@ impl Wanted {
         Ok(Filter { state, site: self.site.clone(), service: self.service.clone() })
     }
 
+    /// Where the page begins.
+    fn after(&self) -> Result<Option<Place>, Error> {
+        let nowhere = || Error::Request(format!("no page ends at {:?}", self.after));
+        match self.after.as_str() {
+            "" => Ok(None),
+            after => place(after).map(Some).ok_or_else(nowhere),
+        }
+    }
+
     /// The address of another page of the same.
-    fn link(&self, page: u32) -> String {
+    fn link(&self, last: Option<&Referral>) -> String {
         let [state, site, service] =
             [&self.state, &self.site, &self.service].map(|value| percent_encoded(value));
-        format!("/?state={state}&site={site}&service={service}&page={page}")
+        let place = last.map_or(String::new(), |last| {
+            let Referral { urgency, asked_ms, id, .. } = last;
+            let before = self.before.saturating_add(PAGE);
+            format!("&after={}.{asked_ms}.{id}&before={before}", urgency.word())
+        });
+        format!("/?state={state}&site={site}&service={service}{place}")
     }
+}
+
+/// As [`Wanted::link`] writes it.
+fn place(after: &str) -> Option<Place> {
+    let mut parts = after.splitn(3, '.');
+    let urgency = Urgency::of(parts.next()?);
+    let asked_ms = parts.next()?.parse().ok()?;
+    Some(Place { urgency, asked_ms, id: parts.next()?.to_owned() })
 }
 
 /// Shows the inbox.
@@ -178,10 +204,16 @@ pub(super) async fn page(
 fn show(web: &Web, frame: Frame, wanted: &Wanted) -> Result<Response, Error> {
     let (store, now_ms, limits) = (web.store(), web.now_ms(), &web.settings().limits);
     let (filter, sites) = (wanted.filter()?, site_names(web)?);
-    let from = PAGE * i64::from(wanted.page);
-    let total = store.inbox_count(&filter)?;
+    let total = match store.inbox_count(&filter, COUNTED)? {
+        COUNTED => format!("{COUNTED} or more"),
+        total => total.to_string(),
+    };
     let view = |referral: &Referral| RowView::new(referral, &sites, now_ms, limits);
-    let rows: Vec<RowView> = store.inbox(&filter, PAGE, from)?.iter().map(view).collect();
+    let after = wanted.after()?;
+    let mut found = store.inbox(&filter, PAGE + 1, after.as_ref())?;
+    let more = found.len() > PAGE as usize;
+    found.truncate(PAGE as usize);
+    let rows = found.iter().map(view).collect();
     let over = overdue(&store.waiting()?, now_ms, limits);
     let mut named = Vec::new();
     for one in over.iter().take(NAMED) {
@@ -209,9 +241,9 @@ fn show(web: &Web, frame: Frame, wanted: &Wanted) -> Result<Response, Error> {
         sites: sites.iter().map(site).collect(),
         services: store.services()?.into_iter().map(service).collect(),
         total,
-        from: from + 1,
-        back: wanted.page.checked_sub(1).map(|page| wanted.link(page)),
-        next: (from + PAGE < total).then(|| wanted.link(wanted.page.saturating_add(1))),
+        from: wanted.before.max(0).saturating_add(1),
+        first: after.map(|_| wanted.link(None)),
+        next: found.last().filter(|_| more).map(|last| wanted.link(Some(last))),
         now: words::utc(now_ms),
     })
 }

@@ -90,8 +90,8 @@ fn systems(web: &Web, text: &mut Text) -> Result<(), Error> {
 
 fn referrals(web: &Web, text: &mut Text) -> Result<(), Error> {
     let store = web.store();
-    text.gauge("prima_hub_referrals", "Referrals, by how they stand.");
-    for (status, urgency, count) in store.referral_counts()? {
+    text.gauge("prima_hub_referrals", "Referrals that are open, by how they stand.");
+    for (status, urgency, count) in store.open_counts()? {
         let labels = [("status", status.as_str()), ("urgency", urgency.word())];
         text.value("prima_hub_referrals", &labels, count);
     }

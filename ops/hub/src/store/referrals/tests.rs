@@ -7,9 +7,10 @@ use exchange::manifest::Object;
 use super::*;
 use crate::clock::Clock as _;
 use crate::store::answers::{Act, Given};
+use crate::store::inbox::{Filter, State};
 use crate::store::testing::{NOW_MS, store};
 
-fn flag(urgency: &str) -> Flag {
+pub(in crate::store) fn flag(urgency: &str) -> Flag {
     let asked = |service: &str, urgency: &str| Asked {
         service: service.to_owned(),
         urgency: urgency.to_owned(),
@@ -67,13 +68,13 @@ fn a_flag_that_is_taken_back_is_asked_again() {
     let withdrawn = apply(&store, &Flag { asked: false, ..flag("urgent") }, "e", 2);
     assert!(!withdrawn.asked);
     let open = Filter::default();
-    assert_eq!(store.inbox_count(&open).unwrap(), 0);
+    assert_eq!(store.inbox_count(&open, 9).unwrap(), 0);
     let all = Filter { state: State::Withdrawn, ..Filter::default() };
-    assert_eq!(store.inbox(&all, 9, 0).unwrap(), [withdrawn]);
+    assert_eq!(store.inbox(&all, 9, None).unwrap(), [withdrawn]);
     clock.forward(60_000);
     let again = apply(&store, &flag("urgent"), "e", 3);
     assert_eq!((again.first_ms, again.asked_ms), (NOW_MS, NOW_MS + 60_000));
-    assert_eq!(store.inbox_count(&open).unwrap(), 1);
+    assert_eq!(store.inbox_count(&open, 9).unwrap(), 1);
     assert!(commands(&store).is_empty(), "nothing was answered");
 }
 
@@ -100,37 +101,6 @@ fn only_more_urgency_opens_what_was_answered() {
     let told: Vec<_> = commands(&store).into_iter().map(|numbered| numbered.command).collect();
     let Command::Referral(last) = &told[1] else { panic!("{told:?}") };
     assert_eq!((last.study.as_str(), last.status), ("1.2.3", Status::Received));
-}
-
-#[test]
-fn the_inbox_is_sorted_and_filtered() {
-    let (store, clock) = store();
-    for (study, site, urgency) in
-        [("1", "a", "soon"), ("2", "b", "emergency"), ("3", "a", "emergency"), ("4", "a", "new!")]
-    {
-        let mut flag = flag(urgency);
-        flag.study.uid = study.to_owned();
-        store.write(|tx| apply_flag(tx, site, &flag, ("e", 1), clock.now_ms())).unwrap();
-        clock.forward(1000);
-    }
-    let studies = |filter: &Filter, limit, offset| {
-        let rows = store.inbox(filter, limit, offset).unwrap();
-        rows.into_iter().map(|referral| referral.study).collect::<Vec<_>>()
-    };
-    assert_eq!(studies(&Filter::default(), 9, 0), ["2", "3", "4", "1"]);
-    assert_eq!(studies(&Filter::default(), 2, 1), ["3", "4"]);
-    let site = Filter { site: "b".into(), ..Filter::default() };
-    assert_eq!(studies(&site, 9, 0), ["2"]);
-    let service = |service: &str| Filter {
-        service: service.to_owned(),
-        site: "a".into(),
-        ..Filter::default()
-    };
-    assert_eq!(studies(&service("neurosurgery"), 9, 0), ["3", "4", "1"]);
-    assert!(studies(&service("cardiology"), 9, 0).is_empty());
-    assert_eq!(store.services().unwrap(), ["neurology", "neurosurgery"]);
-    let counts = store.referral_counts().unwrap();
-    assert_eq!(counts.iter().map(|(_, _, n)| n).sum::<i64>(), 4);
 }
 
 #[test]

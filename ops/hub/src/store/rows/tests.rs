@@ -1,6 +1,6 @@
 use exchange::flag::{Flag, Study};
 use exchange::manifest::{Manifest, Object};
-use exchange::row::FLAG_BYTES;
+use exchange::row::{FLAG_BYTES, Kind};
 use exchange::telemetry::{AuditHead, Outcome as Case};
 use exchange::wire::Hello;
 
