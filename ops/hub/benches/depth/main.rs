@@ -40,7 +40,7 @@ const FEW: u64 = 4;
 /// Batches before those that are measured, which warm every cache.
 const WARM: u64 = 2;
 /// Referrals on a page of the inbox.
-const PAGE: i64 = 100;
+const PAGE: usize = 100;
 /// Clients that ask at the same time; for how long, and how often that is tried.
 const CLIENTS: [u64; 3] = [1, 8, 16];
 const TOGETHER: Duration = Duration::from_secs(2);

@@ -175,7 +175,7 @@ fn store(
         vec![name.into(), "e1".into(), (int(n) + 1).into(), body.into(), (FIRST_MS + int(n)).into()]
     });
     insert(tx, most, "referral_flag", &flags)?;
-    let first = |n: u64| n % ROWS_OF_A_STUDY == 0;
+    let first = |n: u64| n.is_multiple_of(ROWS_OF_A_STUDY);
     let referrals = each(&first, &|number, n| {
         let open = n + ROWS_OF_A_STUDY >= wanted;
         let at = Value::Int(FIRST_MS + int(n));

@@ -123,10 +123,9 @@ impl Store {
     pub fn inbox(
         &self,
         filter: &Filter,
-        limit: i64,
+        limit: usize,
         after: Option<&Place>,
     ) -> Result<Vec<Referral>, DbError> {
-        let limit = usize::try_from(limit).unwrap_or(0);
         self.read(|tx| {
             let mut found = Vec::new();
             for urgency in Urgency::ALL {

@@ -59,10 +59,11 @@ impl Store {
         quota: u64,
     ) -> Result<Option<Taken>, DbError> {
         let Request { hello, rows } = request;
-        if rows.is_empty() && hello.offer.is_none() {
-            if let Some(taken) = self.read(|tx| quiet(tx, site, hello, self.clock().now_ms()))? {
-                return Ok(Some(taken));
-            }
+        if rows.is_empty()
+            && hello.offer.is_none()
+            && let Some(taken) = self.read(|tx| quiet(tx, site, hello, self.clock().now_ms()))?
+        {
+            return Ok(Some(taken));
         }
         self.take_rows(site, hello.cursor, rows, quota, |tx, now_ms| {
             let held = sites::contact(tx, site, hello, now_ms)?;

@@ -17,7 +17,7 @@ use crate::store::inbox::{Filter, Place, State as Stand};
 use crate::store::referrals::{Referral, Urgency};
 
 /// Referrals on a page.
-const PAGE: i64 = 100;
+const PAGE: usize = 100;
 /// More than so many are not counted.
 const COUNTED: i64 = 1000;
 /// Those over their limit that are named on top; all are counted.
@@ -38,7 +38,7 @@ struct Page {
     sites: Vec<Choice>,
     services: Vec<Choice>,
     total: String,
-    from: i64,
+    from: usize,
     first: Option<String>,
     next: Option<String>,
     now: String,
@@ -145,7 +145,7 @@ pub(super) struct Wanted {
     /// Where the page before this one ended: urgency, time and name; empty for the first page.
     after: String,
     /// How many stand on the pages before this one.
-    before: i64,
+    before: usize,
 }
 
 impl Wanted {
@@ -211,8 +211,8 @@ fn show(web: &Web, frame: Frame, wanted: &Wanted) -> Result<Response, Error> {
     let view = |referral: &Referral| RowView::new(referral, &sites, now_ms, limits);
     let after = wanted.after()?;
     let mut found = store.inbox(&filter, PAGE + 1, after.as_ref())?;
-    let more = found.len() > PAGE as usize;
-    found.truncate(PAGE as usize);
+    let more = found.len() > PAGE;
+    found.truncate(PAGE);
     let rows = found.iter().map(view).collect();
     let over = overdue(&store.waiting()?, now_ms, limits);
     let mut named = Vec::new();
@@ -241,7 +241,7 @@ fn show(web: &Web, frame: Frame, wanted: &Wanted) -> Result<Response, Error> {
         sites: sites.iter().map(site).collect(),
         services: store.services()?.into_iter().map(service).collect(),
         total,
-        from: wanted.before.max(0).saturating_add(1),
+        from: wanted.before.saturating_add(1),
         first: after.map(|_| wanted.link(None)),
         next: found.last().filter(|_| more).map(|last| wanted.link(Some(last))),
         now: words::utc(now_ms),
