@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Times the published-size layers in PyTorch on this CPU, as a peer for our own figures.
+"""Times the published-size layers in PyTorch, on this CPU or on a card, as a peer for our own figures.
 
 Weights are random: only shapes matter for time. Patches are 8x32x32, as the tokenizer gets them.
-All layers run in single precision, as the published code does on a CPU. Only torch and numpy are
+All layers run in single precision, as the published code does on a CPU, or with `--half` in the
+half precision of a card, where attention takes PyTorch's flash kernel. Only torch and numpy are
 needed. Time is the least of the repeats; CPU seconds come from getrusage and count every thread,
 also one that spins while it waits for the other: on a busy machine only `--threads 1` tells the
 CPU seconds of the work itself.
@@ -94,29 +95,38 @@ def cpu_seconds():
     return usage.ru_utime + usage.ru_stime
 
 
+def wait():
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
 def timed(work, repeats=3):
     """One warm-up, then the least wall and CPU seconds of the repeats."""
     work()
     walls, cpus = [], []
     for _ in range(repeats):
+        wait()
         wall, cpu = time.perf_counter(), cpu_seconds()
         work()
+        wait()
         walls.append(time.perf_counter() - wall)
         cpus.append(cpu_seconds() - cpu)
     return {"wall_s": min(walls), "cpu_s": min(cpus)}
 
 
-def time_encoder(patches):
+def time_encoder(patches, on):
     """Seconds for one patch, at the faster of the batch sizes."""
-    net = encoder().eval()
+    net = encoder().eval().to(**on)
     results = []
     for batch in BATCHES:
-        x = torch.rand(batch, 1, 8, 32, 32)
+        x = torch.rand(batch, 1, 8, 32, 32).to(**on)
         net(x)
+        wait()
         count = max(1, round(patches / batch))
         wall, cpu = time.perf_counter(), cpu_seconds()
         for _ in range(count):
             net(x)
+        wait()
         wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
         done = count * batch
         per_patch = {"wall_s": wall / done, "cpu_s": cpu / done}
@@ -124,14 +134,14 @@ def time_encoder(patches):
     return min(results, key=lambda result: result["wall_s"])
 
 
-def time_heads():
+def time_heads(on):
     """All heads, one after the other; every one reuses the weights of the first."""
     head = nn.Sequential(
         nn.Linear(STUDY_REGISTERS * EMBEDDING, 4000), nn.ReLU(),
         nn.Linear(4000, 1000), nn.ReLU(),
         nn.Linear(1000, HEADS),
-    ).eval()  # fmt: skip
-    x = torch.randn(1, STUDY_REGISTERS * EMBEDDING)
+    ).eval().to(**on)  # fmt: skip
+    x = torch.randn(1, STUDY_REGISTERS * EMBEDDING).to(**on)
     return timed(lambda: [head(x) for _ in range(HEADS)])
 
 
@@ -146,27 +156,30 @@ def main():
     add = parser.add_argument
     add("--patches", type=int, default=128, help="patches to encode at each batch size")
     add("--tokens", default="600,600,600,600", help="tokens of each series, T1,T2,...")
+    add("--device", default="cpu")
+    add("--half", action="store_true", help="float16 instead of float32")
     add("--threads", type=int, default=torch.get_num_threads())
     add("--json", action="store_true", help="one line instead of an indented object")
     args = parser.parse_args()
     tokens = [int(count) for count in args.tokens.split(",")]
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
+    on = {"device": args.device, "dtype": torch.float16 if args.half else torch.float32}
 
     with torch.inference_mode():
-        series_vit = RegisterVit(TOKEN, 15, 16, SERIES_REGISTERS, EMBEDDING).eval()
-        study_vit = RegisterVit(EMBEDDING, 4, 8, STUDY_REGISTERS, 128).eval()
+        series_vit = RegisterVit(TOKEN, 15, 16, SERIES_REGISTERS, EMBEDDING).eval().to(**on)
+        study_vit = RegisterVit(EMBEDDING, 4, 8, STUDY_REGISTERS, 128).eval().to(**on)
         # One more entry each: the encoded name of the series, and of the study.
-        series = [torch.randn(1, count + 1, TOKEN) for count in tokens]
-        study = torch.randn(1, len(tokens) + 1, EMBEDDING)
+        series = [torch.randn(1, count + 1, TOKEN).to(**on) for count in tokens]
+        study = torch.randn(1, len(tokens) + 1, EMBEDDING).to(**on)
         result = {
             "torch": torch.__version__,
             "threads": args.threads,
             "tokens": tokens,
-            "encoder_per_patch": time_encoder(args.patches),
+            "encoder_per_patch": time_encoder(args.patches, on),
             "sequence_vit": timed(lambda: [series_vit(x) for x in series]),
             "study_vit": timed(lambda: study_vit(study)),
-            "heads": {"count": HEADS, **time_heads()},
+            "heads": {"count": HEADS, **time_heads(on)},
         }
     # Before the matrix product, which is no part of the model. Linux counts in KiB.
     result["peak_rss_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -18,50 +18,37 @@
     reason = "a bench stops at the first problem and prints its table"
 )]
 
-#[path = "../../tests/support/phantom.rs"]
-#[expect(dead_code, unreachable_pub, reason = "the tests use more of it than the benches")]
-mod phantom;
+mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 use std::{env, fs};
 
-use models::dicom::decoder::{Decoder, DecoderLimits};
-use models::dicom::select::Selection;
-use models::engine::{DeviceChoice, Engine, Precision, StudyInput, device};
+use models::engine::{DeviceChoice, Engine, Precision, StudyInput};
 use models::nn::config::PrimaConfig;
 use models::nn::cost;
-use models::prepare::{Prepared, prepare};
+use models::prepare::Prepared;
 use models::tokens::StudyPatches;
-use models::volume::Preprocessing;
 use models::weights::bundle::Bundle;
-use models::weights::init::{InitOptions, write_untrained};
 use serde_json::Value;
 
-/// Study Description of the study.
-const DESCRIPTION: &str = "MRI BRAIN W WO CONTRAST";
+use support::{DESCRIPTION, PhantomStudy, token_counts};
+
 /// Patches the tokenizer is timed on, each time.
 const SAMPLE: usize = 96;
 
 fn main() {
     let full = env::args().any(|argument| argument == "--full");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let scratch = tempfile::tempdir().unwrap();
-    phantom::bench_study(scratch.path()).expect("the phantom study is written");
-    let prepared = || {
-        let selection = Selection::built_in().unwrap();
-        let decoder = Decoder::new(PathBuf::from("unused"), Vec::new(), DecoderLimits::default());
-        prepare(scratch.path(), Preprocessing::V1, &selection, &decoder, |_| {}).unwrap()
-    };
-    student(&root, &prepared);
-    published(&root, &prepared, full);
+    let study = PhantomStudy::write();
+    student(&root, &study);
+    published(&root, &study, full);
 }
 
 /// The student that ships, as a box without a graphics card runs it.
-fn student(root: &Path, prepared: &impl Fn() -> Prepared) {
-    let bundles = fs::read_dir(root.join("models/bundles")).unwrap();
-    let folder = bundles.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+fn student(root: &Path, study: &PhantomStudy) {
+    let folder = support::shipped(root);
     let name = folder.file_name().unwrap().to_string_lossy().into_owned();
     let (engine, loading) = measure(|| {
         Engine::open(Bundle::open(&folder).unwrap(), DeviceChoice::Cpu, Precision::Full).unwrap()
@@ -79,7 +66,7 @@ fn student(root: &Path, prepared: &impl Fn() -> Prepared) {
         println!("| {stage} | {amount} | {:.2} | {:.2} | {rate} |", cost.cpu, cost.wall);
     };
     row("load", 0, loading);
-    let (prepared, preparing) = measure(prepared);
+    let (prepared, preparing) = measure(|| study.prepare());
     row("read, decode, preprocess", 0, preparing);
     let (tokens, encoding) = measure(|| engine.encode(&prepared.patches, |_| {}).unwrap());
     row("tokenizer", kept(&prepared) as u64 * cost::tokenizer_on_cpu(&sizes.tokenizer), encoding);
@@ -90,9 +77,9 @@ fn student(root: &Path, prepared: &impl Fn() -> Prepared) {
     println!("\npeak resident memory: {:.0} MB", peak_megabytes());
 }
 
-fn published(root: &Path, prepared: &impl Fn() -> Prepared, full: bool) {
-    let engine = Engine::open(bundle(), DeviceChoice::Cpu, Precision::Full).unwrap();
-    let (prepared, preparing) = measure(prepared);
+fn published(root: &Path, study: &PhantomStudy, full: bool) {
+    let engine = Engine::open(support::published(), DeviceChoice::Cpu, Precision::Full).unwrap();
+    let (prepared, preparing) = measure(|| study.prepare());
     let kept = kept(&prepared);
     let all: usize = prepared.series.iter().map(|s| s.patches).sum();
 
@@ -194,22 +181,6 @@ fn peak_megabytes() -> f64 {
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
-/// The bundle that `PRIMA_BENCH_BUNDLE` names, or an untrained one made in the build folder.
-#[expect(clippy::disallowed_methods, reason = "this is the bench's main")]
-fn bundle() -> Bundle {
-    let folder = env::var("PRIMA_BENCH_BUNDLE").map_or_else(
-        |_| Path::new(env!("CARGO_TARGET_TMPDIR")).join("untrained-prima-1"),
-        PathBuf::from,
-    );
-    if !folder.exists() {
-        let sizes = PrimaConfig::prima();
-        let options = InitOptions { preset: "prima", sizes, seed: 1, context_dimension: None };
-        let cpu = device(DeviceChoice::Cpu).unwrap();
-        write_untrained(&options, &folder, &cpu, &mut |_, _| {}).expect("5 GB of free disk");
-    }
-    Bundle::open(&folder).unwrap()
-}
-
 /// Up to `count` patches, the same share of every series.
 fn sample(prepared: &Prepared, count: usize) -> StudyPatches {
     let series = &prepared.patches.series;
@@ -227,12 +198,7 @@ fn sample(prepared: &Prepared, count: usize) -> StudyPatches {
 }
 
 fn full_input(prepared: &Prepared, tokens: &models::engine::StudyTokens) -> StudyInput {
-    let mut input = StudyInput {
-        tokens: tokens.clone(),
-        series_names: prepared.series.iter().map(|s| s.series.name.clone()).collect(),
-        study_description: DESCRIPTION.to_owned(),
-        clinical_context: None,
-    };
+    let mut input = support::input(prepared, tokens.clone());
     for (series, prepared) in input.tokens.series.iter_mut().zip(&prepared.series) {
         let values = prepared.tokens * models::dims::TOKEN_FEATURES;
         series.features = series.features.iter().copied().cycle().take(values).collect();
@@ -242,10 +208,9 @@ fn full_input(prepared: &Prepared, tokens: &models::engine::StudyTokens) -> Stud
 
 /// Runs the same layers in PyTorch; `None` where it is not installed.
 fn peer(root: &Path, prepared: &Prepared) -> Option<Value> {
-    let tokens: Vec<String> = prepared.series.iter().map(|s| s.tokens.to_string()).collect();
     let output = Command::new("python3")
         .arg(root.join("ops/bench_peer.py"))
-        .args(["--json", "--patches", "64", "--tokens", &tokens.join(",")])
+        .args(["--json", "--patches", "64", "--tokens", &token_counts(prepared)])
         .output()
         .ok()?;
     serde_json::from_slice(&output.stdout).ok()

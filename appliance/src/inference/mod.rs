@@ -2,9 +2,10 @@
 //!
 //! In the daemon it runs in a process of its own: [`worker`] is that process, [`process`] what
 //! the daemon holds of it, [`protocol`] what they say to each other, and [`task`] the loop that
-//! finds work and stores results. [`envelope`] says which studies a model is not made for, and
+//! finds work and stores results; [`ahead`] prepares the next study meanwhile. [`envelope`] says which studies a model is not made for, and
 //! [`measured`] what of a result is kept to watch the scanner by.
 
+mod ahead;
 pub mod envelope;
 pub mod explain;
 pub mod measured;
@@ -83,10 +84,25 @@ pub fn run(
     clinical_context: Option<Vec<f32>>,
     mut progress: impl FnMut(Progress<'_>),
 ) -> Result<Triaged, InferenceError> {
-    let manifest = engine.bundle().manifest();
-    let mut prepared = prepare(dir, manifest.preprocessing, selection, decoder, |name| {
+    let version = engine.bundle().manifest().preprocessing;
+    let prepared = prepare(dir, version, selection, decoder, |name| {
         progress(Progress::Series(name));
     })?;
+    Ok(analyse(prepared, engine, selection, clinical_context, progress)?)
+}
+
+/// Triages a study that is prepared: the second half of [`run`].
+///
+/// # Errors
+///
+/// When the model fails on it.
+pub fn analyse(
+    mut prepared: Prepared,
+    engine: &Engine,
+    selection: &Selection,
+    clinical_context: Option<Vec<f32>>,
+    mut progress: impl FnMut(Progress<'_>),
+) -> Result<Triaged, EngineError> {
     let timings = prepared.timings;
     let mut stages = vec![
         timing("read headers", timings.read),

@@ -26,6 +26,8 @@ pub struct Order {
     pub earlier: Option<Box<TriageResult>>,
     /// Explain a score of the study, instead of only giving it.
     pub explain: Option<Explain>,
+    /// Folder of the study whose turn will come next, to be prepared while the graphics card works.
+    pub next: Option<PathBuf>,
 }
 
 /// What to explain.

@@ -367,6 +367,7 @@ impl Analysis {
                 samples: self.config.lime_samples,
                 out: self.config.data.join("explanations").join(job.inference_id.to_string()),
             }),
+            next: None,
         };
         let (limit, in_force) = (self.config.study_limit, self.in_force(model));
         let Some(worker) = self.worker.as_mut() else { return Ok(()) };
@@ -390,14 +391,17 @@ impl Analysis {
 
     fn order(&self, job: &Job, model: &Model) -> Order {
         let tokens = tokens_file(job.study_id, job.generation, &model.digest);
+        let archive = self.config.data.join("archive");
         Order {
-            folder: self.config.data.join("archive").join(&job.folder),
+            folder: archive.join(&job.folder),
             selection: self.tables.selection.text().to_owned(),
             tokens: self.config.data.join("tokens").join(tokens),
             context: job.context.clone(),
             // A result of another schema is not worth an error: the study is encoded again.
             earlier: job.earlier.as_deref().and_then(|json| serde_json::from_str(json).ok()),
             explain: None,
+            // A study that a worker died over is alone the next time: it may not have been its.
+            next: job.next.as_ref().filter(|_| job.deaths == 0).map(|next| archive.join(next)),
         }
     }
 

@@ -4,6 +4,7 @@
 use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::sync::mpsc;
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 use std::{process, thread};
 
@@ -12,13 +13,15 @@ use models::dicom::select::Selection;
 use models::engine::input_file::{self, InputFileError};
 use models::engine::{DeviceChoice, Engine, EngineError, Precision, Target};
 use models::explain::lime::{LimeConfig, Weighting};
+use models::prepare::prepare;
 use models::weights::bundle::{Bundle, BundleError};
 use models::weights::manifest::HeadEntry;
 
+use super::ahead::Ahead;
 use super::explain::{Request, explain_score};
 use super::protocol::{Answer, Explain, Order, Ready};
 use super::result::{Timing, TriageResult};
-use super::{InferenceError, Outcome, Progress, Triaged, run};
+use super::{InferenceError, Outcome, Progress, Triaged, analyse};
 use crate::fault::chain;
 
 /// Least time between two signs of life.
@@ -62,21 +65,24 @@ pub fn serve(bundle: &Path, device: DeviceChoice, decoder: &Decoder) -> Result<(
         classes: manifest.priority.as_ref().map(|p| p.classes.clone()).unwrap_or_default(),
     };
     say(&mut out, &Answer::Ready(Box::new(ready)))?;
-    for line in orders() {
-        let order: Order =
-            serde_json::from_str(&line).map_err(|error| WorkerError::Daemon(error.into()))?;
-        let mut last = Instant::now();
-        let answer = carry_out(&order, &engine, decoder, &mut || {
-            if last.elapsed() >= SIGN_OF_LIFE {
-                last = Instant::now();
-                // A daemon that is gone shows when the result is written.
-                drop(say(&mut out, &Answer::Alive));
-            }
-        });
-        let answer = answer.unwrap_or_else(|error| Answer::Failed { reason: chain(&error) });
-        say(&mut out, &answer)?;
-    }
-    Ok(())
+    thread::scope(|scope| {
+        let mut desk = Desk { engine: &engine, decoder, scope, ahead: None };
+        for line in orders() {
+            let order: Order =
+                serde_json::from_str(&line).map_err(|error| WorkerError::Daemon(error.into()))?;
+            let mut last = Instant::now();
+            let answer = desk.carry_out(&order, &mut || {
+                if last.elapsed() >= SIGN_OF_LIFE {
+                    last = Instant::now();
+                    // A daemon that is gone shows when the result is written.
+                    drop(say(&mut out, &Answer::Alive));
+                }
+            });
+            let answer = answer.unwrap_or_else(|error| Answer::Failed { reason: chain(&error) });
+            say(&mut out, &answer)?;
+        }
+        Ok(())
+    })
 }
 
 /// The daemon's orders. When its end of the pipe closes it is gone, and so is whoever wanted the
@@ -101,32 +107,55 @@ fn say(out: &mut impl Write, answer: &Answer) -> Result<(), WorkerError> {
     out.write_all(&line).and_then(|()| out.flush()).map_err(WorkerError::Daemon)
 }
 
-fn carry_out(
-    order: &Order,
-    engine: &Engine,
-    decoder: &Decoder,
-    alive: &mut dyn FnMut(),
-) -> Result<Answer, InferenceError> {
-    // A context that cannot be embedded is no reason to leave the images unread; the result says
-    // that none was used.
-    let context = engine.clinical_context(&order.context).unwrap_or_default();
-    if let Some(earlier) = &order.earlier
-        && let Some(result) = score_again(order, earlier, context.clone(), engine)?
-    {
-        return Ok(Answer::Done { result: Box::new(result) });
+/// What orders are carried out with.
+struct Desk<'scope, 'env> {
+    engine: &'scope Engine,
+    decoder: &'scope Decoder,
+    scope: &'scope Scope<'scope, 'env>,
+    ahead: Option<Ahead<'scope>>,
+}
+
+impl Desk<'_, '_> {
+    fn carry_out(
+        &mut self,
+        order: &Order,
+        alive: &mut dyn FnMut(),
+    ) -> Result<Answer, InferenceError> {
+        let Self { engine, decoder, .. } = *self;
+        // A context that cannot be embedded is no reason to leave the images unread; the result
+        // says that none was used.
+        let context = engine.clinical_context(&order.context).unwrap_or_default();
+        if let Some(earlier) = &order.earlier
+            && let Some(result) = score_again(order, earlier, context.clone(), engine)?
+        {
+            return Ok(Answer::Done { result: Box::new(result) });
+        }
+        let selection = Selection::parse(&order.selection, "the daemon's series selection")?;
+        let ahead = self.ahead.take_if(|ahead| ahead.is_for(order)).and_then(Ahead::finish);
+        let version = engine.bundle().manifest().preprocessing;
+        let prepared = match ahead {
+            Some(prepared) => prepared,
+            None => prepare(&order.folder, version, &selection, decoder, |_| alive())?,
+        };
+        // On a CPU there is nobody to do it: all threads compute.
+        if let Some(next) = &order.next
+            && engine.choice() != DeviceChoice::Cpu
+        {
+            let (next, rules) = (next.clone(), &order.selection);
+            self.ahead = Some(Ahead::begin(self.scope, next, rules, version, decoder));
+        }
+        let mut triaged =
+            analyse(prepared, engine, &selection, context, |_: Progress<'_>| alive())?;
+        if let Some(wanted) = &order.explain {
+            return Ok(explain(&mut triaged, wanted, engine, decoder, alive));
+        }
+        let Triaged { result, input, .. } = triaged;
+        if let Some(input) = input {
+            // Tokens on disk spare time later; a study without them is encoded again.
+            drop(input_file::save(&input, &order.tokens));
+        }
+        Ok(Answer::Done { result: Box::new(result) })
     }
-    let selection = Selection::parse(&order.selection, "the daemon's series selection")?;
-    let progress = |_: Progress<'_>| alive();
-    let mut triaged = run(&order.folder, engine, &selection, decoder, context, progress)?;
-    if let Some(wanted) = &order.explain {
-        return Ok(explain(&mut triaged, wanted, engine, decoder, alive));
-    }
-    let Triaged { result, input, .. } = triaged;
-    if let Some(input) = input {
-        // Tokens on disk spare time later; a study without them is encoded again.
-        drop(input_file::save(&input, &order.tokens));
-    }
-    Ok(Answer::Done { result: Box::new(result) })
 }
 
 /// Explains a finding of a study that was scored just now.

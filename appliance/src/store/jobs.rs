@@ -4,7 +4,7 @@
 //! present clinical context. Nothing else says what is to be done, so a power cut at any moment
 //! repeats a job or does not, and the UNIQUE of the table makes two rows impossible.
 
-use rusqlite::{OptionalExtension as _, Row, Transaction};
+use rusqlite::{Row, Transaction};
 use serde_json::json;
 
 use super::models::{Mode, Model};
@@ -30,6 +30,8 @@ pub struct Job {
     pub deaths: i64,
     /// Result of the same generation and model with another context, as JSON.
     pub earlier: Option<String>,
+    /// Folder of the study whose turn comes after this one's.
+    pub next: Option<String>,
 }
 
 /// What the input envelope is held against.
@@ -99,7 +101,7 @@ fn due_sql(all: bool) -> String {
          FROM open s
          WHERE NOT EXISTS (SELECT 1 FROM inference r WHERE r.study_id = s.id
                  AND r.generation = s.generation AND r.model_digest = ?1 AND r.context = s.context)
-         ORDER BY s.state = 'settled', s.id LIMIT 1"
+         ORDER BY s.state = 'settled', s.id LIMIT 2"
     )
 }
 
@@ -119,11 +121,15 @@ impl Store {
         let reads_context = model.is_some_and(|m| !m.context_encoder.is_empty());
         self.read(|db| {
             let mut query = db.prepare_cached(&due_sql(among.is_none()))?;
-            let found = match among {
-                None => query.query_row((digest, reads_context), job),
-                Some(ids) => query.query_row((digest, reads_context, json!(ids).to_string()), job),
+            let mut due = match among {
+                None => query.query_map((digest, reads_context), job)?,
+                Some(ids) => {
+                    query.query_map((digest, reads_context, json!(ids).to_string()), job)?
+                }
             };
-            Ok(found.optional()?)
+            let (first, after) = (due.next().transpose()?, due.next().transpose()?);
+            let next = after.map(|job| job.folder).filter(|folder| !folder.is_empty());
+            Ok(first.map(|job| Job { next, ..job }))
         })
     }
 
@@ -242,6 +248,7 @@ fn job(row: &Row<'_>) -> Result<Job, rusqlite::Error> {
         },
         deaths: row.get(11)?,
         earlier: row.get(12)?,
+        next: None,
     })
 }
 

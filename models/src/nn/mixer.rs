@@ -136,7 +136,7 @@ impl Mixer<Compute> {
         let [batch, _, input] = cells.dims();
         let x = self.input.forward(cells.reshape([batch * CELLS, input]));
         let width = x.dims()[1];
-        let x = x.reshape([batch, CELLS, width]) + self.positions.val().unsqueeze();
+        let x = add_to_each(x.reshape([batch, CELLS, width]), self.positions.val());
         let x = x.reshape([batch * CELLS, width]);
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
         let output = self.output.forward(self.norm.forward(x));
@@ -161,15 +161,28 @@ impl MixerBlock<Compute> {
     /// `[B * 64, width]` to the same.
     fn forward(&self, x: Tensor<Compute, 2>) -> Tensor<Compute, 2> {
         let [rows, width] = x.dims();
-        let batch = rows / CELLS;
-        let channels = self.cell_norm.forward(x.clone()).reshape([batch, CELLS, width]);
-        let channels = channels.swap_dims(1, 2).reshape([batch * width, CELLS]);
-        let channels = self.cell_out.forward(activation::relu(self.cell_in.forward(channels)));
-        let cells = channels.reshape([batch, width, CELLS]).swap_dims(1, 2);
-        let x = x + cells.reshape([rows, width]);
+        let cells = self.cell_norm.forward(x.clone()).reshape([rows / CELLS, CELLS, width]);
+        let hidden = activation::relu(across_cells(&self.cell_in, cells));
+        let x = x + across_cells(&self.cell_out, hidden).reshape([rows, width]);
         let hidden = activation::relu(self.mlp_in.forward(self.norm.forward(x.clone())));
         x + self.mlp_out.forward(hidden)
     }
+}
+
+/// A linear layer down the columns, `[B, cells, width]` to `[B, outputs, width]`: the same as
+/// along the rows of the transpose, which nobody has to lay out.
+fn across_cells(layer: &Linear<Compute>, x: Tensor<Compute, 3>) -> Tensor<Compute, 3> {
+    let product = layer.weight.val().transpose().unsqueeze().matmul(x);
+    let Some(bias) = &layer.bias else { return product };
+    let [_, outputs, width] = product.dims();
+    add_to_each(product, bias.val().reshape([outputs, 1]).expand([outputs, width]))
+}
+
+/// A matrix added to each of many, as one row to all rows: flex does that at full speed.
+fn add_to_each(x: Tensor<Compute, 3>, matrix: Tensor<Compute, 2>) -> Tensor<Compute, 3> {
+    let [batch, rows, columns] = x.dims();
+    let all = rows * columns;
+    (x.reshape([batch, all]) + matrix.reshape([1, all])).reshape([batch, rows, columns])
 }
 
 /// A patch with its thin axis first, `[thin, row, column]`: z changes places with the thin axis,

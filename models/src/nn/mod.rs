@@ -25,6 +25,7 @@ pub mod head;
 pub mod loss;
 pub mod mixer;
 pub mod name;
+mod nearest;
 pub mod parameters;
 pub mod peaks;
 pub mod prima;

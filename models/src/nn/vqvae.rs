@@ -7,10 +7,12 @@
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv3d, ConvTranspose3d};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, activation};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, activation};
 
 use super::Compute;
 use super::config::{ConvConfig, VqVaeConfig};
+use super::elementary::is_at_home;
+use super::nearest::nearest;
 use super::parameters::{ParameterError, Parameters};
 
 /// A convolution that keeps the size: kernel 3, padding 1.
@@ -264,10 +266,14 @@ impl Quantizer<Compute> {
         let [b, c, z, y, x] = shape;
         let flat = channels_last(z_e.clone()); // [N, c]
         let codebook = self.codebook.val().detach(); // [K, c]
-        let distance = flat.clone().powi_scalar(2).sum_dim(1)
-            + codebook.clone().powi_scalar(2).sum_dim(1).transpose()
-            - flat.matmul(codebook.clone().transpose()) * 2.0; // [N, K]
-        let indices = distance.neg().argmax(1).squeeze_dim::<1>(1); // [N]
+        let indices = if is_at_home(&flat) && is_at_home(&codebook) {
+            nearest(flat, codebook.clone())
+        } else {
+            let distance = flat.clone().powi_scalar(2).sum_dim(1)
+                + codebook.clone().powi_scalar(2).sum_dim(1).transpose()
+                - flat.matmul(codebook.clone().transpose()) * 2.0; // [N, K]
+            distance.neg().argmax(1).squeeze_dim::<1>(1)
+        }; // [N]
         let entries =
             codebook.select(0, indices.clone()).reshape([b, z, y, x, c]).permute([0, 4, 1, 2, 3]); // [b, c, z, y, x]
         let difference = entries.clone() - z_e.clone();
@@ -276,17 +282,24 @@ impl Quantizer<Compute> {
         Quantized { indices, entries, straight_through, loss }
     }
 
-    /// The codebook after one training step on `z_e`: moving averages of cluster sizes and sums,
-    /// then entries as smoothed means. Assignment uses the codebook before the step.
+    /// The codebook after one training step on `z_e`, whose `indices` are those of the codebook
+    /// before it: moving averages of cluster sizes and sums, then entries as smoothed means.
     #[must_use]
-    pub fn ema_step(self, z_e: Tensor<Compute, 5>, config: EmaConfig) -> Self {
+    pub fn ema_step(
+        self,
+        z_e: Tensor<Compute, 5>,
+        indices: Tensor<Compute, 1, Int>,
+        config: EmaConfig,
+    ) -> Self {
         let EmaConfig { decay, epsilon, .. } = config;
         let [k, _] = self.codebook.dims();
-        let indices = self.forward(z_e.clone(), config).indices;
         let flat = channels_last(z_e).detach(); // [N, c]
-        let one_hot = indices.one_hot::<2>(k).float().cast(flat.dtype()); // [N, K]
-        let count = one_hot.clone().sum_dim(0).squeeze_dim::<1>(0); // [K]
-        let sum = one_hot.transpose().matmul(flat); // [K, c]
+        let nothing = self.cluster_sum.val().zeros_like(); // [K, c]
+        let add = IndexingUpdateOp::Add;
+        let ones = flat.clone().narrow(1, 0, 1).ones_like().squeeze_dim::<1>(1); // [N]
+        let count = self.cluster_size.val().zeros_like();
+        let count = count.select_assign(0, indices.clone(), ones, add); // [K]
+        let sum = nothing.select_assign(0, indices, flat, add); // [K, c]
         let cluster_size = self.cluster_size.val() * decay + count * (1.0 - decay);
         let cluster_sum = self.cluster_sum.val() * decay + sum * (1.0 - decay);
         let total = cluster_size.clone().sum();

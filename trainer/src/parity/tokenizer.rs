@@ -82,7 +82,9 @@ pub(super) fn compare(
         close("recon", values(decoder.forward(latents)))?;
     }
     let z_e = tensor::<5>(&io, "axis0.z_e", device)?;
-    let (codebook, size, sum) = quantizer.ema_step(z_e, EmaConfig::default()).state();
+    let ema = EmaConfig::default();
+    let indices = quantizer.forward(z_e.clone(), ema).indices;
+    let (codebook, size, sum) = quantizer.ema_step(z_e, indices, ema).state();
     for (name, found) in [
         ("embedding.weight", values(codebook)),
         ("ema_cluster_size", values(size)),

@@ -1,9 +1,14 @@
 //! Gradients of one step, part by part of the batch.
 
+use burn::DispatchDevice;
+use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
+use models::engine::DeviceChoice;
 use models::labels::DIAGNOSES;
 use models::nn::Compute;
 use models::nn::loss::{PatientDiscrimination, clip_loss, patient_discrimination_loss};
+
+use rayon::prelude::*;
 
 use super::data::Pair;
 use super::supervision::{lesion_targets, series_targets, weighted_bce};
@@ -38,12 +43,46 @@ impl Pull {
     }
 }
 
+/// Studies of a part that are computed beside the others, on a network with a graph of its own.
+struct Slice<'a, M> {
+    pairs: &'a [Pair],
+    model: M,
+    out: Forward,
+}
+
+/// What is said of the studies of a part, and what it is compared with.
+struct Judged<'a, M> {
+    slice: Slice<'a, M>,
+    /// Terms of the contrastive losses.
+    pulled: Vec<Tensor<Compute, 1>>,
+}
+
+/// Divides studies evenly among the threads of a CPU: most of a step's operations on it run on one.
+fn slices<'a, M: Contrastive>(
+    model: &M,
+    part: &'a [Pair],
+    run: &Pairs<'_>,
+    device: &DispatchDevice,
+) -> Vec<Slice<'a, M>> {
+    let Pairs { config, sizes, .. } = run;
+    let (width, with_reports) = (sizes.sequence_vit.transformer.dim, config.objective.clip > 0.0);
+    let slices = if config.device == DeviceChoice::Cpu { rayon::current_num_threads() } else { 1 };
+    let slices = part.chunks(part.len().div_ceil(slices).max(1));
+    let slices: Vec<_> = slices.map(|pairs| (pairs, model.clone())).collect();
+    let forward = |(pairs, model): (&'a [Pair], M)| {
+        let model = model.fork(device);
+        let out = model.forward(pairs, with_reports, width, device);
+        Slice { pairs, model, out }
+    };
+    slices.into_par_iter().map(forward).collect()
+}
+
 /// What the contrastive losses ask of the embeddings.
-struct Contrast {
+struct Contrast<'a, M> {
     /// Of images, reports and series.
     pulls: [Option<Pull>; 3],
-    /// The graph of a part that is the whole share.
-    kept: Option<Forward>,
+    /// The graphs of a part that is the whole share.
+    kept: Vec<Slice<'a, M>>,
 }
 
 /// Gradients of this rank's share of the batch into the learner; `first` is the batch's index of
@@ -54,86 +93,114 @@ pub(super) fn gradients<M: Contrastive>(
     first: usize,
     run: &Pairs<'_>,
 ) -> Losses {
-    let Pairs { config, sizes, weights, trained, .. } = run;
-    let objective = config.objective;
-    let width = sizes.sequence_vit.transformer.dim;
+    let Pairs { config, trained, .. } = run;
     let mut losses = Losses::default();
-    let mut contrast =
-        objective.contrastive().then(|| contrast(learner, pairs, first, run, &mut losses));
+    let contrastive = config.objective.contrastive();
+    let mut contrast = contrastive.then(|| contrast(learner, pairs, first, run, &mut losses));
     let labels = DIAGNOSES.len() as f32;
     let group = &learner.group;
     let total = |count: f32| group.gather(&[count]).0.iter().sum::<f32>() * labels;
-    let entries = config.batch as f32 * labels;
-    let (token_entries, series_entries) = (total(tokens_of(pairs)), total(series_of(pairs)));
+    let entries = Entries {
+        studies: config.batch as f32 * labels,
+        series: total(series_of(pairs)),
+        tokens: total(tokens_of(pairs)),
+    };
     for part in pairs.chunks(config.part) {
-        let kept = contrast.as_mut().and_then(|contrast| contrast.kept.take());
-        let with_reports = objective.clip > 0.0;
-        let out = kept.unwrap_or_else(|| learner.model.forward(part, with_reports, width, trained));
-        let mut terms: Vec<Tensor<Compute, 1>> = Vec::new();
-        if let Some(contrast) = &mut contrast {
-            let found = [Some(out.image), out.text, out.patient];
-            let pulled = contrast.pulls.iter_mut().zip(found);
-            let pulled = pulled.filter_map(|(pull, found)| pull.as_mut().zip(found));
-            terms.extend(pulled.map(|(pull, found)| pull.surrogate(found)));
-        }
-        if objective.labels > 0.0 {
-            let targets: Vec<f32> = part.iter().flat_map(|p| p.labels.iter().copied()).collect();
-            let of = weights.of_targets(&targets);
-            let term = weighted_bce(out.labels, targets, of, entries);
-            losses.labels += scalar(&term);
-            terms.push(term * objective.labels);
-        }
-        if let Some(found) = out.series.filter(|_| objective.series > 0.0) {
-            let targets = series_targets(part);
-            let of = weights.of_targets(&targets);
-            let term = weighted_bce(found, targets, of, series_entries);
-            losses.series += scalar(&term);
-            terms.push(term * objective.series);
-        }
-        if let Some(found) = out.lesions.filter(|_| objective.lesions > 0.0) {
-            let targets = lesion_targets(part);
-            let of = vec![1.0; targets.len()];
-            let term = weighted_bce(found, targets, of, token_entries);
-            losses.lesions += scalar(&term);
-            terms.push(term * objective.lesions);
-        }
-        if let Some(sum) = terms.into_iter().reduce(|sum, term| sum + term) {
-            learner.accumulate(&sum);
+        let kept = contrast.as_mut().map(|contrast| std::mem::take(&mut contrast.kept));
+        let slices = kept
+            .filter(|kept| !kept.is_empty())
+            .unwrap_or_else(|| slices(&learner.model, part, run, trained));
+        let judged = slices.into_iter().map(|slice| {
+            let out = &slice.out;
+            let found = [Some(&out.image), out.text.as_ref(), out.patient.as_ref()];
+            let pulls = contrast.iter_mut().flat_map(|contrast| &mut contrast.pulls).zip(found);
+            let pulls = pulls.filter_map(|(pull, found)| pull.as_mut().zip(found));
+            let pulled = pulls.map(|(pull, found)| pull.surrogate(found.clone())).collect();
+            Judged { slice, pulled }
+        });
+        let judged: Vec<Judged<'_, M>> = judged.collect();
+        let derived = judged.into_par_iter().map(|judged| derive(judged, run, entries));
+        for (gradients, of_slice) in derived.collect::<Vec<_>>() {
+            learner.accumulate_parameters(gradients);
+            losses.labels += of_slice.labels;
+            losses.series += of_slice.series;
+            losses.lesions += of_slice.lesions;
         }
     }
     losses
 }
 
+/// What the means are taken over, in the whole batch.
+#[derive(Clone, Copy)]
+struct Entries {
+    studies: f32,
+    series: f32,
+    tokens: f32,
+}
+
+/// Gradients of a slice, and its share of the objectives that need no other study.
+fn derive<M: Contrastive>(
+    judged: Judged<'_, M>,
+    run: &Pairs<'_>,
+    entries: Entries,
+) -> (GradientsParams, Losses) {
+    let Judged { slice: Slice { pairs, model, out }, pulled: mut terms } = judged;
+    let (objective, weights) = (run.config.objective, &run.weights);
+    let mut losses = Losses::default();
+    if objective.labels > 0.0 {
+        let targets: Vec<f32> = pairs.iter().flat_map(|p| p.labels.iter().copied()).collect();
+        let of = weights.of_targets(&targets);
+        let term = weighted_bce(out.labels, targets, of, entries.studies);
+        losses.labels = scalar(&term);
+        terms.push(term * objective.labels);
+    }
+    if let Some(found) = out.series.filter(|_| objective.series > 0.0) {
+        let targets = series_targets(pairs);
+        let of = weights.of_targets(&targets);
+        let term = weighted_bce(found, targets, of, entries.series);
+        losses.series = scalar(&term);
+        terms.push(term * objective.series);
+    }
+    if let Some(found) = out.lesions.filter(|_| objective.lesions > 0.0) {
+        let targets = lesion_targets(pairs);
+        let of = vec![1.0; targets.len()];
+        let term = weighted_bce(found, targets, of, entries.tokens);
+        losses.lesions = scalar(&term);
+        terms.push(term * objective.lesions);
+    }
+    let sum = terms.into_iter().reduce(|sum, term| sum + term);
+    let gradients = sum.map(|sum| GradientsParams::from_grads(sum.backward(), &model));
+    (gradients.unwrap_or_default(), losses)
+}
+
 /// Embeddings of all studies without a graph, and the derivative of the losses by them.
-fn contrast<M: Contrastive>(
+fn contrast<'a, M: Contrastive>(
     learner: &mut Learner<M>,
-    pairs: &[Pair],
+    pairs: &'a [Pair],
     first: usize,
     run: &Pairs<'_>,
     losses: &mut Losses,
-) -> Contrast {
-    let Pairs { config, sizes, device, trained, .. } = run;
+) -> Contrast<'a, M> {
+    let Pairs { config, device, trained, .. } = run;
     let objective = config.objective;
-    let width = sizes.sequence_vit.transformer.dim;
-    let with_reports = objective.clip > 0.0;
     // The graph of a part that is the whole share is kept.
     let fixed = (pairs.len() > config.part).then(|| learner.model.valid());
-    let mut kept = None;
+    let mut kept = Vec::new();
     let (mut images, mut texts, mut patients, mut studies) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut next = first;
     for part in pairs.chunks(config.part) {
-        let out = if let Some(fixed) = &fixed {
-            fixed.forward(part, with_reports, width, device)
-        } else {
-            let out = learner.model.forward(part, with_reports, width, trained);
-            let plain = out.plain();
-            kept = Some(out);
-            plain
+        let (slices, keep) = match &fixed {
+            Some(fixed) => (slices(fixed, part, run, device), false),
+            None => (slices(&learner.model, part, run, trained), true),
         };
-        images.push(out.image);
-        texts.extend(out.text);
-        patients.extend(out.patient);
+        for slice in slices {
+            let out = if keep { slice.out.plain() } else { slice.out.clone() };
+            images.push(out.image);
+            texts.extend(out.text);
+            patients.extend(out.patient);
+            kept.extend(keep.then_some(slice));
+        }
         for pair in part {
             #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^24")]
             studies.extend(std::iter::repeat_n(next as f32, pair.example.series.len()));
@@ -149,7 +216,7 @@ fn contrast<M: Contrastive>(
     let [temperature, patient_temperature] = learner.model.temperatures();
     let mut leaves = [None, None, None];
     let mut terms: Vec<Tensor<Compute, 1>> = Vec::new();
-    if with_reports {
+    if objective.clip > 0.0 {
         let (image, text) = (gathered(images), gathered(texts));
         let term = clip_loss(image.0.clone(), text.0.clone(), temperature) * objective.clip;
         losses.clip = scalar(&term);

@@ -282,6 +282,7 @@ impl Contrastive for ClipModel<Compute> {
 }
 
 /// What the network says about a part of the batch.
+#[derive(Clone)]
 struct Forward {
     /// `[b, projection]`, unit length.
     image: Tensor<Compute, 2>,

@@ -326,8 +326,8 @@ impl Task<Coder<Compute>> for Patches<'_> {
         let sum = |value: fn(&Outcome) -> f64| outcomes.iter().map(value).sum::<f64>();
         let (l1, commitment) = (sum(|o| o.l1), sum(|o| o.commitment));
         let lesions = sum(|o| o.lesions);
-        let codes = outcomes.iter().flat_map(|o| o.codes.iter().copied());
-        let (used, perplexity) = usage(codes, self.codebook.codebook);
+        let codes: Vec<i64> = outcomes.iter().flat_map(|o| o.codes.iter().copied()).collect();
+        let (used, perplexity) = usage(codes.iter().copied(), self.codebook.codebook);
         let mut latents = Vec::new();
         for outcome in outcomes {
             learner.accumulate_parameters(outcome.gradients);
@@ -335,7 +335,9 @@ impl Task<Coder<Compute>> for Patches<'_> {
         }
         // Averages would keep a value that is no number for ever.
         self.quantizer = Some(if (l1 + commitment).is_finite() {
-            quantizer.ema_step(Tensor::cat(latents, 0), EmaConfig::default())
+            let codes = TensorData::from(codes.as_slice());
+            let codes = Tensor::from_data(codes, &self.device);
+            quantizer.ema_step(Tensor::cat(latents, 0), codes, EmaConfig::default())
         } else {
             quantizer
         });
