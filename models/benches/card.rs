@@ -18,6 +18,7 @@
 
 mod support;
 
+use std::error::Error as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::sync_channel;
@@ -69,7 +70,12 @@ fn main() {
     let engine = match Engine::open(bundle, arguments.device, arguments.precision) {
         Ok(engine) => engine,
         Err(error) => {
-            println!("no figures: {error}");
+            let (mut causes, mut cause) = (String::new(), error.source());
+            while let Some(next) = cause {
+                causes += &format!(": {next}");
+                cause = next.source();
+            }
+            println!("no figures: {error}{causes}");
             return;
         }
     };

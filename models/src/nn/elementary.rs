@@ -13,31 +13,121 @@ const PART: usize = 1 << 14;
 
 /// True where slices stand in for burn's operations: single precision on a CPU, without a
 /// derivative.
-pub(super) fn is_at_home(x: &Tensor<Compute, 2>) -> bool {
+pub(super) fn is_at_home<const D: usize>(x: &Tensor<Compute, D>) -> bool {
     x.dtype() == DType::F32 && matches!(x.device(), DispatchDevice::Flex(_))
 }
 
+/// The same with a derivative.
+fn is_trained_at_home<const D: usize>(x: &Tensor<Compute, D>) -> bool {
+    let DispatchDevice::Autodiff(device) = x.device() else { return false };
+    x.dtype() == DType::F32 && matches!(*device, DispatchDevice::Flex(_))
+}
+
 /// `x` times the share of a standard normal distribution that lies below it.
-pub(super) fn gelu(x: Tensor<Compute, 2>) -> Tensor<Compute, 2> {
+pub(super) fn gelu<const D: usize>(x: Tensor<Compute, D>) -> Tensor<Compute, D> {
+    if is_trained_at_home(&x) {
+        return linearised(x, Gelu);
+    }
     if !is_at_home(&x) {
         return activation::gelu(x);
     }
     let (shape, device) = (x.dims(), x.device());
     let mut values = x.into_data().into_vec::<f32>().unwrap_or_default();
     let arch = Arch::new();
-    values.par_chunks_mut(PART).for_each(|part| arch.dispatch(Gelu(part)));
+    values.par_chunks_mut(PART).for_each(|part| arch.dispatch(Values(part, Gelu)));
     Tensor::from_data(TensorData::new(values, shape), (&device, DType::F32))
 }
 
-struct Gelu<'a>(&'a mut [f32]);
+/// GPT-2's approximation of [`gelu`], by the hyperbolic tangent.
+pub(super) fn gelu_by_tanh<const D: usize>(x: Tensor<Compute, D>) -> Tensor<Compute, D> {
+    if is_trained_at_home(&x) { linearised(x, GeluByTanh) } else { activation::gelu_approximate(x) }
+}
 
-impl WithSimd for Gelu<'_> {
+/// A function of single values, and its derivative.
+trait Function: Copy + Sync {
+    fn value_and_slope(self, x: f32) -> [f32; 2];
+}
+
+/// A function as a line through each of its values, `slope * x + rest`, of which the graph keeps
+/// the slopes: value and derivative are those of the function, for two operations of burn's in
+/// place of a dozen.
+fn linearised<const D: usize>(
+    x: Tensor<Compute, D>,
+    function: impl Function,
+) -> Tensor<Compute, D> {
+    let inner = x.clone().inner();
+    let (shape, device) = (inner.dims(), inner.device());
+    let mut rests = inner.into_data().into_vec::<f32>().unwrap_or_default();
+    let (mut slopes, arch) = (vec![0.0; rests.len()], Arch::new());
+    let parts = rests.par_chunks_mut(PART).zip(slopes.par_chunks_mut(PART));
+    parts.for_each(|(rests, slopes)| arch.dispatch(Lines { rests, slopes, function }));
+    let fixed = |values: Vec<f32>| {
+        let data = TensorData::new(values, shape);
+        Tensor::from_inner(Tensor::from_data(data, (&device, DType::F32)))
+    };
+    x * fixed(slopes) + fixed(rests)
+}
+
+#[derive(Clone, Copy)]
+struct Gelu;
+
+impl Function for Gelu {
+    #[inline(always)]
+    fn value_and_slope(self, x: f32) -> [f32; 2] {
+        const DENSITY: f32 = 0.398_942_3; // 1 / sqrt(2 pi)
+        let below = 0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
+        [x * below, below + x * DENSITY * exp(-0.5 * x * x)]
+    }
+}
+
+#[derive(Clone, Copy)]
+struct GeluByTanh;
+
+impl Function for GeluByTanh {
+    #[inline(always)]
+    fn value_and_slope(self, x: f32) -> [f32; 2] {
+        const CUBE: f32 = 0.044_715;
+        const SCALE: f32 = 0.797_884_6; // sqrt(2 / pi)
+        let inner = SCALE * (x + CUBE * x * x * x);
+        let small = exp(-2.0 * inner.abs());
+        let tanh = ((1.0 - small) / (1.0 + small)).copysign(inner);
+        let below = 0.5 * (1.0 + tanh);
+        let slope = 0.5 * (1.0 - tanh * tanh) * SCALE * (1.0 + 3.0 * CUBE * x * x);
+        [x * below, below + x * slope]
+    }
+}
+
+/// A function of every value, in place.
+struct Values<'a, F>(&'a mut [f32], F);
+
+impl<F: Function> WithSimd for Values<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         for x in self.0 {
-            *x = 0.5 * *x * (1.0 + erf(*x * std::f32::consts::FRAC_1_SQRT_2));
+            [*x, _] = self.1.value_and_slope(*x);
+        }
+    }
+}
+
+/// The line through every value: from values to what is left of them.
+struct Lines<'a, F> {
+    rests: &'a mut [f32],
+    slopes: &'a mut [f32],
+    function: F,
+}
+
+impl<F: Function> WithSimd for Lines<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { rests, slopes, function } = self;
+        for (rest, to) in rests.iter_mut().zip(slopes) {
+            let [value, slope] = function.value_and_slope(*rest);
+            *rest = value - slope * *rest;
+            *to = slope;
         }
     }
 }
@@ -105,6 +195,42 @@ mod tests {
         for ((found, expected), x) in found.iter().zip(expected.iter::<f64>()).zip(&values) {
             let bound = 2e-7 * f64::from(x.abs().max(1.0));
             assert!((f64::from(*found) - expected).abs() < bound, "{x}: {found}, {expected}");
+        }
+    }
+
+    /// Values and derivatives of both, by differences of the formula in double precision.
+    #[test]
+    fn lines_have_value_and_derivative() {
+        let erf = |x: f64| {
+            let step = x / 2000.0;
+            let at = |i: f64| (-(i * step).powi(2)).exp();
+            let odd: f64 = (0..1000).map(|i| at(f64::from(2 * i + 1))).sum();
+            let even: f64 = (1..1000).map(|i| at(f64::from(2 * i))).sum();
+            let integral = step / 3.0 * (at(0.0) + 4.0 * odd + 2.0 * even + at(2000.0));
+            2.0 / std::f64::consts::PI.sqrt() * integral
+        };
+        let by_erf = move |x: f64| 0.5 * x * (1.0 + erf(x / 2f64.sqrt()));
+        let by_tanh = |x: f64| {
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+            0.5 * x * (1.0 + inner.tanh())
+        };
+        type Formula = Box<dyn Fn(f64) -> f64>;
+        let cases: [(fn(Tensor<Compute, 2>) -> Tensor<Compute, 2>, Formula); 2] =
+            [(gelu::<2>, Box::new(by_erf)), (gelu_by_tanh::<2>, Box::new(by_tanh))];
+        let device = DispatchDevice::autodiff(DispatchDevice::Flex(Default::default()));
+        let values: Vec<f32> = (-300..300).map(|i| i as f32 * 0.02).collect();
+        for (function, formula) in cases {
+            let data = TensorData::new(values.clone(), [6, 100]);
+            let x = Tensor::<Compute, 2>::from_data(data, &device).require_grad();
+            assert!(is_trained_at_home(&x));
+            let y = function(x.clone());
+            let slopes = x.grad(&y.clone().sum().backward()).unwrap().into_data();
+            let both = y.into_data().iter::<f64>().zip(slopes.iter::<f64>()).collect::<Vec<_>>();
+            for (x, (value, slope)) in values.iter().map(|x| f64::from(*x)).zip(both) {
+                let expected = (formula(x + 1e-4) - formula(x - 1e-4)) / 2e-4;
+                assert!((value - formula(x)).abs() < 1e-6, "value at {x}: {value}");
+                assert!((slope - expected).abs() < 1e-6, "slope at {x}: {slope}, {expected}");
+            }
         }
     }
 }

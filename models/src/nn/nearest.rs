@@ -94,14 +94,12 @@ impl WithSimd for Search<'_> {
                     group_of[lane] = if nearer { number } else { group_of[lane] };
                 }
             }
-            let mut best = (f32::INFINITY, 0);
-            for (lane, (distance, group)) in (0i64..).zip(least.into_iter().zip(group_of)) {
-                let entry = i64::from(group) * LANES as i64 + lane;
-                if distance < best.0 || (distance == best.0 && entry < best.1) {
-                    best = (distance, entry);
-                }
-            }
-            *found = best.1;
+            let lanes = (0i64..).zip(least.into_iter().zip(group_of));
+            let of_lanes = lanes.map(|(lane, (distance, group))| {
+                (distance, i64::from(group) * LANES as i64 + lane)
+            });
+            let nearest = of_lanes.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            *found = nearest.map_or(0, |(_, entry)| entry);
         }
     }
 }

@@ -10,13 +10,13 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, activation};
 
-use super::Compute;
 use super::config::PeaksConfig;
 use super::parameters::{ParameterError, Parameters};
 use super::transformer::rows;
+use super::{Compute, elementary};
 
 /// Perceptron before the blocks, features after them.
 #[derive(Module, Debug)]
@@ -65,7 +65,7 @@ impl Peaks<Compute> {
             let own = lengths.iter().enumerate().flat_map(|(i, &n)| std::iter::repeat_n(i, n));
             hidden = hidden + rows(self.prefix.forward(prefixes.clone()), own);
         }
-        tokens + self.output.forward(activation::gelu(hidden))
+        tokens + self.output.forward(elementary::gelu(hidden))
     }
 
     /// Features of tokens: `[T, D]` to `[T, P]`.

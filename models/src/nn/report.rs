@@ -6,9 +6,10 @@ use burn::nn::{LayerNorm, Linear};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData, activation};
 
-use super::Compute;
 use super::config::ReportEncoderConfig;
 use super::parameters::{ParameterError, Parameters};
+use super::transformer::rows;
+use super::{Compute, elementary};
 
 /// GPT-2 whose state at the end-of-text token is projected.
 #[derive(Module, Debug)]
@@ -90,14 +91,10 @@ impl ReportEncoder<Compute> {
     /// Projects the state at the last token of each report: `[B, T, D]` to `[B, projection]`.
     #[must_use]
     pub fn project(&self, hidden: &Tensor<Compute, 3>, lengths: &[usize]) -> Tensor<Compute, 2> {
-        let last = lengths
-            .iter()
-            .enumerate()
-            .map(|(i, length)| {
-                hidden.clone().narrow(0, i, 1).narrow(1, length - 1, 1).squeeze_dim::<2>(1)
-            })
-            .collect();
-        let x = self.projection_in.forward(Tensor::cat(last, 0));
+        let [batch, length, dim] = hidden.dims();
+        let last = lengths.iter().enumerate().map(|(i, own)| i * length + own - 1);
+        let last = rows(hidden.clone().reshape([batch * length, dim]), last);
+        let x = self.projection_in.forward(last);
         self.projection_out.forward(self.projection.forward(x))
     }
 }
@@ -118,7 +115,7 @@ impl CausalBlock<Compute> {
     fn forward(&self, x: Tensor<Compute, 3>) -> Tensor<Compute, 3> {
         let x = x.clone() + self.attend(self.attention_norm.forward(x));
         let hidden = self.mlp_in.forward(self.mlp_norm.forward(x.clone()));
-        x + self.mlp_out.forward(activation::gelu_approximate(hidden))
+        x + self.mlp_out.forward(elementary::gelu_by_tanh(hidden))
     }
 
     fn attend(&self, x: Tensor<Compute, 3>) -> Tensor<Compute, 3> {

@@ -114,12 +114,12 @@ impl Attention<Compute> {
     ///
     /// As in [`Transformer::forward`].
     fn forward(&self, x: Tensor<Compute, 2>, lengths: &[usize]) -> Tensor<Compute, 2> {
-        let qkv = self.qkv.forward(x); // [T, 3 * H * D_h]
-        let joined = if elementary::is_at_home(&qkv) {
-            attention::attend(qkv, self.heads, lengths)
+        let joined = if elementary::is_at_home(&x) {
+            attention::attend(self.qkv.forward(x), self.heads, lengths)
         } else if nearly_equal(lengths) {
-            attend_together(&qkv, self.heads, lengths)
+            self.attend_together(x, lengths)
         } else {
+            let qkv = self.qkv.forward(x); // [T, 3 * H * D_h]
             let mut start = 0;
             let attended = lengths.iter().map(|&length| {
                 let sequence = qkv.clone().narrow(0, start, length);
@@ -132,6 +132,49 @@ impl Attention<Compute> {
             Some(output) => output.forward(joined),
             None => joined,
         }
+    }
+
+    /// Attention inside sequences of nearly equal length, padded to the longest and computed as one
+    /// batch, which is how training runs: `[T, D]` to `[T, H * D_h]`. Queries, keys and values are
+    /// products of their own, so that no derivative is put together from three parts.
+    fn attend_together(&self, x: Tensor<Compute, 2>, lengths: &[usize]) -> Tensor<Compute, 2> {
+        let (count, longest) = (lengths.len(), lengths.iter().copied().max().unwrap_or(0));
+        let inner = self.qkv.weight.dims()[1] / 3;
+        let dim_head = inner / self.heads;
+        let equal = lengths.iter().all(|length| *length == longest);
+        let starts: Vec<usize> = lengths
+            .iter()
+            .scan(0, |next, length| {
+                *next += length;
+                Some(*next - length)
+            })
+            .collect();
+        // Padding repeats a sequence's first row; nobody attends to it, and its result is dropped.
+        let padded = starts.iter().zip(lengths).flat_map(|(&start, &length)| {
+            (0..longest).map(move |i| if i < length { start + i } else { start })
+        });
+        let x = if equal { x } else { rows(x, padded) };
+        let part = |part: usize| {
+            let weight = self.qkv.weight.val().narrow(1, part * inner, inner);
+            let shape = [count, longest, self.heads, dim_head];
+            x.clone().matmul(weight).reshape(shape).swap_dims(1, 2) // [S, H, L, D_h]
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a head is far narrower than 2^52")]
+        let scale = (dim_head as f64).powf(-0.5);
+        let mut scores = (part(0) * scale).matmul(part(1).transpose()); // [S, H, L, L]
+        if !equal {
+            let absent = lengths.iter().flat_map(|&length| {
+                (0..longest).map(move |i| if i < length { 0.0 } else { f32::MIN / 2.0 })
+            });
+            let absent = TensorData::new(absent.collect::<Vec<f32>>(), [count, 1, 1, longest]);
+            let absent = Tensor::<Compute, 4>::from_data(absent, &x.device());
+            scores = scores.clone() + absent.cast(scores.dtype());
+        }
+        let attended = activation::softmax(scores, 3).matmul(part(2)); // [S, H, L, D_h]
+        let attended = attended.swap_dims(1, 2).reshape([count * longest, inner]);
+        let there =
+            lengths.iter().enumerate().flat_map(|(i, &length)| i * longest..i * longest + length);
+        if equal { attended } else { rows(attended, there) }
     }
 }
 
@@ -155,48 +198,6 @@ fn nearly_equal(lengths: &[usize]) -> bool {
     let longest = lengths.iter().copied().max().unwrap_or(0);
     let total: usize = lengths.iter().sum();
     lengths.len() > 1 && longest <= TOGETHER && longest * lengths.len() <= 2 * total
-}
-
-/// Attention inside sequences of nearly equal length, padded to the longest and computed as one
-/// batch, which is how training runs: `[T, 3 * H * D_h]` to `[T, H * D_h]`.
-fn attend_together(
-    qkv: &Tensor<Compute, 2>,
-    heads: usize,
-    lengths: &[usize],
-) -> Tensor<Compute, 2> {
-    let inner = qkv.dims()[1] / 3;
-    let dim_head = inner / heads;
-    let (count, longest) = (lengths.len(), lengths.iter().copied().max().unwrap_or(0));
-    let starts: Vec<usize> = lengths
-        .iter()
-        .scan(0, |next, length| {
-            *next += length;
-            Some(*next - length)
-        })
-        .collect();
-    // Padding repeats a sequence's first row; nobody attends to it, and its result is dropped.
-    let padded = starts.iter().zip(lengths).flat_map(|(&start, &length)| {
-        (0..longest).map(move |i| if i < length { start + i } else { start })
-    });
-    let qkv = rows(qkv.clone(), padded).reshape([count, longest, 3 * heads, dim_head]);
-    let qkv = qkv.swap_dims(1, 2); // [S, 3 * H, L, D_h]
-    let part = |part: usize| qkv.clone().narrow(1, part * heads, heads);
-    #[expect(clippy::cast_precision_loss, reason = "a head is far narrower than 2^52")]
-    let scale = (dim_head as f64).powf(-0.5);
-    let mut scores = (part(0) * scale).matmul(part(1).transpose()); // [S, H, L, L]
-    if lengths.iter().any(|length| *length < longest) {
-        let absent = lengths.iter().flat_map(|&length| {
-            (0..longest).map(move |i| if i < length { 0.0 } else { f32::MIN / 2.0 })
-        });
-        let absent = TensorData::new(absent.collect::<Vec<f32>>(), [count, 1, 1, longest]);
-        let absent = Tensor::<Compute, 4>::from_data(absent, &qkv.device());
-        scores = scores.clone() + absent.cast(scores.dtype());
-    }
-    let attended = activation::softmax(scores, 3).matmul(part(2)); // [S, H, L, D_h]
-    let attended = attended.swap_dims(1, 2).reshape([count * longest, inner]);
-    let there =
-        lengths.iter().enumerate().flat_map(|(i, &length)| i * longest..i * longest + length);
-    rows(attended, there)
 }
 
 /// Queries whose attention is computed at a time.
