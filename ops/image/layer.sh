@@ -14,6 +14,7 @@ usage: ops/image/layer.sh FOLDER                    NVIDIA's driver and the run-
             without what it depends on: what is missing is named. PACKAGE/usr/include packs that
             folder of it alone; PACKAGE-dkms is compiled for the image's kernel
 Puts NAME_KERNEL.layer and NAME_KERNEL.layer.sig into FOLDER, for /var/lib/prima/layers of a box.
+What it fetched stays in FOLDER/fetched for the next time, and may be deleted.
 NVIDIA's packages come from Debian's mirror under NVIDIA's licences, which do not let everybody pass
 them on: each hospital builds the layer for its own boxes.
 END
@@ -41,6 +42,7 @@ done
 here=$PWD/ops/image
 install_packages squashfs-tools cryptsetup-bin openssl binutils kmod
 work=$(mktemp -d "$out/layer.XXXX")
+fetched=$out/fetched
 trap 'rm -rf "$work"' EXIT
 tree=$work/tree
 mkdir "$tree"
@@ -56,7 +58,7 @@ layer=$out/${name}_$kernel.layer
 # The mirror that this machine has its packages from, with the parts that are not free.
 apt() {
   apt-get -qq -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=/dev/null \
-    -o Dir::State::lists="$work/lists" -o Dir::Cache="$work/cache" -o APT::Sandbox::User=root "$@"
+    -o Dir::State::lists="$fetched/lists" -o Dir::Cache="$fetched/cache" -o APT::Sandbox::User=root "$@"
 }
 
 update_lists() {
@@ -67,31 +69,32 @@ update_lists() {
     echo "deb $signed $(debian_mirror) bookworm $parts"
     [[ -z $security ]] || echo "deb $signed $security bookworm-security $parts"
   } > "$work/sources.list"
-  mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+  mkdir -p "$fetched/lists/partial" "$fetched/cache/archives/partial"
   apt update
 }
 
 # Unpacks a package, or one folder of it, below the tree.
 unpack() {
-  local package=$1 part='' deb=$1
-  if [[ $package != *.deb ]]; then
+  local package=$1 part='' deb
+  if [[ $package == *.deb ]]; then
+    deb=$(cd "$from" && realpath "$package")
+  else
     [[ $package != */* ]] || part=./${package#*/} package=${package%%/*}
     [[ -s $work/sources.list ]] || update_lists
     say "fetching $package"
-    (mkdir -p "$work/deb" && cd "$work/deb" && rm -f ./*.deb && apt download "$package") ||
+    (cd "$fetched" && apt download "$package") ||
       fail "$package cannot be fetched from $(debian_mirror); see what apt says above"
-    deb=$(printf '%s\n' "$work"/deb/*.deb)
-  else
-    deb=$(cd "$from" && realpath "$deb")
+    # The latest, where an earlier run left others.
+    deb=$(find "$fetched" -name "${package}_*.deb" -printf "%T@ %p\n" | sort -n | sed -n "\$s/^[^ ]* //p")
   fi
   echo "$(dpkg-deb -f "$deb" Package) $(dpkg-deb -f "$deb" Version)" >> "$work/packed"
+  mkdir -p "$work/unpacked"
   if [[ -z $part ]]; then
     dpkg-deb --extract "$deb" "$work/unpacked"
   else
-    mkdir -p "$work/unpacked"
-    dpkg-deb --fsys-tarfile "$deb" | tar -C "$work/unpacked" -x --wildcards "$part" './usr/share/doc/*/copyright'
+    dpkg-deb --fsys-tarfile "$deb" |
+      tar -C "$work/unpacked" -x --wildcards "$part" './usr/share/doc/*/copyright'
   fi
-  rm -f "$work/deb"/*.deb
 }
 
 # Compiles the kernel modules of a package that dkms unpacked, for the image's kernel, in a Debian of
