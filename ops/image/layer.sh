@@ -149,12 +149,15 @@ take() {
 
 # Debian keeps NVIDIA's files beside their places and links them by hand.
 shape_nvidia() {
-  local lib=$tree/usr/lib/x86_64-linux-gnu file
+  local lib=$tree/usr/lib/x86_64-linux-gnu file real
   mv "$lib"/nvidia/current/* "$lib/"
   mv "$tree/usr/lib/nvidia/current/nvidia-smi" "$tree/usr/bin/"
   rm -r "$lib/nvidia" "$tree/usr/lib/nvidia"
   # By this name it is looked for.
-  ln -s "$(cd "$lib" && printf '%s\n' libnvrtc.so.*.*.* | head -n 1)" "$lib/libnvrtc.so"
+  install_packages gcc libc6-dev
+  real=$(cd "$lib" && printf '%s\n' libnvrtc.so.*.* | head -n 1)
+  gcc -shared -fPIC -O2 -Wall -Werror -Wl,--no-as-needed -DDEBIAN="\"$real\"" -o "$lib/libnvrtc.so" \
+    "$here/layer/nvrtc.c" "$lib/$real"
   mkdir -p "$tree/usr/local/cuda"
   ln -s ../../include "$tree/usr/local/cuda/include"
   for file in "$tree/usr/lib/modules/$kernel"/updates/nvidia-current*.ko; do
