@@ -161,7 +161,7 @@ shape_nvidia() {
   mkdir -p "$tree/usr/local/cuda"
   ln -s ../../include "$tree/usr/local/cuda/include"
   for file in "$tree/usr/lib/modules/$kernel"/updates/nvidia-current*.ko; do
-    mv "$file" "${file/nvidia-current/nvidia}"
+    [[ ! -e $file ]] || mv "$file" "${file/nvidia-current/nvidia}"
   done
   mkdir -p "$tree/usr/lib/modprobe.d" "$tree/usr/lib/prima/layers"
   # 44 is the group video in every Debian, which the daemon is in.
