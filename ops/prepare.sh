@@ -30,6 +30,20 @@ install_packages() {
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# The mirrors that this machine has its packages from, and of them the first, which has Debian itself.
+debian_mirrors() {
+  {
+    sed -n 's/^URIs: \(.*\)/\1/p' /etc/apt/sources.list.d/*.sources 2>/dev/null || true
+    sed -n 's/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' /etc/apt/sources.list 2>/dev/null || true
+  }
+}
+
+debian_mirror() {
+  local all
+  all=$(debian_mirrors)
+  echo "${all%%$'\n'*}"
+}
+
 # A linker and C compiler for Rust, and cmake with a C++ compiler for the JPEG-LS codec.
 install_build_tools() {
   command -v cargo >/dev/null ||

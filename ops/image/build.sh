@@ -17,16 +17,14 @@ out=$(cd "$from" && mkdir -p "$1" && realpath "$1")
 here=$PWD/ops/image
 install_packages mmdebstrap squashfs-tools-ng squashfs-tools cryptsetup-bin e2fsprogs dosfstools mtools \
   grub-efi-amd64-bin grub-common gdisk gpg rauc openssl dpkg-dev
-# The mirror that this machine has its packages from.
-mirror=$(sed -n 's/^URIs: \(.*\)/\1/p' /etc/apt/sources.list.d/*.sources 2>/dev/null | head -n 1)
-mirror=${mirror:-$(sed -n 's/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' /etc/apt/sources.list | head -n 1)}
+mirror=$(debian_mirror)
 
 # What the box has beside its own package.
 packages=(
   systemd systemd-sysv systemd-resolved dbus udev kmod tzdata
   linux-image-amd64 initramfs-tools zstd grub-common cryptsetup-bin cryptsetup dosfstools e2fsprogs
   libtss2-esys-3.0.2-0 libtss2-mu0 libtss2-rc0 libtss2-tcti-device0 tpm2-tools
-  nftables iproute2 chrony gdisk nano usbutils nut-server nut-client rauc rauc-service
+  nftables iproute2 chrony gdisk nano openssl usbutils nut-server nut-client rauc rauc-service
   libvulkan1 mesa-vulkan-drivers
 )
 

@@ -3,6 +3,7 @@
 
 mod firewall;
 mod install;
+mod layer;
 mod machine;
 mod models;
 mod parts;

@@ -9,7 +9,7 @@ use super::Rendered;
 use crate::interop::{available, succeed};
 
 /// An authority that signs updates itself: its certificate and key.
-fn authority(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
+pub(super) fn authority(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
     let (certificate, key) =
         (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
     succeed(

@@ -190,3 +190,38 @@ fn a_bad_update_falls_back_by_itself() {
     machine.wait_for_echo();
     machine.wait_for("grep -q rauc.slot=A /proc/cmdline");
 }
+
+/// A signed layer lies over the system from the next start on; one that somebody changed does not,
+/// and the box works all the same.
+#[test]
+#[ignore = "needs the image; ops/test --firmware"]
+fn a_layer_is_used_until_somebody_changes_it() {
+    let Some(image) = image() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["root.squashfs", "prima-ca.pem", "prima-ca.key"] {
+        std::os::unix::fs::symlink(image.join(name), folder.path().join(name)).unwrap();
+    }
+    let layer = super::layer::hello(folder.path()).display().to_string();
+    let mut machine = Machine::new(&image);
+    machine.insert(&[&layer, &format!("{layer}.sig")]);
+    machine.start();
+    machine.wait_for_echo();
+    machine.run(
+        "mkdir -p /run/stick /var/lib/prima/layers && mount -o ro /dev/vdb /run/stick && \
+         cp /run/stick/* /var/lib/prima/layers/ && sync && \
+         /usr/lib/prima/layer check /var/lib/prima/layers/*.layer && test ! -e /usr/share/hello",
+    );
+    machine.restart_within();
+    machine.wait_for("grep '^used: .*hello' /run/prima/layers && grep hello /usr/share/hello/said");
+    machine.wait_for_echo();
+    // What lies over the system cannot be written to either.
+    assert_eq!(machine.try_run("touch /usr/share/hello/x"), None);
+    machine.run(
+        "file=$(ls /var/lib/prima/layers/*.layer) && \
+         printf X | dd of=$file bs=1 seek=100 conv=notrunc && sync",
+    );
+    machine.restart_within();
+    machine.wait_for("grep '^refused: .*is not what was signed' /run/prima/layers");
+    machine.run("test ! -e /usr/share/hello");
+    machine.wait_for_echo();
+}

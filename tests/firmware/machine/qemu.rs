@@ -107,9 +107,16 @@ impl Machine {
         });
         let tree = tree.display().to_string();
         succeed("rauc", &["bundle", &certificate, &key, &tree, &self.at("update.raucb")]);
-        let size = fs::metadata(self.at("update.raucb")).expect("an update").len() / 1024 + 8192;
-        succeed("mkfs.vfat", &["-C", "-n", "STICK", &self.at("stick"), &size.to_string()]);
-        succeed("mcopy", &["-i", &self.at("stick"), &self.at("update.raucb"), "::"]);
+        self.insert(&[&self.at("update.raucb")]);
+    }
+
+    /// Puts a stick in with these files on it.
+    pub(super) fn insert(&self, files: &[&str]) {
+        let sizes = files.iter().map(|file| fs::metadata(file).expect("a file").len());
+        let size = sizes.sum::<u64>() / 1024 + 8192;
+        let stick = self.at("stick");
+        succeed("mkfs.vfat", &["-C", "-n", "STICK", &stick, &size.to_string()]);
+        succeed("mcopy", &[&["-i", &stick][..], files, &["::"][..]].concat());
     }
 
     /// Puts a file on the boot partition.
