@@ -88,6 +88,7 @@ pub fn gather(known: Known<'_>, clock: &dyn Clock) -> Facts {
             .collect(),
         nvidia_built_in: nvidia_built_in(),
         nodes: nodes(),
+        layers: fs::read_to_string("/run/prima/layers").unwrap_or_default(),
         devices: Sensors::default().read(),
         clock: clock_quality::quality(clock.wall(), clock.now()),
         hub: known.hub.map(|(host, valid_until_s)| {

@@ -136,6 +136,8 @@ pub struct Facts {
     pub nvidia_built_in: bool,
     /// Device files of graphics devices.
     pub nodes: Vec<Node>,
+    /// What the start of this system said of its layers, one a line; empty without any.
+    pub layers: String,
     /// Memory, temperatures, NVIDIA driver.
     pub devices: Devices,
     /// Wall clock against box time.
@@ -166,6 +168,7 @@ pub fn examine(facts: &Facts) -> Vec<Check> {
     checks.push(good("AE title", facts.ae_title.clone()));
     checks.extend(model::checks(facts));
     checks.push(vulkan(facts));
+    checks.extend(layers(facts));
     checks.push(nvidia(facts));
     checks.extend(nodes(facts));
     checks.extend(memory(facts));
@@ -366,6 +369,19 @@ fn vulkan(facts: &Facts) -> Check {
     )
 }
 
+/// Signed additions to the system (decision 0025), as `/usr/lib/prima/layer` reports them.
+fn layers(facts: &Facts) -> Vec<Check> {
+    const NAME: &str = "layer";
+    let judge = |line: &str| match line.strip_prefix("refused: ") {
+        None => good(NAME, line),
+        Some(why) => {
+            let (what, remedy) = why.rsplit_once("; ").unwrap_or((why, "build it anew"));
+            problem(NAME, what, remedy)
+        }
+    };
+    facts.layers.lines().map(judge).collect()
+}
+
 fn nvidia(facts: &Facts) -> Check {
     const NAME: &str = "NVIDIA";
     let missing = missing(facts, &["libnvidia", "libcuda", "libnvrtc"]);
@@ -378,7 +394,8 @@ fn nvidia(facts: &Facts) -> Check {
             let package = if toolkit {
                 "install the CUDA run-time compiler (package libnvrtc12 or the CUDA toolkit)"
             } else {
-                "install the NVIDIA driver (Debian: packages nvidia-driver and libcuda1)"
+                "install the NVIDIA driver (Debian: packages nvidia-driver and libcuda1; on a box \
+                 from our image its layer, runbook \"update\")"
             };
             problem(NAME, format!("a device is built in, but {names} is missing"), package)
         }

@@ -268,7 +268,8 @@ fn model_and_graphics() {
         "install the package libvulkan1",
     );
     check("NVIDIA", |f| f.libraries[2].1 = None, Good, "no device is built in", "");
-    let driver = "install the NVIDIA driver (Debian: packages nvidia-driver and libcuda1)";
+    let driver = "install the NVIDIA driver (Debian: packages nvidia-driver and libcuda1; on a box \
+                  from our image its layer, runbook \"update\")";
     check(
         "NVIDIA",
         |f| {
@@ -328,6 +329,21 @@ fn device_files() {
         Problem,
         "appliance may not use /dev/nvidia0",
         "the driver's udev rules are missing; install the driver again",
+    );
+}
+
+#[test]
+fn a_layer_that_was_refused_is_a_problem() {
+    let used = "used: /var/lib/prima/layers/nvidia_6.1.0-1-amd64.layer";
+    check("layer", |f| f.layers = format!("{used}\n"), Good, used, "");
+    check(
+        "layer",
+        |f| {
+            f.layers = "refused: a.layer.sig is not there; a layer is two files, copy both\n".into()
+        },
+        Problem,
+        "a.layer.sig is not there",
+        "a layer is two files, copy both",
     );
 }
 

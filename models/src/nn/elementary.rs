@@ -214,8 +214,9 @@ mod tests {
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
             0.5 * x * (1.0 + inner.tanh())
         };
+        type Found = fn(Tensor<Compute, 2>) -> Tensor<Compute, 2>;
         type Formula = Box<dyn Fn(f64) -> f64>;
-        let cases: [(fn(Tensor<Compute, 2>) -> Tensor<Compute, 2>, Formula); 2] =
+        let cases: [(Found, Formula); 2] =
             [(gelu::<2>, Box::new(by_erf)), (gelu_by_tanh::<2>, Box::new(by_tanh))];
         let device = DispatchDevice::autodiff(DispatchDevice::Flex(Default::default()));
         let values: Vec<f32> = (-300..300).map(|i| i as f32 * 0.02).collect();
