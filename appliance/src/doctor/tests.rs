@@ -339,7 +339,8 @@ fn a_layer_that_was_refused_is_a_problem() {
     check(
         "layer",
         |f| {
-            f.layers = "refused: a.layer.sig is not there; a layer is two files, copy both\n".into()
+            f.layers =
+                "refused: a.layer.sig is not there; a layer is two files, copy both\n".into();
         },
         Problem,
         "a.layer.sig is not there",
