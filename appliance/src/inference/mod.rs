@@ -2,8 +2,9 @@
 //!
 //! In the daemon it runs in a process of its own: [`worker`] is that process, [`process`] what
 //! the daemon holds of it, [`protocol`] what they say to each other, and [`task`] the loop that
-//! finds work and stores results; [`ahead`] prepares the next study meanwhile. [`envelope`] says which studies a model is not made for, and
-//! [`measured`] what of a result is kept to watch the scanner by.
+//! finds work and stores results; `ahead` prepares the next study meanwhile. [`envelope`] says
+//! which studies a model is not made for, and [`measured`] what of a result is kept to watch the
+//! scanner by.
 
 mod ahead;
 pub mod envelope;
