@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times the published-size layers in PyTorch, on this CPU or on a card, as a peer for our own figures.
+"""Times the published-size layers in PyTorch, on this CPU or a card, as a peer for our figures.
 
 Weights are random: only shapes matter for time. Patches are 8x32x32, as the tokenizer gets them.
 All layers run in single precision, as the published code does on a CPU, or with `--half` in the

@@ -30,7 +30,7 @@ nvidia=(
 
 [[ ${1:-} != -h && ${1:-} != --help ]] || { usage; exit 0; }
 (($# == 1 || $# >= 3)) || { usage >&2; exit 64; }
-out=$(cd "$from" && realpath "$1")
+out=$(cd "$from" && realpath -m "$1")
 name=${2:-nvidia}
 if (($# == 1)); then packages=("${nvidia[@]}"); else packages=("${@:3}"); fi
 [[ $name =~ ^[a-z][a-z0-9-]{0,30}$ ]] ||
