@@ -44,6 +44,15 @@ debian_mirror() {
   echo "${all%%$'\n'*}"
 }
 
+# debian_sources COMPONENTS: lines for apt, with the security updates where this machine has them
+debian_sources() {
+  local signed='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]' security
+  security=$(debian_mirrors | grep -- '-security/*$' | head -n 1 || true)
+  echo "deb $signed $(debian_mirror) bookworm $1"
+  echo "deb $signed $(debian_mirror) bookworm-updates $1"
+  [[ -z $security ]] || echo "deb $signed $security bookworm-security $1"
+}
+
 # A linker and C compiler for Rust, and cmake with a C++ compiler for the JPEG-LS codec.
 install_build_tools() {
   command -v cargo >/dev/null ||

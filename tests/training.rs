@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use trainer::cohort::shard::{Store, Values};
 use trainer::export::bundle::ExportRun;
 use trainer::stage::ablate::AblateRun;
 use trainer::stage::clip::ClipRun;
@@ -106,6 +107,49 @@ fn the_smoke_configurations_lead_to_a_bundle_that_the_appliance_reads() {
         assert_eq!(ran.code, 0, "{bundle}: {}", ran.stderr);
         assert!(ran.stdout.to_lowercase().contains("simulated"), "{}", ran.stdout);
     }
+}
+
+/// `simulate` writes the tokens that `tokens` makes, mirrored studies are studies like others, and
+/// the patches of one are enough to know whose tokens they are.
+#[test]
+fn a_cohort_of_tokens_is_read_as_one_of_patches() {
+    let work = Work::prepared();
+    let config = |name: &str| smoke().join(name).display().to_string();
+    let more = "seed = 1\ntrain = 2\nvalidation = 1\ntest = 0\ngrid_mm = 2.5\nkeep = 1\nmirrored = true\n\
+                tokens = { tokenizer = \"tokenizer/tokenizer.safetensors\", sizes = \"tiny\" }\n";
+    fs::write(work.path("more.toml"), more).unwrap();
+    work.done("simulate", &["more.toml", "--out", "more"]);
+    let of_patches = Store::open(&work.path("cohort"), Values::Latents).unwrap();
+    let of_tokens = Store::open(&work.path("more"), Values::Latents).unwrap();
+    let ids: Vec<&str> = of_tokens.ids().collect();
+    let mirrored = ["s0001-000000m", "s0001-000001m"];
+    assert_eq!(ids, ["s0001-000000", mirrored[0], "s0001-000001", mirrored[1], "s0001-000002"]);
+    for id in ["s0001-000000", "s0001-000001"] {
+        let [(_, made), (_, written)] = [&of_patches, &of_tokens].map(|s| s.study(id).unwrap());
+        assert_eq!(made.len(), written.len());
+        for (made, written) in made.iter().zip(&written) {
+            assert_eq!(made.values, written.values);
+        }
+        let mirrored = of_tokens.study(&format!("{id}m")).unwrap().1;
+        assert!(written.iter().zip(&mirrored).all(|(a, b)| a.values != b.values), "{id}");
+    }
+    let patches = Store::open(&work.path("more"), Values::Patches).unwrap();
+    assert_eq!(patches.ids().collect::<Vec<_>>(), ["s0001-000000"]);
+
+    work.done("series-names", &[&config("series-names.toml"), "--run", "series-names"]);
+    work.done("clip", &[&config("clip.toml"), "--run", "clip"]);
+    work.done("heads", &[&config("heads.toml"), "--run", "heads"]);
+    // Whole weights, by which tokens are known again.
+    let export = fs::read_to_string(smoke().join("export-teacher.toml")).unwrap();
+    fs::write(work.path("export.toml"), export + "half = false\n").unwrap();
+    work.done("export", &["export.toml", "--out", "teacher"]);
+    let distill = fs::read_to_string(smoke().join("distill.toml")).unwrap();
+    let distill = distill.replacen("cohort = \"cohort\"", "cohort = \"more\"", 1);
+    fs::write(work.path("distill.toml"), distill).unwrap();
+    work.done("distill", &["distill.toml", "--run", "distill"]);
+    let agreement: Value = read_json(&work.path("distill/agreement.json"));
+    assert_eq!(agreement["reading"]["studies"], 5);
+    assert_eq!(agreement["reading"]["patches"], 0, "the tokens were there");
 }
 
 /// Configurations that no test has the time to run are read at least.

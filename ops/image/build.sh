@@ -17,7 +17,6 @@ out=$(cd "$from" && mkdir -p "$1" && realpath "$1")
 here=$PWD/ops/image
 install_packages mmdebstrap squashfs-tools-ng squashfs-tools cryptsetup-bin e2fsprogs dosfstools mtools \
   grub-efi-amd64-bin grub-common gdisk gpg rauc openssl dpkg-dev
-mirror=$(debian_mirror)
 
 # What the box has beside its own package.
 packages=(
@@ -45,7 +44,7 @@ build_system() {
     --customize-hook="chroot \"\$1\" sh /usr/lib/prima/finish-image" \
     --customize-hook="copy-out /boot/vmlinuz /boot/initrd.img '$out'" \
     --customize-hook="cd \"\$1\" && rm -rf boot usr/lib/prima/finish-image && mkdir -p boot/efi" \
-    bookworm "$out/root.tar" "$mirror"
+    bookworm "$out/root.tar" - < <(debian_sources main)
   say "sealing it"
   rm -f "$out/root.squashfs"
   tar2sqfs --quiet --compressor zstd --no-xattr "$out/root.squashfs" < "$out/root.tar"

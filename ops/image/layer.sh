@@ -62,13 +62,7 @@ apt() {
 }
 
 update_lists() {
-  local signed='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]' security
-  local parts="main contrib non-free non-free-firmware"
-  security=$(debian_mirrors | grep -- '-security$' | head -n 1 || true)
-  {
-    echo "deb $signed $(debian_mirror) bookworm $parts"
-    [[ -z $security ]] || echo "deb $signed $security bookworm-security $parts"
-  } > "$work/sources.list"
+  debian_sources "main contrib non-free non-free-firmware" > "$work/sources.list"
   mkdir -p "$fetched/lists/partial" "$fetched/cache/archives/partial"
   apt update
 }

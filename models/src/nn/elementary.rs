@@ -33,9 +33,13 @@ pub(super) fn gelu<const D: usize>(x: Tensor<Compute, D>) -> Tensor<Compute, D> 
     }
     let (shape, device) = (x.dims(), x.device());
     let mut values = x.into_data().into_vec::<f32>().unwrap_or_default();
-    let arch = Arch::new();
-    values.par_chunks_mut(PART).for_each(|part| arch.dispatch(Values(part, Gelu)));
+    values.par_chunks_mut(PART).for_each(gelu_of);
     Tensor::from_data(TensorData::new(values, shape), (&device, DType::F32))
+}
+
+/// [`gelu`] in place, on this thread.
+pub(super) fn gelu_of(values: &mut [f32]) {
+    Arch::new().dispatch(Values(values, Gelu));
 }
 
 /// GPT-2's approximation of [`gelu`], by the hyperbolic tangent.
@@ -147,22 +151,25 @@ fn erf(x: f32) -> f32 {
 ///
 /// `x = n ln 2 + r` with `|r| <= ln 2 / 2`, so `e^x = 2^n e^r`; `ln 2` is split in two, of which
 /// the first has so few digits that its products with `n` are exact (Cody and Waite 1980), and
-/// `e^r` is a Taylor polynomial of degree 7, whose error is below 2^-27.
+/// `e^r` is a Taylor polynomial of degree 7, whose error is below 2^-27. A number that is added to
+/// 1.5 * 2^23 is rounded to a whole one, which then stands in its lowest bits: a conversion to an
+/// integer would be checked for each value by itself.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "n lies between -126 and 0")]
-#[expect(clippy::cast_sign_loss, reason = "the exponent of a normal number is positive")]
 pub(super) fn exp(x: f32) -> f32 {
     const HIGH: f32 = 0.693_359_4;
     const LOW: f32 = -2.121_944_4e-4;
+    /// 1.5 * 2^23.
+    const SHIFT: f32 = 12_582_912.0;
     // A NaN passes: both comparisons with it are false.
     let x = if x < -87.0 { -87.0 } else { x };
-    let n = (x * std::f32::consts::LOG2_E).round_ties_even();
+    let shifted = x * std::f32::consts::LOG2_E + SHIFT;
+    let n = shifted - SHIFT;
     let r = (x - n * HIGH) - n * LOW;
     let mut sum = 1.0 / 5040.0;
     for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         sum = sum * r + coefficient;
     }
-    sum * f32::from_bits(((n as i32 + 127) as u32) << 23)
+    sum * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
 #[cfg(test)]

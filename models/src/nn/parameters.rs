@@ -89,6 +89,9 @@ pub enum ParameterError {
     },
 }
 
+/// Added to the variance that a layer norm divides by.
+pub(super) const EPSILON: f32 = 1e-5;
+
 /// A place in a [`ParameterSource`], the device and the number type tensors are made for.
 #[derive(Clone)]
 pub struct Parameters<'a> {
@@ -184,13 +187,13 @@ impl<'a> Parameters<'a> {
         Ok(linear)
     }
 
-    /// Layer normalisation over `dim` features, epsilon 1e-5.
+    /// Layer normalisation over `dim` features with [`EPSILON`].
     ///
     /// # Errors
     ///
     /// When a tensor is missing or has another shape.
     pub fn layer_norm(&self, dim: usize) -> Result<LayerNorm<Compute>, ParameterError> {
-        let mut norm = LayerNormConfig::new(dim).with_epsilon(1e-5).init(self.device);
+        let mut norm = LayerNormConfig::new(dim).with_epsilon(f64::from(EPSILON)).init(self.device);
         norm.gamma = Param::from_tensor(self.tensor("weight", [dim])?);
         norm.beta = Some(Param::from_tensor(self.tensor("bias", [dim])?));
         Ok(norm)

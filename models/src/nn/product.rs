@@ -42,6 +42,15 @@ fn last(rows: usize, columns: usize, stride: usize) -> usize {
 
 /// `left * right` into the beginning of `out`, whose rows are `stride` apart; on this thread.
 pub(super) fn product(out: &mut [f32], stride: usize, left: Matrix<'_>, right: Matrix<'_>) {
+    write_product(out, stride, left, right, false);
+}
+
+/// The same added to what is there.
+pub(super) fn add_product(out: &mut [f32], stride: usize, left: Matrix<'_>, right: Matrix<'_>) {
+    write_product(out, stride, left, right, true);
+}
+
+fn write_product(out: &mut [f32], stride: usize, left: Matrix<'_>, right: Matrix<'_>, added: bool) {
     assert_eq!(left.columns, right.rows, "matrices that fit");
     assert!(
         right.columns <= stride && last(left.rows, right.columns, stride) <= out.len(),
@@ -59,14 +68,14 @@ pub(super) fn product(out: &mut [f32], stride: usize, left: Matrix<'_>, right: M
             out.as_mut_ptr(),
             1,
             signed(stride),
-            false,
+            added,
             left.values.as_ptr(),
             signed(left.strides[1]),
             signed(left.strides[0]),
             right.values.as_ptr(),
             signed(right.strides[1]),
             signed(right.strides[0]),
-            0.0,
+            if added { 1.0 } else { 0.0 },
             1.0,
             false,
             false,
@@ -88,6 +97,8 @@ mod tests {
         let mut out = [9.0; 6];
         product(&mut out, 3, part, part.transposed());
         assert_eq!(out, [14.0, 38.0, 9.0, 38.0, 110.0, 9.0]);
+        add_product(&mut out, 3, part, part.transposed());
+        assert_eq!(out, [28.0, 76.0, 9.0, 76.0, 220.0, 9.0]);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData, activation};
 
 use super::config::TransformerConfig;
+use super::home::{self, Layer, Norm, Room};
 use super::parameters::{ParameterError, Parameters};
-use super::{Compute, attention, elementary};
+use super::{Compute, elementary};
 
 /// A stack of pre-norm blocks without a final norm.
 #[derive(Module, Debug)]
@@ -59,7 +60,17 @@ impl Transformer<Compute> {
     /// - output: `[T, D]`
     #[must_use]
     pub fn forward(&self, x: Tensor<Compute, 2>, lengths: &[usize]) -> Tensor<Compute, 2> {
-        self.blocks.iter().fold(x, |x, block| block.forward(x, lengths))
+        if !elementary::is_at_home(&x) {
+            return self.blocks.iter().fold(x, |x, block| block.forward(x, lengths));
+        }
+        let mut room = Room::default();
+        home::on_values(x, |x| {
+            for block in &self.blocks {
+                let block = block.at_home();
+                block.attend(x, lengths, &mut room);
+                block.perceive(x, &mut room);
+            }
+        })
     }
 
     /// The blocks, for comparison stage by stage.
@@ -85,6 +96,10 @@ impl Block<Compute> {
     #[must_use]
     pub fn forward(&self, x: Tensor<Compute, 2>, lengths: &[usize]) -> Tensor<Compute, 2> {
         let x = self.attend(x, lengths);
+        if elementary::is_at_home(&x) {
+            let mut room = Room::default();
+            return home::on_values(x, |x| self.at_home().perceive(x, &mut room));
+        }
         let hidden = elementary::gelu(self.mlp_in.forward(self.mlp_norm.forward(x.clone())));
         x + self.mlp_out.forward(hidden)
     }
@@ -92,8 +107,25 @@ impl Block<Compute> {
     /// The first half: attention and its residual. Shapes as in [`Transformer::forward`].
     #[must_use]
     pub fn attend(&self, x: Tensor<Compute, 2>, lengths: &[usize]) -> Tensor<Compute, 2> {
+        if elementary::is_at_home(&x) {
+            let mut room = Room::default();
+            return home::on_values(x, |x| self.at_home().attend(x, lengths, &mut room));
+        }
         let normed = self.attention_norm.forward(x.clone());
         x + self.attention.forward(normed, lengths)
+    }
+
+    /// The same weights on slices.
+    fn at_home(&self) -> home::Block {
+        home::Block {
+            attention_norm: Norm::new(&self.attention_norm),
+            qkv: Layer::new(&self.attention.qkv),
+            output: self.attention.output.as_ref().map(Layer::new),
+            heads: self.attention.heads,
+            mlp_norm: Norm::new(&self.mlp_norm),
+            mlp_in: Layer::new(&self.mlp_in),
+            mlp_out: Layer::new(&self.mlp_out),
+        }
     }
 }
 
@@ -114,9 +146,7 @@ impl Attention<Compute> {
     ///
     /// As in [`Transformer::forward`].
     fn forward(&self, x: Tensor<Compute, 2>, lengths: &[usize]) -> Tensor<Compute, 2> {
-        let joined = if elementary::is_at_home(&x) {
-            attention::attend(self.qkv.forward(x), self.heads, lengths)
-        } else if nearly_equal(lengths) {
+        let joined = if nearly_equal(lengths) {
             self.attend_together(x, lengths)
         } else {
             let qkv = self.qkv.forward(x); // [T, 3 * H * D_h]

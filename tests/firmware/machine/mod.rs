@@ -211,17 +211,22 @@ fn a_layer_is_used_until_somebody_changes_it() {
          cp /run/stick/* /var/lib/prima/layers/ && sync && \
          /usr/lib/prima/layer check /var/lib/prima/layers/*.layer && test ! -e /usr/share/hello",
     );
-    machine.restart_within();
-    machine.wait_for("grep '^used: .*hello' /run/prima/layers && grep hello /usr/share/hello/said");
-    machine.wait_for_echo();
+    let layers = |machine: &Machine, starts: usize| {
+        machine.restart_within();
+        machine.wait("the next start", |machine| machine.boots_of("A") == starts);
+        machine.wait_for_echo();
+        machine.run("cat /run/prima/layers; systemctl status --no-pager prima-layers 2>&1 || true")
+    };
+    let said = layers(&machine, 2);
+    assert!(said.starts_with("used: ") && said.contains("hello"), "{said}");
+    machine.run("grep hello /usr/share/hello/said");
     // What lies over the system cannot be written to either.
     assert_eq!(machine.try_run("touch /usr/share/hello/x"), None);
     machine.run(
         "file=$(ls /var/lib/prima/layers/*.layer) && \
          printf X | dd of=$file bs=1 seek=100 conv=notrunc && sync",
     );
-    machine.restart_within();
-    machine.wait_for("grep '^refused: .*is not what was signed' /run/prima/layers");
+    let said = layers(&machine, 3);
+    assert!(said.starts_with("refused: ") && said.contains("is not what was signed"), "{said}");
     machine.run("test ! -e /usr/share/hello");
-    machine.wait_for_echo();
 }

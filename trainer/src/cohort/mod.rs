@@ -8,6 +8,7 @@
 //! | `truth.jsonl` | simulated cohorts: one [`StudyTruth`] a line |
 //! | `studies/<id>/<series>/` | de-identified DICOM, where it was kept |
 //! | `patches-NNNN.safetensors` | kept patches of some studies each ([`shard`]) |
+//! | `tokens-NNNN.safetensors` | their tokens, beside or in place of them |
 //! | `selection.toml` | by which rules the series in the patches were selected |
 
 pub mod prepare;

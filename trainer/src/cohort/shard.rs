@@ -21,7 +21,7 @@ use std::sync::Arc;
 use bytemuck::PodCastError;
 use half::f16;
 use memmap2::Mmap;
-use models::dims::PATCH_VOX;
+use models::dims::{IN_PLANE_VOX, PATCH_VOX};
 use models::tokens::SeriesPatches;
 use models::tokens::patchify::patch_size_vox;
 use safetensors::tensor::{Metadata, TensorView};
@@ -66,6 +66,34 @@ pub struct ShardSeries {
     pub components: Vec<u16>,
     /// Tokens.
     pub sequence: Vec<u16>,
+}
+
+impl ShardSeries {
+    /// The same patches of a head mirrored left to right. The volume that they were cut from is
+    /// as wide as slices are; along a thin x axis it is taken to end where its patches do.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "a slice is 256 voxels wide")]
+    pub fn mirrored(&self) -> Self {
+        let [.., width] = patch_size_vox(self.thin_axis);
+        let starts = || self.coordinates.iter().map(|start| start[2]);
+        // First and last place of a patch, together.
+        let ends = if self.thin_axis == 2 {
+            starts().min().unwrap_or(0) + starts().max().unwrap_or(0)
+        } else {
+            (IN_PLANE_VOX - width) as u16
+        };
+        let mut values = Vec::with_capacity(self.values.len());
+        for patch in self.values.chunks_exact(PATCH_VOX) {
+            // Thin axis first: x leads where it is thin, and is the last axis elsewhere.
+            if self.thin_axis == 2 {
+                patch.chunks_exact(PATCH_VOX / width).rev().for_each(|x| values.extend(x));
+            } else {
+                patch.chunks_exact(width).for_each(|row| values.extend(row.iter().rev()));
+            }
+        }
+        let coordinates = self.coordinates.iter().map(|[z, y, x]| [*z, *y, ends - x]).collect();
+        Self { values, coordinates, ..self.clone() }
+    }
 }
 
 /// One series of an opened shard.
@@ -153,7 +181,7 @@ impl Values {
 
     fn command(self) -> &'static str {
         match self {
-            Self::Patches => "`trainer simulate` or `trainer prepare`",
+            Self::Patches => "`trainer prepare`, or `trainer simulate` without tokens,",
             Self::Latents => "`trainer tokens`",
         }
     }
@@ -377,6 +405,20 @@ impl Shard {
 }
 
 impl SeriesView<'_> {
+    /// A copy that can be written.
+    #[must_use]
+    pub fn to_series(&self) -> ShardSeries {
+        ShardSeries {
+            name: self.name.to_owned(),
+            thin_axis: self.thin_axis,
+            values: self.values.to_vec(),
+            coordinates: self.coordinates.to_vec(),
+            foreground: self.foreground.to_vec(),
+            components: self.components.to_vec(),
+            sequence: self.sequence.to_vec(),
+        }
+    }
+
     /// The patches as the engine reads them: axes back in z, y, x.
     #[must_use]
     pub fn patches(&self) -> SeriesPatches {

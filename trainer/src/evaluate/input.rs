@@ -10,7 +10,8 @@ use crate::cohort::shard::{SeriesView, Store, Values, unpack_latents};
 use crate::stage::batch::{Augmentation, example};
 use crate::stage::run::rng;
 
-/// Patches of a cohort, or its stored tokens where they are those of the engine's tokenizer.
+/// Patches of a cohort, or its stored tokens where they are those of the engine's tokenizer; then
+/// a few studies' patches are enough to tell.
 pub struct Inputs<'a> {
     engine: &'a Engine,
     patches: Store,
@@ -34,6 +35,16 @@ impl<'a> Inputs<'a> {
         Ok(inputs)
     }
 
+    /// Ids of the studies in order.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.shown().ids()
+    }
+
+    /// The tokens where they are read, else the patches.
+    fn shown(&self) -> &Store {
+        self.tokens.as_ref().unwrap_or(&self.patches)
+    }
+
     /// The patches.
     #[must_use]
     pub fn patches(&self) -> &Store {
@@ -52,7 +63,7 @@ impl<'a> Inputs<'a> {
     ///
     /// When the store does not hold it, or a value is not finite.
     pub fn study(&self, id: &str) -> anyhow::Result<Option<StudyInput>> {
-        let (description, views) = self.patches.study(id)?;
+        let (description, views) = self.shown().study(id)?;
         if views.is_empty() {
             return Ok(None);
         }
@@ -73,7 +84,7 @@ impl<'a> Inputs<'a> {
         }))
     }
 
-    /// Compares the stored tokens of the first and the last study with what the engine makes of
+    /// Compares the stored tokens of the first and the last study that has patches with what the engine makes of
     /// their patches: no digest has to be believed.
     fn are_own(&self, tokens: &Store) -> anyhow::Result<bool> {
         /// Latent values are stored as f16.

@@ -18,6 +18,7 @@ pub mod anatomy;
 pub mod dicom;
 pub mod disease;
 pub mod head;
+mod mirror;
 pub mod nifti;
 pub mod protocol;
 pub mod signal;
@@ -30,7 +31,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use models::dicom::decoder::Decoder;
 use models::dicom::select::Selection;
+use models::engine::DeviceChoice;
 use models::labels::DIAGNOSES;
+use models::nn::config::TokenizerConfig;
 use rand::Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -49,6 +52,7 @@ use crate::cohort::{
 };
 use crate::reports::mapping::ReferralTable;
 use crate::stage::run::rng;
+use crate::stage::tokenizer::PatchCoder;
 
 /// Configuration of `trainer simulate`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,6 +81,25 @@ pub struct SimulateRun {
     /// Only patients with this diagnosis.
     #[serde(default)]
     pub only: Option<String>,
+    /// Every training study comes a second time, mirrored left to right, as another study of its
+    /// patient.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mirrored: bool,
+    /// The cohort holds tokens, and patches of the first `keep` studies only, in a quarter of the
+    /// room: for thousands of studies, once some hundred with patches have trained a tokenizer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Tokens>,
+}
+
+/// By which tokenizer patches become tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    /// Weights of the tokenizer.
+    pub tokenizer: PathBuf,
+    /// Its sizes.
+    #[serde(deserialize_with = "crate::stage::sizes::tokenizer")]
+    pub sizes: TokenizerConfig,
 }
 
 fn weeks() -> u32 {
@@ -105,6 +128,7 @@ struct Simulator<'a> {
     selection: Selection,
     decoder: &'a Decoder,
     folder: &'a Path,
+    coder: Option<PatchCoder>,
 }
 
 /// A finished study.
@@ -128,6 +152,8 @@ pub fn simulate(
 ) -> anyhow::Result<CohortHeader> {
     let (total, only) = check(config)?;
     std::fs::create_dir_all(folder)?;
+    let coder = config.tokens.as_ref();
+    let coder = coder.map(|t| PatchCoder::open(&t.tokenizer, &t.sizes, DeviceChoice::Cpu));
     let atlas = Atlas::load()?;
     let simulator = Simulator {
         config,
@@ -138,11 +164,16 @@ pub fn simulate(
         selection: Selection::built_in()?,
         decoder,
         folder,
+        coder: coder.transpose()?,
     };
     begin(config, folder, &simulator.selection)?;
     let header = CohortHeader {
         kind: CohortKind::Simulated,
-        source: format!("{total} simulated studies, seed {}", config.seed),
+        source: format!(
+            "{total} simulated studies, seed {}{}",
+            config.seed,
+            if config.mirrored { ", those for training also mirrored" } else { "" }
+        ),
         program: format!("trainer {}", env!("CARGO_PKG_VERSION")),
         seed: Some(config.seed),
         studies: BTreeMap::new(),
@@ -154,23 +185,31 @@ pub fn simulate(
         let indices = first..(first + STUDIES_PER_SHARD).min(total);
         let lines = folder.join(format!("part-{shard:04}.jsonl"));
         if !lines.exists() {
-            let studies: Vec<Simulated> = indices
+            let studies: Vec<Vec<Simulated>> = indices
                 .clone()
                 .into_par_iter()
                 .map(|index| {
-                    let study = simulator.study(index);
+                    let studies = simulator.studies(index);
                     progress(first + done.fetch_add(1, Ordering::Relaxed) + 1, total);
-                    study
+                    studies
                 })
                 .collect::<anyhow::Result<_>>()?;
             done.store(0, Ordering::Relaxed);
-            let patches: Vec<ShardStudy> = studies.iter().map(|s| s.patches.clone()).collect();
-            let path = folder.join(format!("patches-{shard:04}.safetensors"));
-            write_shard(&path, Values::Patches, &patches)?;
-            let parts: Vec<Part> = studies
+            let studies = studies
                 .into_iter()
-                .map(|s| Part { record: s.record, labels: s.labels, truth: s.truth })
-                .collect();
+                .flatten()
+                .map(|s| (s.patches, Part { record: s.record, labels: s.labels, truth: s.truth }));
+            let (mut patches, parts): (Vec<ShardStudy>, Vec<Part>) = studies.unzip();
+            let path =
+                |values: Values| folder.join(format!("{}-{shard:04}.safetensors", values.prefix()));
+            if let Some(coder) = &simulator.coder {
+                let tokens: Vec<_> = patches.par_iter().map(|study| coder.study(study)).collect();
+                write_shard(&path(Values::Latents), Values::Latents, &tokens)?;
+                patches.truncate(config.keep.saturating_sub(first));
+            }
+            if !patches.is_empty() {
+                write_shard(&path(Values::Patches), Values::Patches, &patches)?;
+            }
             write_lines(&lines, &parts)?;
         }
         progress(indices.end, total);
@@ -266,6 +305,14 @@ impl Simulator<'_> {
         } else {
             Split::Test
         }
+    }
+
+    /// The study of an index and, where it is asked for, its mirror image.
+    fn studies(&self, index: usize) -> anyhow::Result<Vec<Simulated>> {
+        let study = self.study(index)?;
+        let mirrored = self.config.mirrored && study.record.split == Split::Train;
+        let mirrored = mirrored.then(|| mirror::mirrored(&study));
+        Ok(std::iter::once(study).chain(mirrored).collect())
     }
 
     #[expect(clippy::too_many_lines, reason = "a study from the patient to the report, in order")]

@@ -74,7 +74,7 @@ pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PrimaCo
 }
 
 /// The same for the tokenizer's sizes alone.
-pub(super) fn tokenizer<'de, D: Deserializer<'de>>(
+pub(crate) fn tokenizer<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<TokenizerConfig, D::Error> {
     struct Sizes;

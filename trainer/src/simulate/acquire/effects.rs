@@ -53,6 +53,7 @@ impl Coil {
     }
 
     /// Factor on the signal at a position in the head.
+    #[inline(always)]
     pub(super) fn at(&self, position_mm: [f32; 3]) -> f32 {
         let mut value = 1.0;
         for (a, position) in position_mm.iter().enumerate() {

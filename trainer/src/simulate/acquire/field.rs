@@ -4,7 +4,7 @@
 use rustfft::num_complex::Complex32;
 use rustfft::{Fft, FftPlannerScalar};
 
-use super::geometry::{Stack, trilinear};
+use super::geometry::{Between, Stack};
 use super::volume::mix;
 use crate::simulate::head::{Grid, Head, Material, TISSUES, Tissue};
 
@@ -46,10 +46,9 @@ impl FieldMap {
         Self { grid, values }
     }
 
-    /// Frequency offset at continuous coordinates of the map's grid; 0 outside.
-    pub(super) fn at(&self, at: [f32; 3]) -> f32 {
-        let within = (0..3).all(|a| at[a] >= 0.0 && at[a] < self.grid.size[a] as f32 - 1.0);
-        if within { trilinear(&self.values, self.grid.size, at) } else { 0.0 }
+    /// Frequency offsets between the voxels of the map's grid; 0 outside.
+    pub(super) fn between(&self) -> Between<'_> {
+        Between::all(&self.values, self.grid.size)
     }
 
     /// The map in the coordinates of `stack`.

@@ -137,26 +137,79 @@ pub(super) fn inside(
     if from >= to { 0..0 } else { from as usize..(to as usize).min(columns) }
 }
 
-/// Trilinear value at continuous voxel coordinates, which must leave one voxel to every face.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the caller keeps the position inside the grid"
-)]
-pub(super) fn trilinear(volume: &[f32], size: [usize; 3], at: [f32; 3]) -> f32 {
-    let whole = at.map(|v| v as usize);
-    let [u, v, w] = std::array::from_fn(|a| at[a] - whole[a] as f32);
-    let index = (whole[2] * size[1] + whole[1]) * size[0] + whole[0];
-    let (line, plane) = (size[0], size[0] * size[1]);
-    let along = |i: usize| match volume.get(i..i + 2) {
-        Some([left, right]) => left + u * (right - left),
-        _ => 0.0,
-    };
-    let [low, high] = [index, index + plane].map(|i| {
-        let [near, far] = [along(i), along(i + line)];
-        near + v * (far - near)
-    });
-    low + w * (high - low)
+/// A volume read between its voxels: trilinear values in a box, beyond it those of its faces.
+#[derive(Clone, Copy)]
+pub(super) struct Between<'a> {
+    values: &'a [f32],
+    size: [usize; 3],
+    /// In continuous voxel coordinates.
+    bounds: [[f32; 3]; 2],
+}
+
+/// Columns computed together.
+const LANES: usize = 16;
+
+impl<'a> Between<'a> {
+    /// `bounds` leave one voxel to the upper faces.
+    pub(super) fn new(values: &'a [f32], size: [usize; 3], bounds: [[f32; 3]; 2]) -> Self {
+        Self { values, size, bounds }
+    }
+
+    /// The whole of a volume.
+    pub(super) fn all(values: &'a [f32], size: [usize; 3]) -> Self {
+        Self::new(values, size, [[0.0; 3], size.map(|n| (n as f32 - 1.0).next_down())])
+    }
+
+    /// Values of a row that begins at `start`, from column `first` on.
+    ///
+    /// Loops over lanes, which are vectors where the caller is compiled for wide registers; every
+    /// value is that of narrow ones.
+    #[inline(always)]
+    pub(super) fn row(&self, start: [f32; 3], step: [f32; 3], first: usize, row: &mut [f32]) {
+        for (block, out) in row.chunks_mut(LANES).enumerate() {
+            let values = self.block(start, step, first + block * LANES);
+            out.copy_from_slice(&values[..out.len()]);
+        }
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positions lie in the bounds"
+    )]
+    #[inline(always)]
+    fn block(&self, start: [f32; 3], step: [f32; 3], first: usize) -> [f32; LANES] {
+        let Self { values, size, bounds: [lower, upper] } = *self;
+        let (line, plane) = (size[0], size[0] * size[1]);
+        let mut parts = [[0.0; LANES]; 3];
+        let mut index = [0_i32; LANES];
+        let strides = [1, line as i32, plane as i32];
+        for a in 0..3 {
+            for lane in 0..LANES {
+                let at = start[a] + (first + lane) as f32 * step[a];
+                let at = at.max(lower[a]).min(upper[a]);
+                let whole = at as i32;
+                parts[a][lane] = at - whole as f32;
+                index[lane] += whole * strides[a];
+            }
+        }
+        let mut corners = [[0.0; LANES]; 8];
+        for lane in 0..LANES {
+            let index = index[lane] as usize;
+            let Some(cube) = values.get(index..index + plane + line + 2) else { continue };
+            let lines = [cube, &cube[line..], &cube[plane..], &cube[plane + line..]];
+            for (pair, line) in lines.into_iter().enumerate() {
+                (corners[2 * pair][lane], corners[2 * pair + 1][lane]) = (line[0], line[1]);
+            }
+        }
+        let between = |t: f32, from: f32, to: f32| from + t * (to - from);
+        std::array::from_fn(|lane| {
+            let [u, v, w] = parts.each_ref().map(|part| part[lane]);
+            let along =
+                |pair: usize| between(u, corners[2 * pair][lane], corners[2 * pair + 1][lane]);
+            between(w, between(v, along(0), along(1)), between(v, along(2), along(3)))
+        })
+    }
 }
 
 pub(super) fn normal(rng: &mut ChaCha8Rng, sd: f32) -> f32 {

@@ -23,12 +23,13 @@ mod volume;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+use pulp::{Arch, NullaryFnOnce};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use self::effects::{Coil, dephased, distort};
 use self::field::FieldMap;
-use self::geometry::{Habit, Pose, Stack, inside, normal, trilinear};
+use self::geometry::{Between, Habit, Pose, Stack, inside, normal};
 use self::kspace::{Motion, Sampling, Scanning};
 use self::volume::{Components, Contrast, Texture, View};
 use super::head::{Grid, Head, Material, TISSUES, Tissue};
@@ -342,60 +343,24 @@ impl<'a> Session<'a> {
         index: f32,
         slice: &mut [f32],
     ) {
-        let n = sequence.reconstructed;
-        let grid = &self.head.grid;
-        let texture = stack.on(grid, &self.texture.grid);
-        let sign = match sequence.kind {
-            Kind::T1 | Kind::T1Volume => -TEXTURE,
-            _ => TEXTURE,
-        };
         let dephasing = match sequence.weighting {
-            Weighting::Susceptibility { te, .. } => {
-                let map = self.field().stack(stack, grid);
-                let half = sequence.thickness_mm / 2.0;
-                Some((te, map, half))
-            }
+            Weighting::Susceptibility { te, .. } => Some((te, self.field())),
             _ => None,
         };
-        for (row, line) in slice.chunks_exact_mut(n).enumerate() {
-            let start = stack.row(index, row as f32, 0.0);
-            let fine = texture.row(index, row as f32, 0.0);
-            for column in inside(start, stack.steps[0], n, self.bounds) {
-                let value = &mut line[column];
-                if *value < 1e-5 {
-                    continue;
-                }
-                let along = |start: [f32; 3], step: [f32; 3]| -> [f32; 3] {
-                    std::array::from_fn(|a| start[a] + column as f32 * step[a])
-                };
-                let at = along(start, stack.steps[0]);
-                let position = std::array::from_fn(|a| grid.origin_mm[a] + at[a] * grid.spacing_mm);
-                let fine = along(fine, texture.steps[0]);
-                let varied = trilinear(&self.texture.values, self.texture.grid.size, fine);
-                *value *= coil.at(position) * (1.0 + sign * varied).max(0.5);
-                if let Some((te, map, half)) = &dephasing {
-                    let ends = [-half, *half].map(|offset| {
-                        self.field().at(along(map.row(index, row as f32, offset), map.steps[0]))
-                    });
-                    *value *= dephased(ends[1] - ends[0], *te);
-                }
-            }
-        }
+        let session = self;
+        let modulation = Modulation { session, sequence, stack, coil, dephasing, index, slice };
+        Arch::new().dispatch(modulation);
     }
 
     /// Shift of every pixel of an echo-planar image along the rows.
     fn shifts(&self, stack: &Stack, index: f32, n: usize, rows_per_hz: f32) -> Vec<f32> {
         let field = self.field();
         let map = field.stack(stack, &self.head.grid);
-        let mut shifts = Vec::with_capacity(n * n);
-        for row in 0..n {
-            let start = map.row(index, row as f32, 0.0);
-            shifts.extend((0..n).map(|column| {
-                let step = map.steps[0];
-                let at = std::array::from_fn(|a| start[a] + column as f32 * step[a]);
-                (field.at(at) * rows_per_hz).clamp(-14.0, 14.0)
-            }));
+        let mut shifts = vec![0.0; n * n];
+        for (row, line) in shifts.chunks_exact_mut(n).enumerate() {
+            field.between().row(map.row(index, row as f32, 0.0), map.steps[0], 0, line);
         }
+        shifts.iter_mut().for_each(|hz| *hz = (*hz * rows_per_hz).clamp(-14.0, 14.0));
         shifts
     }
 
@@ -443,6 +408,64 @@ impl<'a> Session<'a> {
             }
             for column in touched {
                 labels[column] = elect(&std::mem::take(&mut votes[column]), samples.len().min(8));
+            }
+        }
+    }
+}
+
+/// [`Session::modulate`], in the widest instructions of the processor.
+struct Modulation<'a> {
+    session: &'a Session<'a>,
+    sequence: &'a Sequence,
+    stack: &'a Stack,
+    coil: &'a Coil,
+    /// Echo time and field of gradient echoes.
+    dephasing: Option<(f32, &'a FieldMap)>,
+    index: f32,
+    slice: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Modulation<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { session, sequence, stack, coil, dephasing, index, slice } = self;
+        let n = sequence.reconstructed;
+        let grid = &session.head.grid;
+        let texture = stack.on(grid, &session.texture.grid);
+        let grain = Between::all(&session.texture.values, session.texture.grid.size);
+        let sign = match sequence.kind {
+            Kind::T1 | Kind::T1Volume => -TEXTURE,
+            _ => TEXTURE,
+        };
+        let [mut varied, mut near, mut far] = [0; 3].map(|_: i32| vec![0.0; n]);
+        for (row, line) in slice.chunks_exact_mut(n).enumerate() {
+            let start = stack.row(index, row as f32, 0.0);
+            let columns = inside(start, stack.steps[0], n, session.bounds);
+            let (first, line) = (columns.start, &mut line[columns]);
+            let varied = &mut varied[..line.len()];
+            grain.row(texture.row(index, row as f32, 0.0), texture.steps[0], first, varied);
+            for (i, (value, varied)) in line.iter_mut().zip(varied).enumerate() {
+                let along = (first + i) as f32;
+                let position = std::array::from_fn(|a| {
+                    let at = start[a] + along * stack.steps[0][a];
+                    grid.origin_mm[a] + at * grid.spacing_mm
+                });
+                let gain = coil.at(position) * (1.0 + sign * *varied).max(0.5);
+                *value = if *value < 1e-5 { *value } else { *value * gain };
+            }
+            let Some((te, field)) = dephasing else { continue };
+            let map = field.stack(stack, grid);
+            let half = sequence.thickness_mm / 2.0;
+            for (offset, ends) in [(-half, &mut near), (half, &mut far)] {
+                let start = map.row(index, row as f32, offset);
+                field.between().row(start, map.steps[0], first, &mut ends[..line.len()]);
+            }
+            for (value, (near, far)) in line.iter_mut().zip(near.iter().zip(&far)) {
+                if *value >= 1e-5 {
+                    *value *= dephased(far - near, te);
+                }
             }
         }
     }

@@ -1,10 +1,11 @@
 //! Volumes on the grid of the head: signal, components, texture.
 
+use pulp::{Arch, NullaryFnOnce};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-use super::geometry::{Stack, inside, trilinear};
+use super::geometry::{Between, Stack, inside};
 use crate::simulate::head::{Alpha, Grid, Head, Material, TISSUES, Tissue};
 use crate::simulate::protocol::Sequence;
 use crate::simulate::signal::{Weighting, is_fat, signal};
@@ -137,25 +138,35 @@ impl View {
 
     /// Adds the signal integrated over the profile of a slice.
     pub(super) fn integrate(&self, sequence: &Sequence, index: f32, slice: &mut [f32]) {
+        Arch::new().dispatch(Integral { view: self, sequence, index, slice });
+    }
+}
+
+/// One slice of a [`View`], in the widest instructions of the processor.
+struct Integral<'a> {
+    view: &'a View,
+    sequence: &'a Sequence,
+    index: f32,
+    slice: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Integral<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { view: View { values, size, stack, bounds }, sequence, index, slice } = self;
         let n = sequence.reconstructed;
-        let samples = sequence.profile();
-        let [lower, upper] = self.bounds;
+        let voxels = Between::new(values, *size, *bounds);
+        let mut between = vec![0.0; n];
         for (row, line) in slice.chunks_exact_mut(n).enumerate() {
-            let start = |offset: f32| self.stack.row(index, row as f32, offset);
-            let starts: Vec<[f32; 3]> = samples.iter().map(|(offset, _)| start(*offset)).collect();
-            let step = self.stack.steps[0];
-            let ranges = starts.iter().map(|start| inside(*start, step, n, self.bounds));
-            let all = ranges.fold(n..0, |a, b| {
-                if b.is_empty() { a } else { a.start.min(b.start)..a.end.max(b.end) }
-            });
-            // The samples of a pixel lie close together in memory, those of a row may not.
-            for column in all {
-                let along = column as f32;
-                for (start, (_, weight)) in starts.iter().zip(&samples) {
-                    let at: [f32; 3] = std::array::from_fn(|a| start[a] + along * step[a]);
-                    if (0..3).all(|a| at[a] >= lower[a] && at[a] <= upper[a]) {
-                        line[column] += weight * trilinear(&self.values, self.size, at);
-                    }
+            for (offset, weight) in sequence.profile() {
+                let start = stack.row(index, row as f32, offset);
+                let columns = inside(start, stack.steps[0], n, *bounds);
+                let between = &mut between[..columns.len()];
+                voxels.row(start, stack.steps[0], columns.start, between);
+                for (sum, value) in line[columns].iter_mut().zip(between) {
+                    *sum += weight * *value;
                 }
             }
         }
@@ -175,10 +186,14 @@ impl Texture {
         let mut values = fine.values;
         let ratio = fine.grid.spacing_mm / coarse.grid.spacing_mm;
         let [nx, ny, _] = fine.grid.size;
-        for (index, value) in values.iter_mut().enumerate() {
-            let at = [index % nx, index / nx % ny, index / (nx * ny)];
-            let at = at.map(|v| v as f32 * ratio);
-            *value = 0.7 * *value + 0.9 * trilinear(&coarse.values, coarse.grid.size, at);
+        let coarse = Between::all(&coarse.values, coarse.grid.size);
+        let mut between = vec![0.0; nx];
+        for (row, line) in values.chunks_exact_mut(nx).enumerate() {
+            let start = [0.0, (row % ny) as f32 * ratio, (row / ny) as f32 * ratio];
+            coarse.row(start, [ratio, 0.0, 0.0], 0, &mut between);
+            for (value, coarse) in line.iter_mut().zip(&between) {
+                *value = 0.7 * *value + 0.9 * coarse;
+            }
         }
         Self { grid: fine.grid, values }
     }

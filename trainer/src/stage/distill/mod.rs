@@ -62,7 +62,8 @@ use statistics::threshold::OperatingPoint;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DistillRun {
-    /// Cohort folder with patch shards; labels are used where there are any.
+    /// Cohort folder with patch shards, or with the teacher's own tokens; labels are used where
+    /// there are any.
     pub cohort: PathBuf,
     /// The teacher's bundle.
     pub teacher: PathBuf,
@@ -178,7 +179,6 @@ pub fn train(
     config.sizes.validate()?;
     config.augmentation.check("augmentation")?;
     let cohort = Cohort::open(&config.cohort)?;
-    let patches = Store::open(&config.cohort, Values::Patches)?;
     let inputs = [config.cohort.as_path(), config.teacher.as_path()];
     let mut run = Run::begin(folder, "distill", config, config.seed, &inputs, resume)?;
     let device = super::device(config.device)?;
@@ -193,7 +193,7 @@ pub fn train(
     let tokenizer = folder.join(TOKENIZER);
     let same = same_tokenizer(&manifest.sizes.tokenizer, &mixer);
     if !tokenizer.exists() {
-        imitate_tokens(config, mixer, &cohort, &patches, &lessons, &mut run, &tokenizer)?;
+        imitate_tokens(config, mixer, &cohort, &lessons, &mut run, &tokenizer)?;
     }
     let own = folder.join("tokens");
     if !same && !own.exists() {
@@ -234,7 +234,6 @@ fn imitate_tokens(
     config: &DistillRun,
     sizes: MixerConfig,
     cohort: &Cohort,
-    patches: &Store,
     lessons: &Path,
     run: &mut Run,
     out: &Path,
@@ -250,6 +249,7 @@ fn imitate_tokens(
         write(out, &names.tensors(&encoder), false)?;
         return Ok(());
     }
+    let patches = Store::open(&config.cohort, Values::Patches)?;
     let targets = Store::open(teacher_tokens(lessons, &config.cohort), Values::Latents)?;
     let ids: Vec<&str> = cohort
         .split(Split::Train)

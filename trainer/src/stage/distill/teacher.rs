@@ -101,7 +101,7 @@ pub(super) fn listen(
     let vision = Prima::load(&Parameters::new(&network, &device, DType::F32), &sizes)?;
     let engine = Engine::open(bundle, config.device, Precision::Full)?;
     let inputs = Inputs::open(&engine, &config.cohort)?;
-    let ids: Vec<&str> = inputs.patches().ids().collect();
+    let ids: Vec<&str> = inputs.ids().collect();
     let mut taught = Vec::new();
     let (started, mut patches) = (Instant::now(), 0);
     for (number, part) in ids.chunks(STUDIES_PER_SHARD).enumerate() {

@@ -31,7 +31,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use self::tokens::{TokenEncoder, TokensRun, encode, encoder, tokens};
+pub use self::tokens::{PatchCoder, TokenEncoder, TokensRun, encode, encoder, tokens};
 use self::unit::Unit;
 use super::clip::weighted_bce;
 use super::learner::{Learner, Metrics, OptimizerConfig, Schedule, Task};

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::volume;
 use crate::cohort::shard::{
-    ShardSeries, ShardStudy, Store, Values, pack_latents, unpack, write_shard,
+    SeriesView, ShardSeries, ShardStudy, Store, Values, pack_latents, unpack, write_shard,
 };
 
 /// Configuration of `trainer tokens`.
@@ -50,9 +50,7 @@ pub fn tokens(
 ) -> anyhow::Result<usize> {
     const STUDIES_PER_SHARD: usize = 64;
     let store = Store::open(&config.cohort, Values::Patches)?;
-    let device = crate::stage::device(config.device)?;
-    let weights = WeightFile::open(&config.tokenizer)?;
-    let coder = encoder(&weights, &config.sizes, &device)?;
+    let coder = PatchCoder::open(&config.tokenizer, &config.sizes, config.device)?;
     let ids: Vec<&str> = store.ids().collect();
     let mut count = 0;
     for (number, ids) in ids.chunks(STUDIES_PER_SHARD).enumerate() {
@@ -60,21 +58,9 @@ pub fn tokens(
             .par_iter()
             .map(|id| {
                 let (description, series) = store.study(id)?;
-                let series = series.iter().map(|series| {
-                    let patches: Vec<f32> = series.values.iter().map(|v| unpack(*v)).collect();
-                    let latents = encode(&coder, &patches, series.thin_axis, &device);
-                    ShardSeries {
-                        name: series.name.to_owned(),
-                        thin_axis: series.thin_axis,
-                        values: pack_latents(&latents),
-                        coordinates: series.coordinates.to_vec(),
-                        foreground: series.foreground.to_vec(),
-                        components: series.components.to_vec(),
-                        sequence: series.sequence.to_vec(),
-                    }
-                });
+                let series = series.iter().map(SeriesView::to_series).collect();
                 let (id, description) = ((*id).to_owned(), description.to_owned());
-                Ok(ShardStudy { id, description, series: series.collect() })
+                Ok(coder.study(&ShardStudy { id, description, series }))
             })
             .collect::<anyhow::Result<_>>()?;
         let series = studies.iter().flat_map(|study| &study.series);
@@ -85,6 +71,41 @@ pub fn tokens(
         progress(done, store.ids().count() as u64);
     }
     Ok(count)
+}
+
+/// A tokenizer's encoder for whole studies.
+pub struct PatchCoder {
+    encoder: TokenEncoder<Compute>,
+    device: DispatchDevice,
+}
+
+impl PatchCoder {
+    /// Opens the weights of a tokenizer of these sizes.
+    ///
+    /// # Errors
+    ///
+    /// When they are refused, or the device is not there.
+    pub fn open(
+        weights: &Path,
+        sizes: &TokenizerConfig,
+        device: DeviceChoice,
+    ) -> anyhow::Result<Self> {
+        let device = crate::stage::device(device)?;
+        let encoder = encoder(&WeightFile::open(weights)?, sizes, &device)?;
+        Ok(Self { encoder, device })
+    }
+
+    /// A study of patches with their latent values in place of these.
+    #[must_use]
+    pub fn study(&self, study: &ShardStudy) -> ShardStudy {
+        let series = study.series.iter().map(|series| {
+            let patches: Vec<f32> = series.values.iter().map(|v| unpack(*v)).collect();
+            let latents = encode(&self.encoder, &patches, series.thin_axis, &self.device);
+            ShardSeries { values: pack_latents(&latents), ..series.clone() }
+        });
+        let (id, description) = (study.id.clone(), study.description.clone());
+        ShardStudy { id, description, series: series.collect() }
+    }
 }
 
 /// Only the encoder of either architecture, from weights that need not hold a decoder.
