@@ -101,7 +101,8 @@ impl Head<'_> {
         let (keys, rest) = room.split_at_mut(sizes[0]);
         let (values, rest) = rest.split_at_mut(sizes[1]);
         let (queries, rest) = rest.split_at_mut(sizes[2]);
-        let (scores, found) = rest.split_at_mut(sizes[3]);
+        let (scores, rest) = rest.split_at_mut(sizes[3]);
+        let found = &mut rest[..sizes[4]];
         for (at, token) in sequence.chunks_exact(width).enumerate() {
             // Groups of keys, and in these their first values, their second, and so on; groups of
             // values' columns, and in these a row for each token.
@@ -216,13 +217,13 @@ fn store<S: Simd, const ROWS: usize>(rows: &[[S::f32s; COLUMNS]; ROWS], values: 
 mod tests {
     use super::*;
 
-    /// Sequences of one token, of fewer than a vector, and of several blocks of queries, and a head
-    /// that is no multiple of anything.
+    /// Sequences of one token, of fewer than a vector, and of several blocks of queries, a head that
+    /// is no multiple of anything, and room left over from a longer sequence.
     #[test]
     fn equals_the_formula() {
         let (heads, dim_head) = (3, 5);
         let inner = heads * dim_head;
-        let lengths = [1, 7, 250];
+        let lengths = [250, 1, 7];
         let tokens: usize = lengths.iter().sum();
         let value = |i: usize| ((i * 7919) % 1009) as f32 / 252.0 - 2.0;
         let qkv: Vec<f32> = (0..tokens * 3 * inner).map(value).collect();

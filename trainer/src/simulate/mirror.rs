@@ -33,25 +33,16 @@ pub(super) fn mirrored(study: &Simulated) -> Simulated {
     }
 }
 
-/// Text in which every left is right and every right is left.
+/// Text in which every left is right and every right is left; "bright" has no side.
 fn other_side(text: &str) -> String {
-    const SIDES: [[&str; 2]; 2] = [["left", "right"], ["Left", "Right"]];
-    let mut out = String::with_capacity(text.len() + 8);
-    let mut rest = text;
-    while let Some(next) = rest.chars().next() {
-        // "bright" has no side: a side begins a word.
-        let begins = !out.chars().next_back().is_some_and(char::is_alphabetic);
-        let found = SIDES.iter().flat_map(|[a, b]| [(a, b), (b, a)]);
-        let found = found.into_iter().find(|(side, _)| begins && rest.starts_with(**side));
-        if let Some((side, other)) = found {
-            out.push_str(other);
-            rest = &rest[side.len()..];
-        } else {
-            out.push(next);
-            rest = &rest[next.len_utf8()..];
-        }
-    }
-    out
+    const SIDES: [[&str; 2]; 4] =
+        [["left", "right"], ["right", "left"], ["Left", "Right"], ["Right", "Left"]];
+    let words = text.split_inclusive(|c: char| !c.is_alphabetic());
+    let turned = words.map(|word| {
+        let sides = SIDES.iter().find_map(|[side, other]| Some((word.strip_prefix(side)?, *other)));
+        sides.map_or_else(|| word.to_owned(), |(rest, other)| format!("{other}{rest}"))
+    });
+    turned.collect()
 }
 
 #[cfg(test)]
