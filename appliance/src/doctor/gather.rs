@@ -33,6 +33,9 @@ const LIBRARY_FOLDERS: [&str; 7] = [
     "/usr/local/cuda/lib64",
 ];
 
+/// Included by every kernel that is compiled for an NVIDIA device.
+const CUDA_HEADER: &str = "cuda_fp16.h";
+
 /// Verifies some files of the archive.
 pub type Verify<'a> = &'a dyn Fn() -> Result<Sample, String>;
 
@@ -85,6 +88,7 @@ pub fn gather(known: Known<'_>, clock: &dyn Clock) -> Facts {
         libraries: LIBRARIES
             .iter()
             .map(|name| ((*name).to_owned(), find_library(&cache, name)))
+            .chain([(CUDA_HEADER.to_owned(), find_cuda_header())])
             .collect(),
         nvidia_built_in: nvidia_built_in(),
         nodes: nodes(),
@@ -106,6 +110,16 @@ pub fn gather(known: Known<'_>, clock: &dyn Clock) -> Facts {
         }
     }
     facts
+}
+
+/// Where cubecl looks for headers.
+#[expect(clippy::disallowed_methods, reason = "a variable of cubecl's, not of ours")]
+fn find_cuda_header() -> Option<String> {
+    let set = std::env::var("CUDA_PATH").ok();
+    let folders = ["/usr/local/cuda", "/opt/cuda", "/usr"].map(str::to_owned);
+    let folders = set.map_or_else(|| folders.to_vec(), |set| vec![set]);
+    let header = |folder: String| format!("{folder}/include/{CUDA_HEADER}");
+    folders.into_iter().map(header).find(|header| Path::new(header).exists())
 }
 
 fn ask_store(facts: &mut Facts, store: &Store) -> Result<(), StoreError> {

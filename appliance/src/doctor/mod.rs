@@ -130,7 +130,7 @@ pub struct Facts {
     pub tables: Option<String>,
     /// How this box selects series otherwise than the model's training did.
     pub selects_otherwise: Option<String>,
-    /// Library and where it was found.
+    /// Library, or header of CUDA, and where it was found.
     pub libraries: Vec<(String, Option<String>)>,
     /// An NVIDIA device is plugged in.
     pub nvidia_built_in: bool,
@@ -384,15 +384,15 @@ fn layers(facts: &Facts) -> Vec<Check> {
 
 fn nvidia(facts: &Facts) -> Check {
     const NAME: &str = "NVIDIA";
-    let missing = missing(facts, &["libnvidia", "libcuda", "libnvrtc"]);
+    let missing = missing(facts, &["libnvidia", "libcuda", "libnvrtc", "cuda_"]);
     let nvidia = &facts.devices.nvidia;
     match (&nvidia.absent, facts.nvidia_built_in) {
         (Some(_), false) => good(NAME, "no device is built in"),
         (_, true) if !missing.is_empty() => {
             let names = missing.join(", ");
-            let toolkit = missing.iter().all(|name| name.starts_with("libnvrtc"));
+            let toolkit = missing.iter().all(|name| !name.ends_with(".so.1"));
             let package = if toolkit {
-                "install the CUDA run-time compiler (package libnvrtc12 or the CUDA toolkit)"
+                "install the CUDA toolkit into /usr/local/cuda, or name its folder by CUDA_PATH"
             } else {
                 "install the NVIDIA driver (Debian: packages nvidia-driver and libcuda1; on a box \
                  from our image its layer, runbook \"update\")"

@@ -14,7 +14,13 @@ fn healthy() -> Facts {
         ports: vec![("DICOM".to_owned(), 11112, busy("appliance"))],
         ae_title: "PRIMA".to_owned(),
         model: Some(("prima-7".to_owned(), SelfTest::Passed)),
-        libraries: found(&["libvulkan.so.1", "libnvidia-ml.so.1", "libcuda.so.1", "libnvrtc.so"]),
+        libraries: found(&[
+            "libvulkan.so.1",
+            "libnvidia-ml.so.1",
+            "libcuda.so.1",
+            "libnvrtc.so",
+            "cuda_fp16.h",
+        ]),
         devices: Devices {
             memory: Some(Memory { total: 16_000_000_000, available: 9_000_000_000 }),
             sensors: vec![sensor("coretemp", 45.0), sensor("nvme", 51.6)],
@@ -277,7 +283,7 @@ fn model_and_graphics() {
             f.libraries[1..].iter_mut().for_each(|library| library.1 = None);
         },
         Problem,
-        "a device is built in, but libnvidia-ml.so.1, libcuda.so.1, libnvrtc.so is missing",
+        "a device is built in, but libnvidia-ml.so.1, libcuda.so.1, libnvrtc.so, cuda_fp16.h is missing",
         driver,
     );
     check(
@@ -288,7 +294,17 @@ fn model_and_graphics() {
         },
         Problem,
         "a device is built in, but libnvrtc.so is missing",
-        "install the CUDA run-time compiler (package libnvrtc12 or the CUDA toolkit)",
+        "install the CUDA toolkit into /usr/local/cuda, or name its folder by CUDA_PATH",
+    );
+    check(
+        "NVIDIA",
+        |f| {
+            f.nvidia_built_in = true;
+            f.libraries[4].1 = None;
+        },
+        Problem,
+        "a device is built in, but cuda_fp16.h is missing",
+        "install the CUDA toolkit into /usr/local/cuda, or name its folder by CUDA_PATH",
     );
     check(
         "NVIDIA",

@@ -10,7 +10,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData, activation};
 
 use super::config::TransformerConfig;
-use super::home::{self, Layer, Norm, Room};
+use super::cpu::{self, Layer, Norm, Workspace};
 use super::parameters::{ParameterError, Parameters};
 use super::{Compute, elementary};
 
@@ -63,12 +63,12 @@ impl Transformer<Compute> {
         if !elementary::is_at_home(&x) {
             return self.blocks.iter().fold(x, |x, block| block.forward(x, lengths));
         }
-        let mut room = Room::default();
-        home::on_values(x, |x| {
+        let mut workspace = Workspace::default();
+        cpu::on_values(x, |x| {
             for block in &self.blocks {
-                let block = block.at_home();
-                block.attend(x, lengths, &mut room);
-                block.perceive(x, &mut room);
+                let block = block.on_cpu();
+                block.attend(x, lengths, &mut workspace);
+                block.feed_forward(x, &mut workspace);
             }
         })
     }
@@ -97,8 +97,8 @@ impl Block<Compute> {
     pub fn forward(&self, x: Tensor<Compute, 2>, lengths: &[usize]) -> Tensor<Compute, 2> {
         let x = self.attend(x, lengths);
         if elementary::is_at_home(&x) {
-            let mut room = Room::default();
-            return home::on_values(x, |x| self.at_home().perceive(x, &mut room));
+            let mut workspace = Workspace::default();
+            return cpu::on_values(x, |x| self.on_cpu().feed_forward(x, &mut workspace));
         }
         let hidden = elementary::gelu(self.mlp_in.forward(self.mlp_norm.forward(x.clone())));
         x + self.mlp_out.forward(hidden)
@@ -108,16 +108,16 @@ impl Block<Compute> {
     #[must_use]
     pub fn attend(&self, x: Tensor<Compute, 2>, lengths: &[usize]) -> Tensor<Compute, 2> {
         if elementary::is_at_home(&x) {
-            let mut room = Room::default();
-            return home::on_values(x, |x| self.at_home().attend(x, lengths, &mut room));
+            let mut workspace = Workspace::default();
+            return cpu::on_values(x, |x| self.on_cpu().attend(x, lengths, &mut workspace));
         }
         let normed = self.attention_norm.forward(x.clone());
         x + self.attention.forward(normed, lengths)
     }
 
     /// The same weights on slices.
-    fn at_home(&self) -> home::Block {
-        home::Block {
+    fn on_cpu(&self) -> cpu::Block {
+        cpu::Block {
             attention_norm: Norm::new(&self.attention_norm),
             qkv: Layer::new(&self.attention.qkv),
             output: self.attention.output.as_ref().map(Layer::new),

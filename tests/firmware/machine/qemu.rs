@@ -159,7 +159,11 @@ impl Machine {
                 "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
             ])
             .args(["-drive", &format!("if=pflash,format=raw,file={}", self.at("variables"))])
-            .args(["-drive", &format!("if=virtio,format=raw,file={}", self.at("disk"))])
+            // What the machine wrote outlives it in this machine's memory; nothing waits for a disk.
+            .args([
+                "-drive",
+                &format!("if=virtio,format=raw,cache=unsafe,file={}", self.at("disk")),
+            ])
             .args(self.stick())
             .args(["-chardev", &format!("socket,id=tpm,path={}", self.at("tpm.sock"))])
             .args(["-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"])

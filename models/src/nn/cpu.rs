@@ -23,9 +23,9 @@ pub(super) struct Block {
     pub(super) mlp_out: Layer,
 }
 
-/// Buffers of a pass.
+/// Buffers of a pass, which grow to what the largest block needs.
 #[derive(Default)]
-pub(super) struct Room {
+pub(super) struct Workspace {
     normed: Vec<f32>,
     wide: Vec<f32>,
     apart: Vec<f32>,
@@ -48,14 +48,14 @@ pub(super) struct Norm {
 
 impl Block {
     /// `x += attention(norm(x))`, `[T, D]`.
-    pub(super) fn attend(&self, x: &mut [f32], lengths: &[usize], room: &mut Room) {
+    pub(super) fn attend(&self, x: &mut [f32], lengths: &[usize], workspace: &mut Workspace) {
         let Self { attention_norm, qkv, output, heads, .. } = self;
         let (dim, width) = (qkv.input, qkv.output);
         let (tokens, inner) = (x.len() / dim, width / 3);
-        let normed = grown(&mut room.normed, tokens * dim);
-        let wide = grown(&mut room.wide, tokens * width);
-        let apart = grown(&mut room.apart, tokens * inner);
-        let joined = grown(&mut room.joined, tokens * inner);
+        let normed = grown(&mut workspace.normed, tokens * dim);
+        let wide = grown(&mut workspace.wide, tokens * width);
+        let apart = grown(&mut workspace.apart, tokens * inner);
+        let joined = grown(&mut workspace.joined, tokens * inner);
         let rows = rows_of_a_thread(tokens);
         let parts = x.par_chunks(rows * dim).zip(normed.par_chunks_mut(rows * dim));
         parts.zip(wide.par_chunks_mut(rows * width)).for_each(|((x, normed), qkv)| {
@@ -71,12 +71,12 @@ impl Block {
     }
 
     /// `x += mlp(norm(x))`, `[T, D]`.
-    pub(super) fn perceive(&self, x: &mut [f32], room: &mut Room) {
+    pub(super) fn feed_forward(&self, x: &mut [f32], workspace: &mut Workspace) {
         let Self { mlp_norm, mlp_in, mlp_out, .. } = self;
         let (dim, width) = (mlp_in.input, mlp_in.output);
         let tokens = x.len() / dim;
-        let normed = grown(&mut room.normed, tokens * dim);
-        let wide = grown(&mut room.wide, tokens * width);
+        let normed = grown(&mut workspace.normed, tokens * dim);
+        let wide = grown(&mut workspace.wide, tokens * width);
         let rows = rows_of_a_thread(tokens);
         let parts = x.par_chunks_mut(rows * dim).zip(normed.par_chunks_mut(rows * dim));
         parts.zip(wide.par_chunks_mut(rows * width)).for_each(|((x, normed), hidden)| {
