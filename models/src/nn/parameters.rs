@@ -187,7 +187,7 @@ impl<'a> Parameters<'a> {
         Ok(linear)
     }
 
-    /// Layer normalisation over `dim` features with [`EPSILON`].
+    /// Layer normalisation over `dim` features, epsilon 1e-5.
     ///
     /// # Errors
     ///

@@ -106,7 +106,10 @@ impl Machine {
             )
         });
         let tree = tree.display().to_string();
-        succeed("rauc", &["bundle", &certificate, &key, &tree, &self.at("update.raucb")]);
+        // What is in it is compressed.
+        let as_it_is = "--mksquashfs-args=-noI -noD -noF -noX";
+        let words = ["bundle", &certificate, &key, as_it_is, &tree, &self.at("update.raucb")];
+        succeed("rauc", &words);
         self.insert(&[&self.at("update.raucb")]);
     }
 
@@ -159,11 +162,7 @@ impl Machine {
                 "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
             ])
             .args(["-drive", &format!("if=pflash,format=raw,file={}", self.at("variables"))])
-            // What the machine wrote outlives it in this machine's memory; nothing waits for a disk.
-            .args([
-                "-drive",
-                &format!("if=virtio,format=raw,cache=unsafe,file={}", self.at("disk")),
-            ])
+            .args(["-drive", &format!("if=virtio,format=raw,file={}", self.at("disk"))])
             .args(self.stick())
             .args(["-chardev", &format!("socket,id=tpm,path={}", self.at("tpm.sock"))])
             .args(["-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"])
