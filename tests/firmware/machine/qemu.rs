@@ -106,10 +106,7 @@ impl Machine {
             )
         });
         let tree = tree.display().to_string();
-        // What is in it is compressed.
-        let as_it_is = "--mksquashfs-args=-noI -noD -noF -noX";
-        let words = ["bundle", &certificate, &key, as_it_is, &tree, &self.at("update.raucb")];
-        succeed("rauc", &words);
+        succeed("rauc", &["bundle", &certificate, &key, &tree, &self.at("update.raucb")]);
         self.insert(&[&self.at("update.raucb")]);
     }
 
