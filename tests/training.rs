@@ -134,7 +134,7 @@ fn a_cohort_of_tokens_is_read_as_one_of_patches() {
         assert!(written.iter().zip(&mirrored).all(|(a, b)| a.values != b.values), "{id}");
     }
     let patches = Store::open(&work.path("more"), Values::Patches).unwrap();
-    assert_eq!(patches.ids().collect::<Vec<_>>(), ["s0001-000000"]);
+    assert_eq!(patches.ids().collect::<Vec<_>>(), ["s0001-000000", mirrored[0]]);
 
     work.done("series-names", &[&config("series-names.toml"), "--run", "series-names"]);
     work.done("clip", &[&config("clip.toml"), "--run", "clip"]);
@@ -143,6 +143,20 @@ fn a_cohort_of_tokens_is_read_as_one_of_patches() {
     let export = fs::read_to_string(smoke().join("export-teacher.toml")).unwrap();
     fs::write(work.path("export.toml"), export + "half = false\n").unwrap();
     work.done("export", &["export.toml", "--out", "teacher"]);
+    work.done(
+        "explain",
+        &[
+            "teacher",
+            "--cohort",
+            "more",
+            "--split",
+            "train",
+            "--samples",
+            "8",
+            "--out",
+            "explained",
+        ],
+    );
     let distill = fs::read_to_string(smoke().join("distill.toml")).unwrap();
     let distill = distill.replacen("cohort = \"cohort\"", "cohort = \"more\"", 1);
     fs::write(work.path("distill.toml"), distill).unwrap();

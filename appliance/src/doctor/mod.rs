@@ -384,14 +384,14 @@ fn layers(facts: &Facts) -> Vec<Check> {
 
 fn nvidia(facts: &Facts) -> Check {
     const NAME: &str = "NVIDIA";
-    let missing = missing(facts, &["libnvidia", "libcuda", "libnvrtc", "cuda_"]);
+    let [driver, toolkit] =
+        [&["libnvidia", "libcuda"], &["libnvrtc", "cuda_"]].map(|of| missing(facts, of));
     let nvidia = &facts.devices.nvidia;
     match (&nvidia.absent, facts.nvidia_built_in) {
         (Some(_), false) => good(NAME, "no device is built in"),
-        (_, true) if !missing.is_empty() => {
-            let names = missing.join(", ");
-            let toolkit = missing.iter().all(|name| !name.ends_with(".so.1"));
-            let package = if toolkit {
+        (_, true) if !driver.is_empty() || !toolkit.is_empty() => {
+            let names = [driver.as_slice(), &toolkit].concat().join(", ");
+            let package = if driver.is_empty() {
                 "install the CUDA toolkit into /usr/local/cuda, or name its folder by CUDA_PATH"
             } else {
                 "install the NVIDIA driver (Debian: packages nvidia-driver and libcuda1; on a box \

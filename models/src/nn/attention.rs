@@ -227,7 +227,7 @@ mod tests {
         let tokens: usize = lengths.iter().sum();
         let value = |i: usize| ((i * 7919) % 1009) as f32 / 252.0 - 2.0;
         let qkv: Vec<f32> = (0..tokens * 3 * inner).map(value).collect();
-        let [mut apart, mut found] = [0; 2].map(|_: i32| vec![f32::NAN; tokens * inner]);
+        let [mut apart, mut found] = [(); 2].map(|()| vec![f32::NAN; tokens * inner]);
         attend(&qkv, &lengths, Heads { heads, inner }, &mut apart, &mut found);
 
         let at = |token: usize, part: usize, channel: usize| {

@@ -12,6 +12,7 @@ use super::product::{Matrix, add_product, product};
 use super::{Compute, elementary};
 
 /// One pre-norm block.
+#[derive(Debug)]
 pub(super) struct Block {
     pub(super) attention_norm: Norm,
     /// `[D, 3 * H * D_h]`, without bias.
@@ -32,18 +33,27 @@ pub(super) struct Workspace {
     joined: Vec<f32>,
 }
 
+impl Workspace {
+    /// Queries, keys and values of the block that attended last, and what it found.
+    pub(super) fn take(&mut self) -> [Vec<f32>; 2] {
+        [&mut self.wide, &mut self.joined].map(std::mem::take)
+    }
+}
+
 /// Weights as PyTorch keeps them, `[output, input]`.
+#[derive(Debug)]
 pub(super) struct Layer {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    input: usize,
-    output: usize,
+    pub(super) weight: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+    pub(super) input: usize,
+    pub(super) output: usize,
 }
 
 /// Scale and offset of every feature.
+#[derive(Debug)]
 pub(super) struct Norm {
-    scale: Vec<f32>,
-    offset: Vec<f32>,
+    pub(super) scale: Vec<f32>,
+    pub(super) offset: Vec<f32>,
 }
 
 impl Block {
@@ -97,25 +107,25 @@ impl Layer {
     }
 
     /// `[t, input]` to `[t, output]`.
-    fn apply(&self, x: &[f32], y: &mut [f32]) {
+    pub(super) fn apply(&self, x: &[f32], y: &mut [f32]) {
         let Self { weight, bias, input, output } = self;
         let (x, weight) = (Matrix::new(x, *input), Matrix::new(weight, *input).transposed());
         if bias.is_empty() {
-            product(y, *output, x, weight);
+            product(y, x, weight);
         } else {
             y.chunks_exact_mut(*output).for_each(|row| row.copy_from_slice(bias));
-            add_product(y, *output, x, weight);
+            add_product(y, x, weight);
         }
     }
 
     /// Adds what [`Self::apply`] gives to `y`.
-    fn add(&self, x: &[f32], y: &mut [f32]) {
+    pub(super) fn add(&self, x: &[f32], y: &mut [f32]) {
         let Self { weight, bias, input, output } = self;
         for row in y.chunks_exact_mut(*output) {
             row.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
         }
         let (x, weight) = (Matrix::new(x, *input), Matrix::new(weight, *input).transposed());
-        add_product(y, *output, x, weight);
+        add_product(y, x, weight);
     }
 }
 
@@ -127,7 +137,7 @@ impl Norm {
         Self { offset: offset.unwrap_or_else(|| vec![0.0; scale.len()]), scale }
     }
 
-    fn apply(&self, x: &[f32], y: &mut [f32]) {
+    pub(super) fn apply(&self, x: &[f32], y: &mut [f32]) {
         Arch::new().dispatch(Normed { norm: self, x, y });
     }
 }
@@ -145,12 +155,8 @@ impl WithSimd for Normed<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let Self { norm: Norm { scale, offset }, x, y } = self;
         let width = scale.len();
-        #[expect(clippy::cast_precision_loss, reason = "a width is far below 2^23")]
-        let share = 1.0 / width as f32;
         for (x, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
-            let mean = sum(x, |x| x) * share;
-            let variance = sum(x, |x| (x - mean) * (x - mean)) * share;
-            let unit = 1.0 / (variance + super::parameters::EPSILON).sqrt();
+            let (mean, unit) = moments(x);
             let features = y.iter_mut().zip(x).zip(scale.iter().zip(offset));
             for ((y, x), (scale, offset)) in features {
                 *y = (x - mean) * unit * scale + offset;
@@ -159,9 +165,19 @@ impl WithSimd for Normed<'_> {
     }
 }
 
+/// Mean of a token, and one over its deviation.
+#[inline(always)]
+pub(super) fn moments(x: &[f32]) -> (f32, f32) {
+    #[expect(clippy::cast_precision_loss, reason = "a width is far below 2^23")]
+    let share = 1.0 / x.len() as f32;
+    let mean = sum(x, |x| x) * share;
+    let variance = sum(x, |x| (x - mean) * (x - mean)) * share;
+    (mean, 1.0 / (variance + super::parameters::EPSILON).sqrt())
+}
+
 /// Sum of a function of every value, in as many parts as a vector has lanes.
 #[inline(always)]
-fn sum(x: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+pub(super) fn sum(x: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     const LANES: usize = 16;
     let (chunks, rest) = x.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
@@ -199,6 +215,6 @@ pub(super) fn on_values(
     Tensor::from_data(TensorData::new(x, shape), (&device, DType::F32))
 }
 
-fn values<const D: usize>(tensor: Tensor<Compute, D>) -> Vec<f32> {
+pub(super) fn values<const D: usize>(tensor: Tensor<Compute, D>) -> Vec<f32> {
     tensor.into_data().into_vec::<f32>().unwrap_or_default()
 }

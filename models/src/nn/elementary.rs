@@ -18,7 +18,7 @@ pub(super) fn is_at_home<const D: usize>(x: &Tensor<Compute, D>) -> bool {
 }
 
 /// The same with a derivative.
-fn is_trained_at_home<const D: usize>(x: &Tensor<Compute, D>) -> bool {
+pub(super) fn is_trained_at_home<const D: usize>(x: &Tensor<Compute, D>) -> bool {
     let DispatchDevice::Autodiff(device) = x.device() else { return false };
     x.dtype() == DType::F32 && matches!(*device, DispatchDevice::Flex(_))
 }
@@ -40,6 +40,11 @@ pub(super) fn gelu<const D: usize>(x: Tensor<Compute, D>) -> Tensor<Compute, D> 
 /// [`gelu`] in place, on this thread.
 pub(super) fn gelu_of(values: &mut [f32]) {
     Arch::new().dispatch(Values(values, Gelu));
+}
+
+/// [`gelu`] of every value in place, and its slope there; on this thread.
+pub(super) fn gelu_and_slope(values: &mut [f32], slopes: &mut [f32]) {
+    Arch::new().dispatch(Slopes { values, slopes, function: Gelu });
 }
 
 /// GPT-2's approximation of [`gelu`], by the hyperbolic tangent.
@@ -111,6 +116,25 @@ impl<F: Function> WithSimd for Values<'_, F> {
     fn with_simd<S: Simd>(self, _: S) {
         for x in self.0 {
             [*x, _] = self.1.value_and_slope(*x);
+        }
+    }
+}
+
+/// A function of every value, in place, and its slope there.
+struct Slopes<'a, F> {
+    values: &'a mut [f32],
+    slopes: &'a mut [f32],
+    function: F,
+}
+
+impl<F: Function> WithSimd for Slopes<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { values, slopes, function } = self;
+        for (value, slope) in values.iter_mut().zip(slopes) {
+            [*value, *slope] = function.value_and_slope(*value);
         }
     }
 }

@@ -7,7 +7,7 @@
 //! | [`winograd`] | its encoder on a CPU | §3 |
 //! | [`mixer`] | edge tokenizer: matrix products only | none: ours |
 //! | [`name`] | series-name and study-name encoders | §6 |
-//! | [`transformer`] | pre-norm blocks over packed sequences; `cpu`, `attention`: on a CPU | §7 |
+//! | [`transformer`] | pre-norm blocks over packed sequences; `cpu`, `attention`: on a CPU; `gradient`: their derivatives | §7 |
 //! | [`register_vit`] | sequence ViT and study ViT | §8, §9 |
 //! | [`peaks`] | tokens judged one by one, at the edge | none: ours |
 //! | [`head`] | diagnosis, referral and priority heads | §10 |
@@ -22,6 +22,7 @@ pub mod config;
 pub mod cost;
 mod cpu;
 mod elementary;
+mod gradient;
 pub mod head;
 pub mod loss;
 pub mod mixer;

@@ -10,7 +10,7 @@ use super::Compute;
 use super::config::VitConfig;
 use super::parameters::{ParameterError, Parameters};
 use super::peaks::Peaks;
-use super::transformer::{Transformer, rows};
+use super::transformer::{Cut, Transformer, rows};
 
 /// Transformer over `[registers][prefix][tokens]` whose output is read from the registers.
 ///
@@ -124,9 +124,22 @@ impl RegisterVit<Compute> {
     #[must_use]
     pub fn forward(&self, input: Packed) -> RegisterOutput {
         let Packed { x, lengths, prefixes } = input;
+        self.read(self.transformer.forward(x, &lengths), &lengths, prefixes)
+    }
+
+    /// The same with the graph [cut](Transformer::forward_cut) at the blocks.
+    #[must_use]
+    pub fn forward_cut(&self, input: Packed) -> (RegisterOutput, Option<Cut>) {
+        let Packed { x, lengths, prefixes } = input;
+        let (x, cut) = self.transformer.forward_cut(x, &lengths);
+        (self.read(x, &lengths, prefixes), cut)
+    }
+
+    /// Reads every sequence after the last block.
+    fn read(&self, x: Tensor<Compute, 2>, lengths: &[usize], prefixes: usize) -> RegisterOutput {
         let [n_registers, dim] = self.registers.dims();
         let before_tokens = n_registers + prefixes;
-        let states = self.norm.forward(self.transformer.forward(x, &lengths));
+        let states = self.norm.forward(x);
         let starts: Vec<usize> = lengths
             .iter()
             .scan(0, |next, length| {
@@ -145,7 +158,7 @@ impl RegisterVit<Compute> {
         };
         let tokens = starts
             .iter()
-            .zip(&lengths)
+            .zip(lengths)
             .flat_map(|(&start, &length)| start + before_tokens..start + length);
         let tokens = peaks.features(rows(states, tokens)); // [T, P]
         let counts: Vec<usize> = lengths.iter().map(|length| length - before_tokens).collect();

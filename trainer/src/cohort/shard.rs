@@ -405,13 +405,13 @@ impl Shard {
 }
 
 impl SeriesView<'_> {
-    /// A copy that can be written.
+    /// The same series with other values, to be written.
     #[must_use]
-    pub fn to_series(&self) -> ShardSeries {
+    pub fn with_values(&self, values: Vec<u8>) -> ShardSeries {
         ShardSeries {
             name: self.name.to_owned(),
             thin_axis: self.thin_axis,
-            values: self.values.to_vec(),
+            values,
             coordinates: self.coordinates.to_vec(),
             foreground: self.foreground.to_vec(),
             components: self.components.to_vec(),

@@ -74,7 +74,7 @@ fn study(
     config: &LimeConfig,
 ) -> anyhow::Result<Vec<Explained>> {
     let Some(input) = inputs.study(&truth.id)? else { return Ok(Vec::new()) };
-    let (_, views) = inputs.patches().study(&truth.id)?;
+    let (_, views) = inputs.store().study(&truth.id)?;
     let by_component = truth.by_component();
     let scores = engine.score(&input)?;
     let mut explained = Vec::new();

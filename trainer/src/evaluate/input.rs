@@ -35,20 +35,10 @@ impl<'a> Inputs<'a> {
         Ok(inputs)
     }
 
-    /// Ids of the studies in order.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.shown().ids()
-    }
-
     /// The tokens where they are read, else the patches.
-    fn shown(&self) -> &Store {
-        self.tokens.as_ref().unwrap_or(&self.patches)
-    }
-
-    /// The patches.
     #[must_use]
-    pub fn patches(&self) -> &Store {
-        &self.patches
+    pub fn store(&self) -> &Store {
+        self.tokens.as_ref().unwrap_or(&self.patches)
     }
 
     /// True when tokens are read and none are computed.
@@ -63,7 +53,7 @@ impl<'a> Inputs<'a> {
     ///
     /// When the store does not hold it, or a value is not finite.
     pub fn study(&self, id: &str) -> anyhow::Result<Option<StudyInput>> {
-        let (description, views) = self.shown().study(id)?;
+        let (description, views) = self.store().study(id)?;
         if views.is_empty() {
             return Ok(None);
         }

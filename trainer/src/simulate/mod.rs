@@ -85,7 +85,11 @@ pub struct SimulateRun {
     /// patient.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mirrored: bool,
-    /// The cohort holds tokens, and patches of the first `keep` studies only, in a quarter of the
+    /// Share of training studies whose heads are crowded, with four to eight primary diagnoses in
+    /// place of none to four: more lesions to learn from in the same time.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub crowded: f64,
+    /// The cohort holds tokens, and patches of the first `keep` studies only, in an eighth of the
     /// room: for thousands of studies, once some hundred with patches have trained a tokenizer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Tokens>,
@@ -100,6 +104,11 @@ pub struct Tokens {
     /// Its sizes.
     #[serde(deserialize_with = "crate::stage::sizes::tokenizer")]
     pub sizes: TokenizerConfig,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_none(share: &f64) -> bool {
+    *share <= 0.0
 }
 
 fn weeks() -> u32 {
@@ -137,6 +146,14 @@ struct Simulated {
     labels: StudyLabels,
     truth: StudyTruth,
     patches: ShardStudy,
+}
+
+impl Simulated {
+    /// Its patches, and what is known of it.
+    fn part(self) -> (ShardStudy, Part) {
+        let Self { record, labels, truth, patches } = self;
+        (patches, Part { record, labels, truth })
+    }
 }
 
 /// Simulates a cohort into `folder`; goes on where an earlier call was stopped.
@@ -195,20 +212,25 @@ pub fn simulate(
                 })
                 .collect::<anyhow::Result<_>>()?;
             done.store(0, Ordering::Relaxed);
-            let studies = studies
-                .into_iter()
-                .flatten()
-                .map(|s| (s.patches, Part { record: s.record, labels: s.labels, truth: s.truth }));
-            let (mut patches, parts): (Vec<ShardStudy>, Vec<Part>) = studies.unzip();
-            let path =
-                |values: Values| folder.join(format!("{}-{shard:04}.safetensors", values.prefix()));
+            let kept = config.keep.saturating_sub(first);
+            let kept = studies.iter().take(kept).map(Vec::len).sum();
+            let studies = studies.into_iter().flatten();
+            let (mut shown, parts): (Vec<ShardStudy>, Vec<Part>) =
+                studies.map(Simulated::part).unzip();
+            let write = |values: Values, studies: &[ShardStudy]| {
+                let name = format!("{}-{shard:04}.safetensors", values.prefix());
+                write_shard(&folder.join(name), values, studies)
+            };
             if let Some(coder) = &simulator.coder {
-                let tokens: Vec<_> = patches.par_iter().map(|study| coder.study(study)).collect();
-                write_shard(&path(Values::Latents), Values::Latents, &tokens)?;
-                patches.truncate(config.keep.saturating_sub(first));
-            }
-            if !patches.is_empty() {
-                write_shard(&path(Values::Patches), Values::Patches, &patches)?;
+                // What follows knows by a few studies' patches whose tokens these are.
+                if kept > 0 {
+                    write(Values::Patches, &shown[..shown.len().min(kept)])?;
+                }
+                let series = shown.par_iter_mut().flat_map(|study| &mut study.series);
+                series.for_each(|s| s.values = coder.latents(&s.values, s.thin_axis));
+                write(Values::Latents, &shown)?;
+            } else {
+                write(Values::Patches, &shown)?;
             }
             write_lines(&lines, &parts)?;
         }
@@ -267,7 +289,7 @@ fn check(config: &SimulateRun) -> anyhow::Result<(usize, Option<usize>)> {
             )
         })
     });
-    let SimulateRun { seed, train, validation, test, keep, weeks, grid_mm, .. } = config;
+    let SimulateRun { seed, train, validation, test, keep, weeks, grid_mm, crowded, .. } = config;
     let total = train + validation + test;
     anyhow::ensure!(total > 0, "train, validation and test are 0: there is nothing to simulate");
     anyhow::ensure!(
@@ -283,6 +305,7 @@ fn check(config: &SimulateRun) -> anyhow::Result<(usize, Option<usize>)> {
         *seed < SEEDS,
         "seed is {seed}, but it stands in the studies' ids, which have room for seeds below {SEEDS}"
     );
+    anyhow::ensure!((0.0..=1.0).contains(crowded), "crowded is {crowded}: it is a share, give 0 to 1");
     anyhow::ensure!((0.5..=3.0).contains(grid_mm), "grid_mm is {grid_mm}, expected 0.5 to 3.0");
     Ok((total, only.transpose()?))
 }
@@ -324,8 +347,11 @@ impl Simulator<'_> {
         let patient = Patient::draw(self.config.weeks, &mut rng);
         let person = Person { age_years: patient.age_years, female: patient.sex == Sex::Female };
         let (atlas, table) = &self.anatomies[usize::from(rng.random_bool(0.5))];
+        let crowded = self.config.crowded;
+        let crowded =
+            crowded > 0.0 && self.split(index) == Split::Train && rng.random_bool(crowded);
         let mut plan = match self.only {
-            None => disease::plan(atlas, table, person, &mut rng),
+            None => disease::plan(atlas, table, person, crowded, &mut rng),
             Some(label) => disease::plan_with(atlas, table, person, &[label], &mut rng),
         };
         let parameters = AnatomyParameters {
@@ -479,6 +505,7 @@ mod tests {
             complaint("weeks = 0"),
             "weeks is 0, which leaves no day for a study: give at least 1, or leave it out for 52"
         );
+        assert_eq!(complaint("crowded = 2.0"), "crowded is 2: it is a share, give 0 to 1");
         assert_eq!(complaint("grid_mm = 4.0"), "grid_mm is 4, expected 0.5 to 3.0");
     }
 }

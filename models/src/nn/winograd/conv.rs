@@ -101,7 +101,7 @@ impl DownConv {
                     read.fill(0.0);
                 }
             }
-            product(y, channels, Matrix::new(&read, columns), Matrix::new(&self.filter, channels));
+            product(y, Matrix::new(&read, columns), Matrix::new(&self.filter, channels));
             for y in y.chunks_exact_mut(channels) {
                 y.iter_mut().zip(&self.bias).for_each(|(y, bias)| *y = (*y + bias).max(0.0));
             }
@@ -170,7 +170,6 @@ impl SameConv {
                 let filter = self.input * self.output;
                 product(
                     &mut products[of(self.output)],
-                    self.output,
                     Matrix::new(&transformed[of(self.input)], self.input),
                     Matrix::new(&self.filter[point * filter..(point + 1) * filter], self.output),
                 );

@@ -46,7 +46,7 @@ impl FieldMap {
         Self { grid, values }
     }
 
-    /// Frequency offsets between the voxels of the map's grid; 0 outside.
+    /// Frequency offsets in coordinates of the map's grid.
     pub(super) fn between(&self) -> Between<'_> {
         Between::all(&self.values, self.grid.size)
     }

@@ -439,7 +439,7 @@ impl NullaryFnOnce for Modulation<'_> {
             Kind::T1 | Kind::T1Volume => -TEXTURE,
             _ => TEXTURE,
         };
-        let [mut varied, mut near, mut far] = [0; 3].map(|_: i32| vec![0.0; n]);
+        let [mut varied, mut near, mut far] = [(); 3].map(|()| vec![0.0; n]);
         for (row, line) in slice.chunks_exact_mut(n).enumerate() {
             let start = stack.row(index, row as f32, 0.0);
             let columns = inside(start, stack.steps[0], n, session.bounds);

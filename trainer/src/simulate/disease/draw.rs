@@ -15,6 +15,8 @@ use crate::simulate::anatomy::Atlas;
 const NORMAL: f32 = 0.23;
 /// How often an abnormal study has one to four primary diagnoses.
 const PRIMARIES: [f32; 4] = [0.12, 0.33, 0.40, 0.15];
+/// Fewest and most primary diagnoses of a crowded head.
+const CROWD: [usize; 2] = [4, 8];
 /// How often a forced plan is drawn anew until what was asked for is there.
 const ATTEMPTS: usize = 60;
 
@@ -27,10 +29,16 @@ pub struct Person {
     pub female: bool,
 }
 
-/// Draws diseases for a patient and plans them.
+/// Draws diseases for a patient and plans them: as many as patients have, or a crowd of them.
 #[must_use]
-pub fn plan(atlas: &Atlas, table: &Table, person: Person, rng: &mut ChaCha8Rng) -> Plan {
-    let wishes = draw(table, person, rng);
+pub fn plan(
+    atlas: &Atlas,
+    table: &Table,
+    person: Person,
+    crowded: bool,
+    rng: &mut ChaCha8Rng,
+) -> Plan {
+    let wishes = draw(table, person, crowded, rng);
     let mut planner = Planner::new(atlas, table, rng);
     for wish in wishes {
         planner.add(wish);
@@ -117,12 +125,16 @@ fn family(label: usize) -> u8 {
 }
 
 /// Primary diagnoses and what comes with them.
-fn draw(table: &Table, person: Person, rng: &mut ChaCha8Rng) -> Vec<Wish> {
+fn draw(table: &Table, person: Person, crowded: bool, rng: &mut ChaCha8Rng) -> Vec<Wish> {
     let mut wishes: Vec<Wish> = Vec::new();
-    if chance(rng, NORMAL) {
+    if !crowded && chance(rng, NORMAL) {
         return wishes;
     }
-    let primaries = 1 + pick(rng, PRIMARIES.into_iter());
+    let primaries = if crowded {
+        rng.random_range(CROWD[0]..=CROWD[1])
+    } else {
+        1 + pick(rng, PRIMARIES.into_iter())
+    };
     for _ in 0..primaries {
         let open = |label: usize, taken: &[Wish]| {
             !taken.iter().any(|w| {

@@ -51,7 +51,7 @@ fn labels_that_follow_agree_with_what_causes_them() {
     let table = Table::load().unwrap();
     for seed in 0..400 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let plan = plan(&atlas, &table, ADULT, &mut rng);
+        let plan = plan(&atlas, &table, ADULT, false, &mut rng);
         let labels = plan.labels();
         let has = |name| labels[number(name)];
         let grades = has("tumor_adult_high_grade_glioma") || has("tumor_adult_low_grade_glioma");
@@ -125,7 +125,7 @@ fn every_label_is_frequent_enough_to_be_judged() {
             _ => (0..12).fold(60.0 - 90.0, |sum, _| rng.random::<f32>().mul_add(15.0, sum)),
         };
         let person = Person { age_years, female: rng.random() };
-        let labels = plan(&atlas, &table, person, &mut rng).labels();
+        let labels = plan(&atlas, &table, person, false, &mut rng).labels();
         normal += u32::from(!labels.contains(&true));
         for (count, there) in counts.iter_mut().zip(labels) {
             *count += u32::from(there);
@@ -137,6 +137,23 @@ fn every_label_is_frequent_enough_to_be_judged() {
         // Expected 45 or more; four standard errors of a count below.
         assert!(per_thousand(count) >= 32.0, "{name}: {}", per_thousand(count));
     }
+}
+
+#[test]
+fn a_crowded_head_has_at_least_twice_as_much() {
+    let atlas = Atlas::load().unwrap();
+    let table = Table::load().unwrap();
+    let findings = |crowded: bool| {
+        let findings = |seed| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            plan(&atlas, &table, ADULT, crowded, &mut rng).findings.len()
+        };
+        (0..100).map(findings).collect::<Vec<_>>()
+    };
+    let [usual, crowded] = [findings(false), findings(true)];
+    assert!(crowded.iter().all(|&n| n >= 3), "{crowded:?}");
+    let [usual, crowded]: [usize; 2] = [usual.iter().sum(), crowded.iter().sum()];
+    assert!(crowded >= 2 * usual, "{crowded} and {usual}");
 }
 
 #[test]

@@ -121,7 +121,7 @@ pub(super) fn gradients<M: Contrastive>(
         let judged: Vec<Judged<'_, M>> = judged.collect();
         let derived = judged.into_par_iter().map(|judged| derive(judged, run, entries));
         for (gradients, of_slice) in derived.collect::<Vec<_>>() {
-            learner.accumulate_parameters(gradients);
+            gradients.into_iter().for_each(|found| learner.accumulate_parameters(found));
             losses.labels += of_slice.labels;
             losses.series += of_slice.series;
             losses.lesions += of_slice.lesions;
@@ -143,7 +143,7 @@ fn derive<M: Contrastive>(
     judged: Judged<'_, M>,
     run: &Pairs<'_>,
     entries: Entries,
-) -> (GradientsParams, Losses) {
+) -> (Vec<GradientsParams>, Losses) {
     let Judged { slice: Slice { pairs, model, out }, pulled: mut terms } = judged;
     let (objective, weights) = (run.config.objective, &run.weights);
     let mut losses = Losses::default();
@@ -168,9 +168,16 @@ fn derive<M: Contrastive>(
         losses.lesions = scalar(&term);
         terms.push(term * objective.lesions);
     }
-    let sum = terms.into_iter().reduce(|sum, term| sum + term);
-    let gradients = sum.map(|sum| GradientsParams::from_grads(sum.backward(), &model));
-    (gradients.unwrap_or_default(), losses)
+    let Some(sum) = terms.into_iter().reduce(|sum, term| sum + term) else {
+        return (Vec::new(), losses);
+    };
+    let gradients = sum.backward();
+    let mut found = GradientsParams::new();
+    let before = out.cut.and_then(|cut| cut.derive(&gradients, &mut found));
+    let graphs = [Some(gradients), before.map(|before| before.backward())];
+    let graphs = graphs.into_iter().flatten();
+    let graphs = graphs.map(|gradients| GradientsParams::from_grads(gradients, &model));
+    (graphs.chain([found]).collect(), losses)
 }
 
 /// Embeddings of all studies without a graph, and the derivative of the losses by them.
@@ -195,11 +202,16 @@ fn contrast<'a, M: Contrastive>(
             None => (slices(&learner.model, part, run, trained), true),
         };
         for slice in slices {
-            let out = if keep { slice.out.plain() } else { slice.out.clone() };
+            let out = if keep {
+                let out = slice.out.plain();
+                kept.push(slice);
+                out
+            } else {
+                slice.out
+            };
             images.push(out.image);
             texts.extend(out.text);
             patients.extend(out.patient);
-            kept.extend(keep.then_some(slice));
         }
         for pair in part {
             #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^24")]

@@ -36,7 +36,9 @@ use models::nn::Compute;
 use models::nn::config::PrimaConfig;
 use models::nn::parameters::{ParameterError, Parameters};
 use models::nn::prima::Prima;
+use models::nn::register_vit::{Packed, RegisterOutput, RegisterVit};
 use models::nn::report::ReportEncoder;
+use models::nn::transformer::Cut;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +79,8 @@ pub struct ClipRun {
     /// and a network that may read them learns these by heart.
     #[serde(default)]
     pub fixed_names: bool,
-    /// Run folder of an earlier `trainer clip` whose weights this one begins with.
+    /// What this run begins with: the run folder of an earlier `trainer clip`, or a bundle, whose
+    /// network is read wherever it fits.
     #[serde(default)]
     pub start: Option<PathBuf>,
     /// Device.
@@ -249,7 +252,13 @@ impl Contrastive for ClipModel<Compute> {
         device: &DispatchDevice,
     ) -> Forward {
         let examples: Vec<&Example> = pairs.iter().map(|p| &p.example).collect();
-        let embedded = embed(&self.vision, &examples, width, device);
+        let tokens = tokens_of(&examples, width, device);
+        let mut cut = None;
+        let embedded = embed_tokens(&self.vision, &examples, tokens, |vit, packed| {
+            let (output, at) = vit.forward_cut(packed);
+            cut = at;
+            output
+        });
         let patient = self.vision.patient_features(embedded.pooled_series).map(normalised);
         Forward {
             image: normalised(embedded.projected),
@@ -258,6 +267,7 @@ impl Contrastive for ClipModel<Compute> {
             labels: self.labels.forward(embedded.pooled),
             series: embedded.series,
             lesions: embedded.lesions,
+            cut,
         }
     }
 
@@ -282,7 +292,6 @@ impl Contrastive for ClipModel<Compute> {
 }
 
 /// What the network says about a part of the batch.
-#[derive(Clone)]
 struct Forward {
     /// `[b, projection]`, unit length.
     image: Tensor<Compute, 2>,
@@ -296,6 +305,8 @@ struct Forward {
     series: Option<Tensor<Compute, 2>>,
     /// `[t, 52]`, where the sequence ViT has peaks.
     lesions: Option<Tensor<Compute, 2>>,
+    /// Where its graph is in two.
+    cut: Option<Cut>,
 }
 
 impl Forward {
@@ -309,6 +320,7 @@ impl Forward {
             labels: plain(&self.labels),
             series: self.series.as_ref().map(plain),
             lesions: self.lesions.as_ref().map(plain),
+            cut: None,
         }
     }
 }
@@ -326,23 +338,22 @@ pub(super) fn embed(
     width: usize,
     device: &DispatchDevice,
 ) -> Embedded {
-    let series = examples.iter().flat_map(|e| &e.series);
-    let tokens = series.map(|s| tokens(&s.features, width, device)).collect();
-    embed_tokens(vision, examples, tokens)
+    embed_tokens(vision, examples, tokens_of(examples, width, device), RegisterVit::forward)
 }
 
-/// The same from tokens of every series, `[t, D]` each. Studies whose descriptions are empty are
-/// read without one.
+/// The same from tokens of every series, `[t, D]` each, and by a way to run the sequence ViT.
+/// Studies whose descriptions are empty are read without one.
 fn embed_tokens(
     vision: &Prima<Compute>,
     examples: &[&Example],
     tokens: Vec<Tensor<Compute, 2>>,
+    sequences: impl FnOnce(&RegisterVit<Compute>, Packed) -> RegisterOutput,
 ) -> Embedded {
     let names = examples.iter().flat_map(|e| e.series.iter().map(|s| s.name.clone()));
     let names = vision.series_names(&names.collect::<Vec<Vec<u8>>>());
     let vit = vision.sequence_vit();
     let packed = vit.pack(&names, tokens);
-    let output = vit.forward(packed);
+    let output = sequences(vit, packed);
     let mut first = 0;
     let of_study = examples.iter().map(|e| {
         let vectors = output.output.clone().narrow(0, first, e.series.len());
@@ -385,6 +396,16 @@ pub(super) struct Embedded {
     pub(super) pooled: Tensor<Compute, 2>,
     /// `[B, projection]`.
     projected: Tensor<Compute, 2>,
+}
+
+/// Tokens of every series on the device, `[t, D]` each.
+fn tokens_of(
+    examples: &[&Example],
+    width: usize,
+    device: &DispatchDevice,
+) -> Vec<Tensor<Compute, 2>> {
+    let series = examples.iter().flat_map(|e| &e.series);
+    series.map(|s| tokens(&s.features, width, device)).collect()
 }
 
 /// Features on the device, zero-padded to the width of the sequence ViT.

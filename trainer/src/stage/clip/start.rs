@@ -8,11 +8,13 @@ use burn::tensor::DType;
 use models::labels::DIAGNOSES;
 use models::nn::config::PrimaConfig;
 use models::nn::parameters::{ParameterError, ParameterSource, Parameters};
+use models::weights::bundle::Bundle;
+use models::weights::manifest::MANIFEST;
 use models::weights::mapped::WeightFile;
 
 use super::{ClipRun, Contrastive, Data, Variant, report_norm};
 use crate::stage::text::Vocabulary;
-use crate::stage::weights::{Fresh, InMemory, NamedTensor, Overlay};
+use crate::stage::weights::{Fresh, InMemory, NamedTensor, Overlay, WhereItFits};
 
 /// Weights of a finished run.
 pub(super) const NETWORK: &str = "network.safetensors";
@@ -44,21 +46,34 @@ pub(in crate::stage) fn sizes(run: &Path) -> anyhow::Result<PrimaConfig> {
 ///
 /// When weights are missing, or of another network.
 pub(super) fn check(config: &ClipRun) -> anyhow::Result<()> {
-    let start = config.start.as_deref();
-    for (run, file) in start.into_iter().flat_map(|run| [(run, NETWORK), (run, PROBES)]) {
+    let Some(start) = config.start.as_deref() else { return Ok(()) };
+    for file in [NETWORK, PROBES] {
         anyhow::ensure!(
-            run.join(file).exists(),
-            "start is {}, which holds no {file}; name the folder of a finished run of `trainer clip`, or leave it out",
-            run.display()
+            start.join(file).exists() || (file == PROBES && is_bundle(start)),
+            "start is {}, which holds no {file}; name the folder of a finished run of `trainer clip`, or a bundle, or leave it out",
+            start.display()
         );
-        let (found, wanted) = (Variant::of(run)?.architecture, config.variant.architecture);
+    }
+    let (found, wanted) = (Variant::of(start)?.architecture, config.variant.architecture);
+    anyhow::ensure!(
+        found == wanted,
+        "start is {}, whose network is {found:?}, but variant.architecture is {wanted:?}; name a run of the same, or leave it out",
+        start.display()
+    );
+    if is_bundle(start) {
+        let read = Bundle::open(start)?.manifest().sizes.sequence_vit;
         anyhow::ensure!(
-            found == wanted,
-            "start is {}, whose network is {found:?}, but variant.architecture is {wanted:?}; name a run of the same, or leave it out",
-            run.display()
+            read == config.sizes.sequence_vit,
+            "start is {}, a bundle of another sequence ViT than sizes asks for: it has {read:?}; name another, or the sizes of this one",
+            start.display()
         );
     }
     Ok(())
+}
+
+/// True of a bundle, which has no report encoder and no probes.
+fn is_bundle(start: &Path) -> bool {
+    start.join(MANIFEST).exists()
 }
 
 /// The network before its first step; what no objective reads is not trained.
@@ -83,7 +98,7 @@ pub(super) fn model<M: Contrastive>(
     Ok(model)
 }
 
-/// Weights of an earlier run, else those of the language model
+/// Weights of an earlier run, or of a bundle wherever they fit, else those of the language model
 /// and of the series names, else random ones.
 fn load<M: Contrastive>(
     config: &ClipRun,
@@ -99,23 +114,22 @@ fn load<M: Contrastive>(
     let nothing = InMemory::new(&[]);
     let names = or_else(names.as_ref(), &nothing);
     let source = Overlay { first: names, then: &source };
-    if let Some(run) = &config.start {
-        let [network, probes] = [NETWORK, PROBES].map(|file| WeightFile::open(&run.join(file)));
-        let (network, probes) = (network?, probes?);
-        let earlier = Overlay { first: &network, then: &probes };
-        let added = Added(&source);
-        let source = Overlay { first: &earlier, then: &added };
-        return Ok(M::build(
-            &Parameters::new(&source, trained, DType::F32),
-            sizes,
-            &config.variant,
-        )?);
+    let start = config.start.as_deref();
+    let network = start.map(|start| WeightFile::open(&start.join(NETWORK))).transpose()?;
+    let network = or_else(network.as_ref(), &nothing);
+    let build = |source: &dyn ParameterSource| {
+        M::build(&Parameters::new(source, trained, DType::F32), sizes, &config.variant)
+    };
+    if let Some(run) = start.filter(|start| !is_bundle(start)) {
+        let probes = WeightFile::open(&run.join(PROBES))?;
+        let earlier = Overlay { first: network, then: &probes };
+        return Ok(build(&Overlay { first: &earlier, then: &Added(&source) })?);
     }
     let mut begun = report_norm::centred(data, vocabulary, &source, sizes, plain)?;
     begun.extend(passed_on(&source, sizes)?);
     let begun = InMemory::new(&begun);
     let source = Overlay { first: &begun, then: &source };
-    Ok(M::build(&Parameters::new(&source, trained, DType::F32), sizes, &config.variant)?)
+    Ok(build(&WhereItFits { first: network, then: &source })?)
 }
 
 /// Weights with which peaks are handed on as they are: the first features of a token are those of

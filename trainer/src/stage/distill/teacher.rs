@@ -62,15 +62,7 @@ fn with_latents(view: &SeriesView<'_>, tokens: &SeriesTokens) -> ShardSeries {
         let to = usize::from(*unique) * LATENT;
         latents[to..to + LATENT].copy_from_slice(&tokens.token(at)[..LATENT]);
     }
-    ShardSeries {
-        name: view.name.to_owned(),
-        thin_axis: view.thin_axis,
-        values: pack_latents(&latents),
-        coordinates: view.coordinates.to_vec(),
-        foreground: view.foreground.to_vec(),
-        components: view.components.to_vec(),
-        sequence: view.sequence.to_vec(),
-    }
+    view.with_values(pack_latents(&latents))
 }
 
 fn example_of(input: &StudyInput) -> Example {
@@ -101,7 +93,7 @@ pub(super) fn listen(
     let vision = Prima::load(&Parameters::new(&network, &device, DType::F32), &sizes)?;
     let engine = Engine::open(bundle, config.device, Precision::Full)?;
     let inputs = Inputs::open(&engine, &config.cohort)?;
-    let ids: Vec<&str> = inputs.ids().collect();
+    let ids: Vec<&str> = inputs.store().ids().collect();
     let mut taught = Vec::new();
     let (started, mut patches) = (Instant::now(), 0);
     for (number, part) in ids.chunks(STUDIES_PER_SHARD).enumerate() {
@@ -122,7 +114,7 @@ pub(super) fn listen(
             };
             let mut series = Vec::new();
             if !inputs.stored() {
-                let (_, views) = inputs.patches().study(id)?;
+                let (_, views) = inputs.store().study(id)?;
                 patches += views.iter().map(|view| view.coordinates.len()).sum::<usize>();
                 let views = views.iter().zip(&input.tokens.series);
                 series.extend(views.map(|(view, tokens)| with_latents(view, tokens)));

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use burn::DispatchDevice;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
@@ -18,9 +19,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::volume;
-use crate::cohort::shard::{
-    SeriesView, ShardSeries, ShardStudy, Store, Values, pack_latents, unpack, write_shard,
-};
+use crate::cohort::shard::{ShardStudy, Store, Values, pack_latents, unpack, write_shard};
 
 /// Configuration of `trainer tokens`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,9 +57,11 @@ pub fn tokens(
             .par_iter()
             .map(|id| {
                 let (description, series) = store.study(id)?;
-                let series = series.iter().map(SeriesView::to_series).collect();
+                let series = series.iter().map(|series| {
+                    series.with_values(coder.latents(series.values, series.thin_axis))
+                });
                 let (id, description) = ((*id).to_owned(), description.to_owned());
-                Ok(coder.study(&ShardStudy { id, description, series }))
+                Ok(ShardStudy { id, description, series: series.collect() })
             })
             .collect::<anyhow::Result<_>>()?;
         let series = studies.iter().flat_map(|study| &study.series);
@@ -73,7 +74,7 @@ pub fn tokens(
     Ok(count)
 }
 
-/// A tokenizer's encoder for whole studies.
+/// A tokenizer's encoder on a device.
 pub struct PatchCoder {
     encoder: TokenEncoder<Compute>,
     device: DispatchDevice,
@@ -91,20 +92,18 @@ impl PatchCoder {
         device: DeviceChoice,
     ) -> anyhow::Result<Self> {
         let device = crate::stage::device(device)?;
-        let encoder = encoder(&WeightFile::open(weights)?, sizes, &device)?;
+        let weights = WeightFile::open(weights).context(
+            "the weights of the tokenizer cannot be read; `trainer tokenizer` makes them",
+        )?;
+        let encoder = encoder(&weights, sizes, &device)?;
         Ok(Self { encoder, device })
     }
 
-    /// A study of patches with their latent values in place of these.
+    /// Latent values of stored patches, as they are stored.
     #[must_use]
-    pub fn study(&self, study: &ShardStudy) -> ShardStudy {
-        let series = study.series.iter().map(|series| {
-            let patches: Vec<f32> = series.values.iter().map(|v| unpack(*v)).collect();
-            let latents = encode(&self.encoder, &patches, series.thin_axis, &self.device);
-            ShardSeries { values: pack_latents(&latents), ..series.clone() }
-        });
-        let (id, description) = (study.id.clone(), study.description.clone());
-        ShardStudy { id, description, series: series.collect() }
+    pub fn latents(&self, patches: &[u8], thin_axis: usize) -> Vec<u8> {
+        let patches: Vec<f32> = patches.iter().map(|v| unpack(*v)).collect();
+        pack_latents(&encode(&self.encoder, &patches, thin_axis, &self.device))
     }
 }
 

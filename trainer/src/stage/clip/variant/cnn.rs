@@ -152,7 +152,7 @@ impl SliceVit<Compute> {
             let latents = self.cnn.forward(&series.slices, device);
             Tensor::cat(vec![latents, places(&series.slices, self.width, device)], 1)
         });
-        let found = embed_tokens(&self.prima, examples, tokens.collect());
+        let found = embed_tokens(&self.prima, examples, tokens.collect(), RegisterVit::forward);
         Seen {
             patient: self.prima.patient_features(found.pooled_series),
             pooled: found.pooled,
