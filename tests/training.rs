@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use models::nn::parameters::ParameterSource;
+use models::weights::mapped::WeightFile;
 use serde_json::Value;
 use tempfile::TempDir;
 use trainer::cohort::shard::{Store, Values};
 use trainer::export::bundle::ExportRun;
+use trainer::simulate::SimulateRun;
 use trainer::stage::ablate::AblateRun;
 use trainer::stage::clip::ClipRun;
 use trainer::stage::distill::DistillRun;
@@ -143,6 +146,7 @@ fn a_cohort_of_tokens_is_read_as_one_of_patches() {
     let export = fs::read_to_string(smoke().join("export-teacher.toml")).unwrap();
     fs::write(work.path("export.toml"), export + "half = false\n").unwrap();
     work.done("export", &["export.toml", "--out", "teacher"]);
+    begins_with_the_network_of_a_bundle(&work);
     work.done(
         "explain",
         &[
@@ -166,21 +170,53 @@ fn a_cohort_of_tokens_is_read_as_one_of_patches() {
     assert_eq!(agreement["reading"]["patches"], 0, "the tokens were there");
 }
 
+/// A step of no length changes nothing that the bundle has.
+fn begins_with_the_network_of_a_bundle(work: &Work) {
+    let config = |sizes: &str| {
+        format!(
+            "cohort = \"more\"\ntext = \"text\"\nstart = \"teacher\"\nseed = 7\nsteps = 1\n\
+             batch = 2\npart = 1\nsizes = \"{sizes}\"\n\
+             optimizer = {{ learning_rate = 0.0, weight_decay = 0.0 }}\n"
+        )
+    };
+    fs::write(work.path("further.toml"), config("tiny")).unwrap();
+    work.done("clip", &["further.toml", "--run", "further"]);
+    let [bundle, begun] = ["teacher", "further"]
+        .map(|folder| WeightFile::open(&work.path(folder).join("network.safetensors")).unwrap());
+    assert!(bundle.tensors().count() > 20);
+    for (name, shape) in bundle.tensors() {
+        assert_eq!(
+            bundle.read(&name, &shape).unwrap(),
+            begun.read(&name, &shape).unwrap(),
+            "{name}"
+        );
+    }
+
+    fs::write(work.path("other.toml"), config("edge")).unwrap();
+    let refused = run(&mut work.trainer("clip", &["other.toml", "--run", "other"]));
+    assert_eq!(refused.code, 1);
+    let beginning = "start is teacher, a bundle of another sequence ViT than sizes asks for";
+    assert!(refused.stderr.contains(beginning), "{}", refused.stderr);
+}
+
 /// Configurations that no test has the time to run are read at least.
 #[test]
 fn shipped_configurations_are_read() {
     let configs = smoke().join("..");
-    for folder in ["reduced", "from-prima"] {
+    for folder in ["reduced", "further", "from-prima"] {
         let file = |name: &str| configs.join(folder).join(name);
+        config::<SimulateRun>(&file("simulate.toml"), "simulate").unwrap();
         let distill: DistillRun = config(&file("distill.toml"), "distill").unwrap();
         distill.augmentation.check("augmentation").unwrap();
         config::<ExportRun>(&file("export.toml"), "export").unwrap();
     }
-    let file = |name: &str| configs.join("reduced").join(name);
-    let clip: ClipRun = config(&file("clip.toml"), "clip").unwrap();
-    clip.augmentation.check("augmentation").unwrap();
-    config::<HeadsRun>(&file("heads.toml"), "heads").unwrap();
-    config::<AblateRun>(&file("ablate.toml"), "ablate").unwrap();
+    for folder in ["reduced", "further"] {
+        let file = |name: &str| configs.join(folder).join(name);
+        let clip: ClipRun = config(&file("clip.toml"), "clip").unwrap();
+        clip.augmentation.check("augmentation").unwrap();
+        config::<HeadsRun>(&file("heads.toml"), "heads").unwrap();
+    }
+    config::<AblateRun>(&configs.join("reduced/ablate.toml"), "ablate").unwrap();
 }
 
 /// A stage on the smallest cohort that it can learn by heart.

@@ -170,10 +170,11 @@ impl Store {
             let matcher = Matcher::new(keys);
             let mut seen = BTreeSet::new();
             let mut found = scan(db, Level::Study, keys, window, |row| {
+                if !matcher.accepts_study(db, row)? {
+                    return Ok(None);
+                }
                 let study = read_study(row)?;
-                let new = !study.patient_id.is_empty()
-                    && matcher.accepts_study(db, &study)?
-                    && seen.insert(study.patient_id.clone());
+                let new = !study.patient_id.is_empty() && seen.insert(study.patient_id.clone());
                 Ok(new.then_some(PatientEntry {
                     patient_id: study.patient_id,
                     patient_name: study.patient_name,
@@ -202,8 +203,7 @@ impl Store {
         self.read(|db| {
             let matcher = Matcher::new(keys);
             let mut found = scan(db, Level::Study, keys, window, |row| {
-                let study = read_study(row)?;
-                Ok(matcher.accepts_study(db, &study)?.then_some(study))
+                Ok(if matcher.accepts_study(db, row)? { Some(read_study(row)?) } else { None })
             })?;
             count_studies(db, found.iter_mut())?;
             Ok(found)
@@ -220,8 +220,7 @@ impl Store {
         self.read(|db| {
             let matcher = Matcher::new(keys);
             let mut found = scan(db, Level::Series, keys, window, |row| {
-                let series = read_series(row)?;
-                Ok(matcher.accepts_series(db, &series)?.then_some(series))
+                Ok(if matcher.accepts_series(db, row)? { Some(read_series(row)?) } else { None })
             })?;
             count_studies(db, found.iter_mut().map(|series| &mut series.study))?;
             count_series(db, found.iter_mut())?;
@@ -242,8 +241,7 @@ impl Store {
         self.read(|db| {
             let matcher = Matcher::new(keys);
             let mut found = scan(db, Level::Instance, keys, window, |row| {
-                let instance = read_instance(row)?;
-                Ok(matcher.accepts_series(db, &instance.series)?.then_some(instance))
+                Ok(if matcher.accepts_series(db, row)? { Some(read_instance(row)?) } else { None })
             })?;
             count_studies(db, found.iter_mut().map(|instance| &mut instance.series.study))?;
             count_series(db, found.iter_mut().map(|instance| &mut instance.series))?;
@@ -339,6 +337,13 @@ fn narrowing(keys: &Keys, level: Level) -> (String, Vec<String>) {
             narrow(&clause, Value::from(list.clone()).to_string());
         }
     }
+    let modalities = keys.modalities.iter().map(|key| key.trim()).filter(|key| !key.is_empty());
+    let modalities: Vec<&str> = modalities.collect();
+    if !modalities.is_empty() && !modalities.iter().any(|key| key.contains(['*', '?'])) {
+        let clause = "EXISTS (SELECT 1 FROM series AS its WHERE its.study_id = study.id
+             AND its.modality IN (SELECT value FROM json_each(?)))";
+        narrow(clause, Value::from(modalities).to_string());
+    }
     // The indices leave empty texts out, so the condition must too.
     for (column, text) in
         [("study.patient_id", &keys.patient_id), ("study.accession", &keys.accession)]
@@ -405,11 +410,11 @@ fn read_instance(row: &SqlRow<'_>) -> Result<InstanceEntry, rusqlite::Error> {
 
 /// The keys that SQL leaves.
 struct Matcher<'a> {
-    /// In the order of [`Matcher::accepts_study`]; `None` matches all.
+    /// In the order of the columns in [`Matcher::accepts_study`]; `None` matches all.
     study: [Option<Pattern>; 7],
     study_time: Option<&'a [String; 2]>,
     modalities: Vec<Pattern>,
-    /// In the order of [`Matcher::accepts_series`].
+    /// In the order of the columns in [`Matcher::accepts_series`].
     series: [Option<Pattern>; 2],
 }
 
@@ -434,38 +439,48 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    fn accepts_study(&self, db: &Connection, study: &StudyEntry) -> Result<bool, StoreError> {
-        let texts = [
-            &study.patient_id,
-            &study.patient_name,
-            &study.birth_date,
-            &study.sex,
-            &study.accession,
-            &study.description,
-            &study.referring_physician,
-        ];
-        let in_time = self.study_time.is_none_or(|range| in_time_range(&study.study_time, range));
-        if !in_time || !all_match(&self.study, texts) {
+    /// Whether the study of a row is meant. Most are not: nothing of them is copied.
+    fn accepts_study(&self, db: &Connection, row: &SqlRow<'_>) -> Result<bool, StoreError> {
+        if !all_match(&self.study, row, [2, 3, 4, 5, 6, 9, 10])? {
+            return Ok(false);
+        }
+        if let Some(range) = self.study_time
+            && !in_time_range(text(row, 8)?, range)
+        {
             return Ok(false);
         }
         if self.modalities.is_empty() {
             return Ok(true);
         }
-        let there = modalities(db, study.id)?;
+        let there = modalities(db, row.get(0)?)?;
         Ok(there.iter().any(|modality| self.modalities.iter().any(|key| key.matches(modality))))
     }
 
-    fn accepts_series(&self, db: &Connection, series: &SeriesEntry) -> Result<bool, StoreError> {
-        let texts = [&series.modality, &series.description];
-        Ok(all_match(&self.series, texts) && self.accepts_study(db, &series.study)?)
+    fn accepts_series(&self, db: &Connection, row: &SqlRow<'_>) -> Result<bool, StoreError> {
+        Ok(all_match(&self.series, row, [14, 13])? && self.accepts_study(db, row)?)
     }
 }
 
-fn all_match<const N: usize>(patterns: &[Option<Pattern>; N], texts: [&String; N]) -> bool {
-    let matches = |(pattern, text): (&Option<Pattern>, &String)| {
-        pattern.as_ref().is_none_or(|pattern| pattern.matches(text))
-    };
-    patterns.iter().zip(texts).all(matches)
+/// Whether the texts in some columns of a row match their patterns.
+fn all_match<const N: usize>(
+    patterns: &[Option<Pattern>; N],
+    row: &SqlRow<'_>,
+    columns: [usize; N],
+) -> Result<bool, StoreError> {
+    for (pattern, column) in patterns.iter().zip(columns) {
+        if let Some(pattern) = pattern
+            && !pattern.matches(text(row, column)?)
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A text where SQLite holds it.
+fn text<'a>(row: &'a SqlRow<'_>, column: usize) -> Result<&'a str, StoreError> {
+    let value = row.get_ref(column)?;
+    Ok(value.as_str().map_err(rusqlite::Error::from)?)
 }
 
 fn modalities(db: &Connection, study_id: i64) -> Result<Vec<String>, StoreError> {

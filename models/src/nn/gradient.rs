@@ -313,4 +313,3 @@ fn largest(values: &[f32]) -> f32 {
     }
     largest.into_iter().fold(f32::MIN, f32::max)
 }
-

@@ -223,11 +223,7 @@ impl Register<'_> {
         }
     }
 
-    fn tensor<const D: usize>(
-        &mut self,
-        parameter: &Param<Tensor<Compute, D>>,
-        values: Vec<f32>,
-    ) {
+    fn tensor<const D: usize>(&mut self, parameter: &Param<Tensor<Compute, D>>, values: Vec<f32>) {
         if parameter.is_require_grad() {
             let data = TensorData::new(values, parameter.dims());
             let tensor = Tensor::<Compute, D>::from_data(data, (self.device, DType::F32));
@@ -374,8 +370,7 @@ mod tests {
     #[test]
     fn a_cut_graph_has_the_gradients_of_the_whole_one() {
         let device = DispatchDevice::autodiff(DispatchDevice::Flex(Default::default()));
-        let config =
-            TransformerConfig { dim: 20, depth: 2, heads: 2, dim_head: 12, mlp_dim: 36 };
+        let config = TransformerConfig { dim: 20, depth: 2, heads: 2, dim_head: 12, mlp_dim: 36 };
         let source = Seeded { seed: 3 };
         let transformer =
             Transformer::load(&Parameters::new(&source, &device, DType::F32), &config).unwrap();

@@ -57,6 +57,7 @@ pub fn explain(
          studies",
         cohort.folder.display()
     );
+    std::fs::create_dir_all(out)?;
     let config = LimeConfig { samples, ..LimeConfig::default() };
     let mut explained = Vec::new();
     for (done, truth) in (1..).zip(&with_lesion) {

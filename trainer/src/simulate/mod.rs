@@ -305,7 +305,10 @@ fn check(config: &SimulateRun) -> anyhow::Result<(usize, Option<usize>)> {
         *seed < SEEDS,
         "seed is {seed}, but it stands in the studies' ids, which have room for seeds below {SEEDS}"
     );
-    anyhow::ensure!((0.0..=1.0).contains(crowded), "crowded is {crowded}: it is a share, give 0 to 1");
+    anyhow::ensure!(
+        (0.0..=1.0).contains(crowded),
+        "crowded is {crowded}: it is a share, give 0 to 1"
+    );
     anyhow::ensure!((0.5..=3.0).contains(grid_mm), "grid_mm is {grid_mm}, expected 0.5 to 3.0");
     Ok((total, only.transpose()?))
 }

@@ -201,17 +201,12 @@ fn contrast<'a, M: Contrastive>(
             Some(fixed) => (slices(fixed, part, run, device), false),
             None => (slices(&learner.model, part, run, trained), true),
         };
+        let plain = |x: &Tensor<Compute, 2>| if keep { x.clone().inner() } else { x.clone() };
         for slice in slices {
-            let out = if keep {
-                let out = slice.out.plain();
-                kept.push(slice);
-                out
-            } else {
-                slice.out
-            };
-            images.push(out.image);
-            texts.extend(out.text);
-            patients.extend(out.patient);
+            images.push(plain(&slice.out.image));
+            texts.extend(slice.out.text.as_ref().map(plain));
+            patients.extend(slice.out.patient.as_ref().map(plain));
+            kept.extend(keep.then_some(slice));
         }
         for pair in part {
             #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^24")]

@@ -309,22 +309,6 @@ struct Forward {
     cut: Option<Cut>,
 }
 
-impl Forward {
-    /// The embeddings outside their graph.
-    fn plain(&self) -> Self {
-        let plain = |x: &Tensor<Compute, 2>| x.clone().inner();
-        Self {
-            image: plain(&self.image),
-            text: self.text.as_ref().map(plain),
-            patient: self.patient.as_ref().map(plain),
-            labels: plain(&self.labels),
-            series: self.series.as_ref().map(plain),
-            lesions: self.lesions.as_ref().map(plain),
-            cut: None,
-        }
-    }
-}
-
 /// Unit-length rows.
 pub(super) fn normalised(x: Tensor<Compute, 2>) -> Tensor<Compute, 2> {
     let norm = x.clone().powi_scalar(2).sum_dim(1).sqrt();
