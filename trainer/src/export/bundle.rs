@@ -4,9 +4,11 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use models::engine::golden;
 use models::labels::DIAGNOSES;
 use models::nn::config::{PrimaConfig, TokenizerConfig};
+use models::nn::parameters::ParameterSource;
 use models::tokens::context;
 use models::volume::Preprocessing;
 use models::weights::bundle::hex;
@@ -15,7 +17,7 @@ use models::weights::manifest::{
     Manifest, NETWORK, PriorityEntry, Provenance, ProvenanceKind, SentenceFiles, SharedHead,
     TOKENIZER,
 };
-use safetensors::{Dtype, SafeTensors};
+use models::weights::mapped::WeightFile;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -82,7 +84,7 @@ pub enum Source {
 }
 
 /// Weights that only training uses stay out of a bundle.
-fn served(name: &str) -> bool {
+fn is_served(name: &str) -> bool {
     let training = ["decoder.", "quantizer.", "text_model.", "temperature", "patdistemperature"];
     !training.iter().any(|t| name.starts_with(t)) && !name.contains("patdisnet.")
 }
@@ -384,18 +386,14 @@ impl Files<'_> {
 
     /// Copies the tensors that serving reads.
     fn copy(&mut self, from: &Path, to: &str) -> anyhow::Result<()> {
-        let bytes = fs::read(from).map_err(|e| {
-            anyhow::anyhow!("cannot read {}: {e}; is the run finished?", from.display())
-        })?;
-        let file = SafeTensors::deserialize(&bytes)?;
+        let file = WeightFile::open(from)
+            .with_context(|| format!("cannot read {}; is the run finished?", from.display()))?;
+        let mut served: Vec<_> = file.tensors().filter(|(name, _)| is_served(name)).collect();
+        served.sort();
         let mut tensors = Vec::new();
-        for (name, view) in file.tensors() {
-            anyhow::ensure!(view.dtype() == Dtype::F32, "{}: {name} is not f32", from.display());
-            if served(&name) {
-                let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b));
-                let (shape, values) = (view.shape().to_vec(), values.collect());
-                tensors.push(NamedTensor { name, shape, values });
-            }
+        for (name, shape) in served {
+            let values = file.read(&name, &shape)?;
+            tensors.push(NamedTensor { name, shape, values });
         }
         let written = write(&self.out.join(to), &tensors, self.half)?;
         let (path, bytes, sha256) = (to.to_owned(), written.bytes, written.sha256);
