@@ -12,7 +12,7 @@ use super::elementary::{exp, gelu_and_slope, gelu_of};
 use super::product::{Matrix, product};
 
 /// What a pass keeps of a block.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Trace {
     /// What came in, and the same after attention, `[T, D]`.
     input: Vec<f32>,
