@@ -59,6 +59,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0010_quality.sql")),
     M::up(include_str!("migrations/0011_offers.sql")),
     M::up(include_str!("migrations/0012_scale.sql")),
+    M::up(include_str!("migrations/0013_modality.sql")),
 ];
 
 /// Why the store failed.

@@ -215,6 +215,7 @@ pub(super) fn on_values(
     Tensor::from_data(TensorData::new(x, shape), (&device, DType::F32))
 }
 
-fn values<const D: usize>(tensor: Tensor<Compute, D>) -> Vec<f32> {
+/// The values of a tensor, row by row.
+pub(super) fn values<const D: usize>(tensor: Tensor<Compute, D>) -> Vec<f32> {
     tensor.into_data().into_vec::<f32>().unwrap_or_default()
 }

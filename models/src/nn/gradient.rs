@@ -1,4 +1,4 @@
-//! Derivatives of the blocks on a CPU, on slices.
+//! Derivatives of the blocks, and of the perceptron before them, on a CPU, on slices.
 //!
 //! A pass keeps of each block what its derivative needs; what is cheap is computed again: norms,
 //! GELU, and the shares of attention. Everything runs on the thread that asks, because a part of a
@@ -79,13 +79,7 @@ impl Block {
     /// From the derivative by what came out to that by what went in, in place, and by the weights.
     pub(super) fn derive(&self, trace: Trace, lengths: &[usize], dx: &mut [f32]) -> BlockGradient {
         let Trace { input, between, qkv, joined, hidden } = trace;
-        let mut activated = hidden;
-        let mut slopes = vec![0.0; activated.len()];
-        gelu_and_slope(&mut activated, &mut slopes);
-        let mlp_out = self.mlp_out.gradient(&activated, dx);
-        let mut d_hidden = activated;
-        self.mlp_out.pull(dx, &mut d_hidden);
-        d_hidden.iter_mut().zip(&slopes).for_each(|(d, slope)| *d *= slope);
+        let (d_hidden, mlp_out) = self.mlp_out.derive_activated(hidden, dx);
         let mut normed = vec![0.0; dx.len()];
         self.mlp_norm.apply(&between, &mut normed);
         let mlp_in = self.mlp_in.gradient(&normed, &d_hidden);
@@ -112,9 +106,107 @@ impl Block {
     }
 }
 
+/// The perceptron of [`Peaks`](super::peaks::Peaks).
+pub(super) struct Perceptron {
+    pub(super) token: Layer,
+    pub(super) prefix: Layer,
+    pub(super) output: Layer,
+}
+
+/// What a pass keeps of it.
+pub(super) struct Judged {
+    /// What came in, `[T, D]` and `[S, D]`.
+    tokens: Vec<f32>,
+    prefixes: Option<Vec<f32>>,
+    /// What GELU reads, `[T, M]`.
+    hidden: Vec<f32>,
+}
+
+/// Derivatives by its weights.
+pub(super) struct PerceptronGradient {
+    pub(super) token: LayerGradient,
+    pub(super) prefix: Option<LayerGradient>,
+    pub(super) output: LayerGradient,
+}
+
+impl Perceptron {
+    /// Adds to every token what it says by itself.
+    ///
+    /// # Shapes
+    ///
+    /// - `prefixes`: `[S, D]`, where there are any
+    /// - `tokens`: `[T, D]`, one sequence after another
+    /// - `lengths`: tokens of each, summing to `T`
+    pub(super) fn traced(
+        &self,
+        prefixes: Option<Vec<f32>>,
+        tokens: &mut [f32],
+        lengths: &[usize],
+    ) -> Judged {
+        let before = tokens.to_vec();
+        let width = self.token.output;
+        let mut hidden = vec![0.0; tokens.len() / self.token.input * width];
+        self.token.apply(&before, &mut hidden);
+        if let Some(prefixes) = &prefixes {
+            let mut told = vec![0.0; lengths.len() * width];
+            self.prefix.apply(prefixes, &mut told);
+            let told = told.chunks_exact(width).zip(lengths);
+            let told = told.flat_map(|(told, &length)| std::iter::repeat_n(told, length));
+            for (row, told) in hidden.chunks_exact_mut(width).zip(told) {
+                row.iter_mut().zip(told).for_each(|(row, told)| *row += told);
+            }
+        }
+        let mut activated = hidden.clone();
+        gelu_of(&mut activated);
+        self.output.add(&activated, tokens);
+        Judged { tokens: before, prefixes, hidden }
+    }
+
+    /// From the derivative by the tokens that came out, by the prefixes and by the weights. Tokens
+    /// that went in are data.
+    pub(super) fn derive(
+        &self,
+        judged: Judged,
+        lengths: &[usize],
+        d_tokens: &[f32],
+    ) -> (Option<Vec<f32>>, PerceptronGradient) {
+        let Judged { tokens, prefixes, hidden } = judged;
+        let (d_hidden, output) = self.output.derive_activated(hidden, d_tokens);
+        let token = self.token.gradient(&tokens, &d_hidden);
+        let by_prefix = prefixes.map(|prefixes| {
+            let width = self.prefix.output;
+            let mut d_told = vec![0.0; lengths.len() * width];
+            let told = d_told.chunks_exact_mut(width).zip(lengths);
+            let mut rows = d_hidden.chunks_exact(width);
+            for (told, &length) in told {
+                for row in rows.by_ref().take(length) {
+                    told.iter_mut().zip(row).for_each(|(told, d)| *told += d);
+                }
+            }
+            let mut d_prefixes = vec![0.0; prefixes.len()];
+            self.prefix.pull(&d_told, &mut d_prefixes);
+            (d_prefixes, self.prefix.gradient(&prefixes, &d_told))
+        });
+        let (d_prefixes, prefix) = by_prefix.unzip();
+        (d_prefixes, PerceptronGradient { token, prefix, output })
+    }
+}
+
 impl Layer {
+    /// Behind GELU: by what GELU reads, `[T, input]`, and by the weights.
+    fn derive_activated(&self, hidden: Vec<f32>, dy: &[f32]) -> (Vec<f32>, LayerGradient) {
+        let mut activated = hidden;
+        let mut slopes = vec![0.0; activated.len()];
+        gelu_and_slope(&mut activated, &mut slopes);
+        let gradient = self.gradient(&activated, dy);
+        let mut d_hidden = activated;
+        self.pull(dy, &mut d_hidden);
+        d_hidden.iter_mut().zip(&slopes).for_each(|(d, slope)| *d *= slope);
+        (d_hidden, gradient)
+    }
+
     /// By the weights, from `x` `[T, input]` and the derivative by the output.
-    fn gradient(&self, x: &[f32], dy: &[f32]) -> LayerGradient {
+    pub(super) fn gradient(&self, x: &[f32], dy: &[f32]) -> LayerGradient {
         let mut weight = vec![0.0; self.input * self.output];
         let [x, by] = [Matrix::new(x, self.input), Matrix::new(dy, self.output)];
         product(&mut weight, x.transposed(), by);
@@ -126,14 +218,14 @@ impl Layer {
     }
 
     /// By the input.
-    fn pull(&self, dy: &[f32], dx: &mut [f32]) {
+    pub(super) fn pull(&self, dy: &[f32], dx: &mut [f32]) {
         product(dx, Matrix::new(dy, self.output), Matrix::new(&self.weight, self.input));
     }
 }
 
 impl Norm {
     /// By the weights; adds that by the input `x` to `dx`.
-    fn derive(&self, x: &[f32], dy: &[f32], dx: &mut [f32]) -> NormGradient {
+    pub(super) fn derive(&self, x: &[f32], dy: &[f32], dx: &mut [f32]) -> NormGradient {
         let [scale, offset] = [(); 2].map(|()| vec![0.0; self.scale.len()]);
         let mut gradient = NormGradient { scale, offset };
         Arch::new().dispatch(Denormed { norm: self, x, dy, dx, gradient: &mut gradient });

@@ -7,7 +7,7 @@
 //! | [`winograd`] | its encoder on a CPU | §3 |
 //! | [`mixer`] | edge tokenizer: matrix products only | none: ours |
 //! | [`name`] | series-name and study-name encoders | §6 |
-//! | [`transformer`] | pre-norm blocks over packed sequences; `cpu`, `attention`: on a CPU; `gradient`: their derivatives | §7 |
+//! | [`transformer`] | pre-norm blocks over packed sequences; `cpu`, `attention`: on a CPU; `gradient`: their derivatives, [`cut`] into burn's graphs | §7 |
 //! | [`register_vit`] | sequence ViT and study ViT | §8, §9 |
 //! | [`peaks`] | tokens judged one by one, at the edge | none: ours |
 //! | [`head`] | diagnosis, referral and priority heads | §10 |
@@ -21,6 +21,7 @@ mod attention;
 pub mod config;
 pub mod cost;
 mod cpu;
+pub mod cut;
 mod elementary;
 mod gradient;
 pub mod head;

@@ -9,6 +9,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 use super::Compute;
 use super::config::{NAME_POSITION, NameEncoderConfig};
+use super::cut::Cut;
+use super::elementary::is_trained_at_home;
 use super::parameters::{ParameterError, Parameters};
 use super::transformer::{Transformer, rows};
 use crate::dims::MAX_NAME_CHARS;
@@ -68,6 +70,30 @@ impl NameEncoder<Compute> {
     /// - output: `[S, output]`
     #[must_use]
     pub fn forward(&self, names: &[Vec<u8>]) -> Tensor<Compute, 2> {
+        self.read(names, |x, lengths| self.transformer.forward(x, lengths))
+    }
+
+    /// The same for training on a CPU, with a [cut](Transformer::forward_cut) at the blocks where
+    /// they are trained.
+    #[must_use]
+    pub fn forward_cut(&self, names: &[Vec<u8>]) -> (Tensor<Compute, 2>, Option<Cut>) {
+        let mut cut = None;
+        let output = self.read(names, |x, lengths| {
+            if is_trained_at_home(&x) && !self.embedding.is_require_grad() {
+                return Tensor::from_inner(self.transformer.forward(x.inner(), lengths));
+            }
+            let (x, at) = self.transformer.forward_cut(x, lengths);
+            cut = at;
+            x
+        });
+        (output, cut)
+    }
+
+    fn read(
+        &self,
+        names: &[Vec<u8>],
+        blocks: impl FnOnce(Tensor<Compute, 2>, &[usize]) -> Tensor<Compute, 2>,
+    ) -> Tensor<Compute, 2> {
         let device = self.embedding.device();
         // Series of a study and studies of a batch share names: each is read once.
         let mut unique: Vec<&Vec<u8>> = Vec::new();
@@ -87,7 +113,7 @@ impl NameEncoder<Compute> {
         let table = self.positions.val();
         let positions = lengths.iter().map(|&n| table.clone().narrow(0, 0, n)).collect();
         let x = Tensor::cat(vec![embedded, Tensor::cat(positions, 0)], 1); // [T, D]
-        let x = self.transformer.forward(x, &lengths);
+        let x = blocks(x, &lengths);
         let last = lengths.iter().scan(0, |end, length| {
             *end += length;
             Some(*end - 1)

@@ -14,6 +14,9 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::config::PeaksConfig;
+use super::cpu::Layer;
+use super::cut::Register;
+use super::gradient::{LayerGradient, Perceptron, PerceptronGradient};
 use super::parameters::{ParameterError, Parameters};
 use super::transformer::rows;
 use super::{Compute, elementary};
@@ -66,6 +69,33 @@ impl Peaks<Compute> {
             hidden = hidden + rows(self.prefix.forward(prefixes.clone()), own);
         }
         tokens + self.output.forward(elementary::gelu(hidden))
+    }
+
+    /// The perceptron on slices.
+    pub(super) fn on_cpu(&self) -> Perceptron {
+        let [token, prefix, output] = [&self.token, &self.prefix, &self.output].map(Layer::new);
+        Perceptron { token, prefix, output }
+    }
+
+    /// The last layer on slices.
+    pub(super) fn features_on_cpu(&self) -> Layer {
+        Layer::new(&self.features)
+    }
+
+    /// Notes the derivatives of the weights under their names.
+    pub(super) fn register(
+        &self,
+        perceptron: PerceptronGradient,
+        features: LayerGradient,
+        to: &mut Register<'_>,
+    ) {
+        let PerceptronGradient { token, prefix, output } = perceptron;
+        to.layer(&self.token, token);
+        if let Some(prefix) = prefix {
+            to.layer(&self.prefix, prefix);
+        }
+        to.layer(&self.output, output);
+        to.layer(&self.features, features);
     }
 
     /// Features of tokens: `[T, D]` to `[T, P]`.

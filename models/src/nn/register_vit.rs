@@ -1,6 +1,8 @@
 //! Transformer with registers: the form of both the sequence ViT (paper: `ViT_seq`) and the
 //! study ViT (paper: `ViT_st`). Source: paper, Methods; specification §8, §9.
 
+mod slices;
+
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
@@ -10,7 +12,7 @@ use super::Compute;
 use super::config::VitConfig;
 use super::parameters::{ParameterError, Parameters};
 use super::peaks::Peaks;
-use super::transformer::{Cut, Transformer, rows};
+use super::transformer::{Transformer, rows};
 
 /// Transformer over `[registers][prefix][tokens]` whose output is read from the registers.
 ///
@@ -127,14 +129,6 @@ impl RegisterVit<Compute> {
         self.read(self.transformer.forward(x, &lengths), &lengths, prefixes)
     }
 
-    /// The same with the graph [cut](Transformer::forward_cut) at the blocks.
-    #[must_use]
-    pub fn forward_cut(&self, input: Packed) -> (RegisterOutput, Option<Cut>) {
-        let Packed { x, lengths, prefixes } = input;
-        let (x, cut) = self.transformer.forward_cut(x, &lengths);
-        (self.read(x, &lengths, prefixes), cut)
-    }
-
     /// Reads every sequence after the last block.
     fn read(&self, x: Tensor<Compute, 2>, lengths: &[usize], prefixes: usize) -> RegisterOutput {
         let [n_registers, dim] = self.registers.dims();
@@ -150,11 +144,7 @@ impl RegisterVit<Compute> {
         let registers = starts.iter().flat_map(|start| *start..start + n_registers);
         let pooled = rows(states.clone(), registers).reshape([lengths.len(), n_registers * dim]); // [S, R * D]
         let Some(peaks) = &self.peaks else {
-            return RegisterOutput {
-                output: self.output.forward(pooled.clone()),
-                pooled,
-                tokens: None,
-            };
+            return self.conclude(pooled, None, &[]);
         };
         let tokens = starts
             .iter()
@@ -162,8 +152,22 @@ impl RegisterVit<Compute> {
             .flat_map(|(&start, &length)| start + before_tokens..start + length);
         let tokens = peaks.features(rows(states, tokens)); // [T, P]
         let counts: Vec<usize> = lengths.iter().map(|length| length - before_tokens).collect();
-        let pooled = Tensor::cat(vec![pooled, Peaks::largest(&tokens, &counts)], 1);
-        RegisterOutput { output: self.output.forward(pooled.clone()), pooled, tokens: Some(tokens) }
+        self.conclude(pooled, Some(tokens), &counts)
+    }
+
+    /// From the registers of every sequence, `[S, R * D]`, and the features of its tokens,
+    /// `[T, P]`.
+    fn conclude(
+        &self,
+        registers: Tensor<Compute, 2>,
+        tokens: Option<Tensor<Compute, 2>>,
+        counts: &[usize],
+    ) -> RegisterOutput {
+        let pooled = match &tokens {
+            Some(tokens) => Tensor::cat(vec![registers, Peaks::largest(tokens, counts)], 1),
+            None => registers,
+        };
+        RegisterOutput { output: self.output.forward(pooled.clone()), pooled, tokens }
     }
 
     /// Number of registers, `R`.

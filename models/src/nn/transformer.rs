@@ -4,16 +4,15 @@
 //! linear layers see all of them at once; attention sees one sequence at a time. There is no
 //! padding, so nothing has to be masked and no product is spent on it.
 
-use burn::DispatchDevice;
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
-use burn::optim::GradientsParams;
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{DType, Int, Tensor, TensorData, activation};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData, activation};
 
 use super::config::TransformerConfig;
 use super::cpu::{self, Layer, Norm, Workspace};
-use super::gradient::{BlockGradient, LayerGradient, NormGradient, Trace};
+use super::cut::{Cut, Register, leaf};
+use super::gradient::{BlockGradient, Trace};
 use super::parameters::{ParameterError, Parameters};
 use super::{Compute, elementary};
 
@@ -76,8 +75,8 @@ impl Transformer<Compute> {
         })
     }
 
-    /// [`Self::forward`] for training on a CPU: blocks with derivatives of their own, at which the
-    /// graph is cut. Elsewhere the same as there, and no cut.
+    /// [`Self::forward`] for training on a CPU: the graph is [cut](Cut) at the blocks, which have
+    /// derivatives of their own. Elsewhere the same as there, and no cut.
     #[must_use]
     pub fn forward_cut(
         &self,
@@ -87,17 +86,27 @@ impl Transformer<Compute> {
         if !elementary::is_trained_at_home(&x) {
             return (self.forward(x, lengths), None);
         }
-        let mut workspace = Workspace::default();
-        let mut blocks = Vec::new();
-        let output = cpu::on_values(x.clone().inner(), |x| {
-            for block in &self.blocks {
-                let on_cpu = block.on_cpu();
-                let trace = on_cpu.traced(x, lengths, &mut workspace);
-                blocks.push((block.clone(), on_cpu, trace));
+        let mut values = cpu::values(x.clone().inner());
+        let traced = self.traced(&mut values, lengths);
+        let output = leaf(values, x.dims(), &x);
+        let cut = Cut::new(vec![x], vec![output.clone()], |mut derivatives, register| {
+            if let Some(dx) = derivatives.first_mut() {
+                traced.derive(dx, register);
             }
+            derivatives
         });
-        let output = Tensor::from_inner(output).require_grad();
-        (output.clone(), Some(Cut { input: x, output, lengths: lengths.to_vec(), blocks }))
+        (output, Some(cut))
+    }
+
+    /// [`Self::forward`] on slices, in place, with what derivatives need.
+    pub(super) fn traced(&self, x: &mut [f32], lengths: &[usize]) -> Traced {
+        let mut workspace = Workspace::default();
+        let blocks = self.blocks.iter().map(|block| {
+            let on_cpu = block.on_cpu();
+            let trace = on_cpu.traced(x, lengths, &mut workspace);
+            (block.clone(), on_cpu, trace)
+        });
+        Traced { blocks: blocks.collect(), lengths: lengths.to_vec() }
     }
 
     /// The blocks, for comparison stage by stage.
@@ -169,65 +178,17 @@ impl Block<Compute> {
     }
 }
 
-/// A graph that was cut at the blocks: one graph ends where they begin, another begins where they
-/// end.
-#[derive(Debug)]
-#[must_use = "weights of the blocks, and what lies before them, learn by it alone"]
-pub struct Cut {
-    input: Tensor<Compute, 2>,
-    output: Tensor<Compute, 2>,
-    lengths: Vec<usize>,
+/// Blocks as a pass went through them.
+pub(super) struct Traced {
     blocks: Vec<(Block<Compute>, cpu::Block, Trace)>,
+    lengths: Vec<usize>,
 }
 
-impl Cut {
-    /// From the gradients of the second graph, those of the blocks' weights into `found`. What it
-    /// returns has, by the input of the blocks, the derivative that the loss has: its gradients are
-    /// those of the first graph.
-    pub fn derive(
-        self,
-        gradients: &<Compute as AutodiffBackend>::Gradients,
-        found: &mut GradientsParams,
-    ) -> Option<Tensor<Compute, 1>> {
-        let Self { input, output, lengths, blocks } = self;
-        let derivative = output.grad(gradients)?;
-        let device = derivative.device();
-        let mut register = Register { device: &device, found };
-        let derivative = cpu::on_values(derivative, |dx| {
-            for (block, on_cpu, trace) in blocks.into_iter().rev() {
-                block.register(on_cpu.derive(trace, &lengths, dx), &mut register);
-            }
-        });
-        Some((input * Tensor::from_inner(derivative)).sum())
-    }
-}
-
-/// Where derivatives by weights are noted.
-struct Register<'a> {
-    device: &'a DispatchDevice,
-    found: &'a mut GradientsParams,
-}
-
-impl Register<'_> {
-    fn layer(&mut self, layer: &Linear<Compute>, LayerGradient { weight, bias }: LayerGradient) {
-        self.tensor(&layer.weight, weight);
-        if let Some(parameter) = &layer.bias {
-            self.tensor(parameter, bias);
-        }
-    }
-
-    fn norm(&mut self, norm: &LayerNorm<Compute>, NormGradient { scale, offset }: NormGradient) {
-        self.tensor(&norm.gamma, scale);
-        if let Some(parameter) = &norm.beta {
-            self.tensor(parameter, offset);
-        }
-    }
-
-    fn tensor<const D: usize>(&mut self, parameter: &Param<Tensor<Compute, D>>, values: Vec<f32>) {
-        if parameter.is_require_grad() {
-            let data = TensorData::new(values, parameter.dims());
-            let tensor = Tensor::<Compute, D>::from_data(data, (self.device, DType::F32));
-            self.found.register(parameter.id, tensor);
+impl Traced {
+    /// From the derivative by what came out to that by what went in, in place.
+    pub(super) fn derive(self, dx: &mut [f32], register: &mut Register<'_>) {
+        for (block, on_cpu, trace) in self.blocks.into_iter().rev() {
+            block.register(on_cpu.derive(trace, &self.lengths, dx), register);
         }
     }
 }
@@ -359,68 +320,4 @@ fn attend(qkv: &Tensor<Compute, 2>, heads: usize) -> Tensor<Compute, 2> {
         })
         .collect();
     Tensor::cat(rows, 1).swap_dims(0, 1).reshape([length, inner])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::weights::init::Seeded;
-
-    /// Weights, and what comes before the blocks, by the cut graph as by the whole one.
-    #[test]
-    fn a_cut_graph_has_the_gradients_of_the_whole_one() {
-        let device = DispatchDevice::autodiff(DispatchDevice::Flex(Default::default()));
-        let config = TransformerConfig { dim: 20, depth: 2, heads: 2, dim_head: 12, mlp_dim: 36 };
-        let source = Seeded { seed: 3 };
-        let transformer =
-            Transformer::load(&Parameters::new(&source, &device, DType::F32), &config).unwrap();
-        let lengths = [5, 1, 37, 40];
-        let value = |i: usize| ((i * 7919) % 1009) as f32 / 252.0 - 2.0;
-        let tensor = |first: usize| {
-            let values: Vec<f32> = (first..first + 83 * 20).map(value).collect();
-            Tensor::<Compute, 2>::from_data(TensorData::new(values, [83, 20]), &device)
-        };
-        let x = tensor(0).require_grad();
-        let whole = (transformer.forward(x.clone(), &lengths) * tensor(11)).sum();
-        let gradients = whole.backward();
-        let by_input = x.grad(&gradients).unwrap();
-        let mut expected = GradientsParams::from_grads(gradients, &transformer);
-
-        let (y, cut) = transformer.forward_cut(x.clone(), &lengths);
-        let cut_sum = (y * tensor(11)).sum();
-        let mut found = GradientsParams::new();
-        let rest = cut.unwrap().derive(&cut_sum.backward(), &mut found).unwrap();
-        let close = |found: TensorData, expected: TensorData, what: &str| {
-            let largest = expected.iter::<f32>().fold(0.0_f32, |max, x| max.max(x.abs()));
-            for (found, expected) in found.iter::<f32>().zip(expected.iter::<f32>()) {
-                assert!((found - expected).abs() <= 2e-5 * largest, "{what}: {found}, {expected}");
-            }
-        };
-        close(cut_sum.into_data(), whole.into_data(), "value");
-        close(x.grad(&rest.backward()).unwrap().into_data(), by_input.into_data(), "input");
-        for (number, block) in transformer.blocks.iter().enumerate() {
-            let linear = [
-                Some(&block.attention.qkv),
-                block.attention.output.as_ref(),
-                Some(&block.mlp_in),
-                Some(&block.mlp_out),
-            ];
-            let norms = [&block.attention_norm, &block.mlp_norm];
-            let weights = linear.iter().flatten().map(|layer| layer.weight.id);
-            let vectors = linear.iter().flatten().filter_map(|layer| layer.bias.as_ref());
-            let vectors = vectors.chain(norms.iter().map(|norm| &norm.gamma));
-            let vectors = vectors.chain(norms.iter().filter_map(|norm| norm.beta.as_ref()));
-            for id in weights {
-                let [found, expected] = [&mut found, &mut expected]
-                    .map(|g| g.remove::<Compute, 2>(id).unwrap().into_data());
-                close(found, expected, &format!("weights of block {number}"));
-            }
-            for vector in vectors {
-                let [found, expected] = [&mut found, &mut expected]
-                    .map(|g| g.remove::<Compute, 1>(vector.id).unwrap().into_data());
-                close(found, expected, &format!("vectors of block {number}"));
-            }
-        }
-        assert!(found.is_empty() && expected.is_empty());
-    }
 }

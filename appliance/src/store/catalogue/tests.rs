@@ -170,6 +170,8 @@ fn studies_are_walked_and_sorted_one_at_a_time() {
     }
     let of_uid = plan(Level::Instance, &Keys { sop_uids: vec![text("1")], ..Keys::default() });
     assert!(of_uid.starts_with("SEARCH instance"), "{of_uid}");
+    let of_modality = plan(Level::Study, &Keys { modalities: vec![text("CT")], ..Keys::default() });
+    assert!(of_modality.contains("COVERING INDEX series_modality"), "{of_modality}");
 }
 
 #[test]

@@ -171,12 +171,16 @@ fn derive<M: Contrastive>(
     let Some(sum) = terms.into_iter().reduce(|sum, term| sum + term) else {
         return (Vec::new(), losses);
     };
-    let gradients = sum.backward();
     let mut found = GradientsParams::new();
-    let before = out.cut.and_then(|cut| cut.derive(&gradients, &mut found));
-    let graphs = [Some(gradients), before.map(|before| before.backward())];
-    let graphs = graphs.into_iter().flatten();
-    let graphs = graphs.map(|gradients| GradientsParams::from_grads(gradients, &model));
+    let mut graphs = Vec::new();
+    let mut gradients = sum.backward();
+    for cut in out.cuts.into_iter().rev() {
+        if let Some(before) = cut.derive(&gradients, &mut found) {
+            graphs.push(std::mem::replace(&mut gradients, before.backward()));
+        }
+    }
+    graphs.push(gradients);
+    let graphs = graphs.into_iter().map(|graph| GradientsParams::from_grads(graph, &model));
     (graphs.chain([found]).collect(), losses)
 }
 

@@ -34,11 +34,11 @@ use models::engine::DeviceChoice;
 use models::labels::DIAGNOSES;
 use models::nn::Compute;
 use models::nn::config::PrimaConfig;
+use models::nn::cut::Cut;
 use models::nn::parameters::{ParameterError, Parameters};
 use models::nn::prima::Prima;
-use models::nn::register_vit::{Packed, RegisterOutput, RegisterVit};
+use models::nn::register_vit::RegisterOutput;
 use models::nn::report::ReportEncoder;
-use models::nn::transformer::Cut;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -253,10 +253,10 @@ impl Contrastive for ClipModel<Compute> {
     ) -> Forward {
         let examples: Vec<&Example> = pairs.iter().map(|p| &p.example).collect();
         let tokens = tokens_of(&examples, width, device);
-        let mut cut = None;
-        let embedded = embed_tokens(&self.vision, &examples, tokens, |vit, packed| {
-            let (output, at) = vit.forward_cut(packed);
-            cut = at;
+        let mut cuts = Vec::new();
+        let embedded = embed_tokens(&self.vision, &examples, tokens, |vision, names, tokens| {
+            let (output, of_series) = vision.series_cut(names, tokens);
+            cuts = of_series;
             output
         });
         let patient = self.vision.patient_features(embedded.pooled_series).map(normalised);
@@ -267,7 +267,7 @@ impl Contrastive for ClipModel<Compute> {
             labels: self.labels.forward(embedded.pooled),
             series: embedded.series,
             lesions: embedded.lesions,
-            cut,
+            cuts,
         }
     }
 
@@ -305,8 +305,8 @@ struct Forward {
     series: Option<Tensor<Compute, 2>>,
     /// `[t, 52]`, where the sequence ViT has peaks.
     lesions: Option<Tensor<Compute, 2>>,
-    /// Where its graph is in two.
-    cut: Option<Cut>,
+    /// Where its graph is in parts, in the order of the pass.
+    cuts: Vec<Cut>,
 }
 
 /// Unit-length rows.
@@ -322,22 +322,28 @@ pub(super) fn embed(
     width: usize,
     device: &DispatchDevice,
 ) -> Embedded {
-    embed_tokens(vision, examples, tokens_of(examples, width, device), RegisterVit::forward)
+    embed_tokens(vision, examples, tokens_of(examples, width, device), read_series)
 }
 
-/// The same from tokens of every series, `[t, D]` each, and by a way to run the sequence ViT.
+/// Names and tokens of series to their vectors, in one graph.
+fn read_series(
+    vision: &Prima<Compute>,
+    names: &[Vec<u8>],
+    tokens: Vec<Tensor<Compute, 2>>,
+) -> RegisterOutput {
+    vision.series(&vision.series_names(names), tokens)
+}
+
+/// The same from tokens of every series, `[t, D]` each, and by a way to read names and tokens.
 /// Studies whose descriptions are empty are read without one.
 fn embed_tokens(
     vision: &Prima<Compute>,
     examples: &[&Example],
     tokens: Vec<Tensor<Compute, 2>>,
-    sequences: impl FnOnce(&RegisterVit<Compute>, Packed) -> RegisterOutput,
+    series: impl FnOnce(&Prima<Compute>, &[Vec<u8>], Vec<Tensor<Compute, 2>>) -> RegisterOutput,
 ) -> Embedded {
     let names = examples.iter().flat_map(|e| e.series.iter().map(|s| s.name.clone()));
-    let names = vision.series_names(&names.collect::<Vec<Vec<u8>>>());
-    let vit = vision.sequence_vit();
-    let packed = vit.pack(&names, tokens);
-    let output = sequences(vit, packed);
+    let output = series(vision, &names.collect::<Vec<Vec<u8>>>(), tokens);
     let mut first = 0;
     let of_study = examples.iter().map(|e| {
         let vectors = output.output.clone().narrow(0, first, e.series.len());

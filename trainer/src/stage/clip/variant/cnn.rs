@@ -22,7 +22,7 @@ use models::tokens::position::{character_position, orientation};
 use super::{ImagesConfig, Seen};
 use crate::cohort::slices::Slices;
 use crate::stage::batch::Example;
-use crate::stage::clip::embed_tokens;
+use crate::stage::clip::{embed_tokens, read_series};
 
 /// Edge of every kernel within a slice.
 pub(in crate::stage) const KERNEL: usize = 3;
@@ -152,7 +152,7 @@ impl SliceVit<Compute> {
             let latents = self.cnn.forward(&series.slices, device);
             Tensor::cat(vec![latents, places(&series.slices, self.width, device)], 1)
         });
-        let found = embed_tokens(&self.prima, examples, tokens.collect(), RegisterVit::forward);
+        let found = embed_tokens(&self.prima, examples, tokens.collect(), read_series);
         Seen {
             patient: self.prima.patient_features(found.pooled_series),
             pooled: found.pooled,

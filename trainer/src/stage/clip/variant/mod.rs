@@ -322,7 +322,7 @@ impl Contrastive for VariantModel<Compute> {
             labels: self.labels.forward(seen.pooled),
             series: None,
             lesions: None,
-            cut: None,
+            cuts: Vec::new(),
         }
     }
 
