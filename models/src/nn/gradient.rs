@@ -117,7 +117,7 @@ pub(super) struct Perceptron {
 pub(super) struct Judged {
     /// What came in, `[T, D]` and `[S, D]`.
     tokens: Vec<f32>,
-    prefixes: Option<Vec<f32>>,
+    prefixes: Vec<f32>,
     /// What GELU reads, `[T, M]`.
     hidden: Vec<f32>,
 }
@@ -125,7 +125,7 @@ pub(super) struct Judged {
 /// Derivatives by its weights.
 pub(super) struct PerceptronGradient {
     pub(super) token: LayerGradient,
-    pub(super) prefix: Option<LayerGradient>,
+    pub(super) prefix: LayerGradient,
     pub(super) output: LayerGradient,
 }
 
@@ -134,12 +134,12 @@ impl Perceptron {
     ///
     /// # Shapes
     ///
-    /// - `prefixes`: `[S, D]`, where there are any
+    /// - `prefixes`: `[S, D]`
     /// - `tokens`: `[T, D]`, one sequence after another
     /// - `lengths`: tokens of each, summing to `T`
     pub(super) fn traced(
         &self,
-        prefixes: Option<Vec<f32>>,
+        prefixes: Vec<f32>,
         tokens: &mut [f32],
         lengths: &[usize],
     ) -> Judged {
@@ -147,14 +147,12 @@ impl Perceptron {
         let width = self.token.output;
         let mut hidden = vec![0.0; tokens.len() / self.token.input * width];
         self.token.apply(&before, &mut hidden);
-        if let Some(prefixes) = &prefixes {
-            let mut told = vec![0.0; lengths.len() * width];
-            self.prefix.apply(prefixes, &mut told);
-            let told = told.chunks_exact(width).zip(lengths);
-            let told = told.flat_map(|(told, &length)| std::iter::repeat_n(told, length));
-            for (row, told) in hidden.chunks_exact_mut(width).zip(told) {
-                row.iter_mut().zip(told).for_each(|(row, told)| *row += told);
-            }
+        let mut told = vec![0.0; lengths.len() * width];
+        self.prefix.apply(&prefixes, &mut told);
+        let told = told.chunks_exact(width).zip(lengths);
+        let told = told.flat_map(|(told, &length)| std::iter::repeat_n(told, length));
+        for (row, told) in hidden.chunks_exact_mut(width).zip(told) {
+            row.iter_mut().zip(told).for_each(|(row, told)| *row += told);
         }
         let mut activated = hidden.clone();
         gelu_of(&mut activated);
@@ -169,25 +167,21 @@ impl Perceptron {
         judged: Judged,
         lengths: &[usize],
         d_tokens: &[f32],
-    ) -> (Option<Vec<f32>>, PerceptronGradient) {
+    ) -> (Vec<f32>, PerceptronGradient) {
         let Judged { tokens, prefixes, hidden } = judged;
         let (d_hidden, output) = self.output.derive_activated(hidden, d_tokens);
         let token = self.token.gradient(&tokens, &d_hidden);
-        let by_prefix = prefixes.map(|prefixes| {
-            let width = self.prefix.output;
-            let mut d_told = vec![0.0; lengths.len() * width];
-            let told = d_told.chunks_exact_mut(width).zip(lengths);
-            let mut rows = d_hidden.chunks_exact(width);
-            for (told, &length) in told {
-                for row in rows.by_ref().take(length) {
-                    told.iter_mut().zip(row).for_each(|(told, d)| *told += d);
-                }
+        let width = self.prefix.output;
+        let mut d_told = vec![0.0; lengths.len() * width];
+        let mut rows = d_hidden.chunks_exact(width);
+        for (told, &length) in d_told.chunks_exact_mut(width).zip(lengths) {
+            for row in rows.by_ref().take(length) {
+                told.iter_mut().zip(row).for_each(|(told, d)| *told += d);
             }
-            let mut d_prefixes = vec![0.0; prefixes.len()];
-            self.prefix.pull(&d_told, &mut d_prefixes);
-            (d_prefixes, self.prefix.gradient(&prefixes, &d_told))
-        });
-        let (d_prefixes, prefix) = by_prefix.unzip();
+        }
+        let mut d_prefixes = vec![0.0; prefixes.len()];
+        self.prefix.pull(&d_told, &mut d_prefixes);
+        let prefix = self.prefix.gradient(&prefixes, &d_told);
         (d_prefixes, PerceptronGradient { token, prefix, output })
     }
 }

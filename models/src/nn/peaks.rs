@@ -91,9 +91,7 @@ impl Peaks<Compute> {
     ) {
         let PerceptronGradient { token, prefix, output } = perceptron;
         to.layer(&self.token, token);
-        if let Some(prefix) = prefix {
-            to.layer(&self.prefix, prefix);
-        }
+        to.layer(&self.prefix, prefix);
         to.layer(&self.output, output);
         to.layer(&self.features, features);
     }

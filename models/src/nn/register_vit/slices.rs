@@ -28,11 +28,11 @@ impl RegisterVit<Compute> {
         let [n_registers, dim] = registers.dims();
         let counts: Vec<usize> = tokens.iter().map(|tokens| tokens.dims()[0]).collect();
         let rows = Rows { registers: n_registers * dim, tokens: counts, dim };
-        let mut tokens: Vec<f32> = tokens.into_iter().flat_map(values).collect();
+        let mut tokens = tokens.into_iter().map(values).collect::<Vec<_>>().concat();
         let told = values(prefixes.clone().inner());
         let perceptron = self.peaks.as_ref().map(|peaks| {
             let perceptron = peaks.on_cpu();
-            let judged = perceptron.traced(Some(told.clone()), &mut tokens, &rows.tokens);
+            let judged = perceptron.traced(told.clone(), &mut tokens, &rows.tokens);
             (perceptron, judged)
         });
         let sequences = rows.tokens.len();
@@ -97,7 +97,6 @@ impl Pass {
         {
             let (told, by) = perceptron.derive(judged, &rows.tokens, &d_tokens);
             peaks.register(by, features, register);
-            let told = told.into_iter().flatten();
             d_prefixes.iter_mut().zip(told).for_each(|(d, told)| *d += told);
         }
         let mut d_shared = vec![0.0; rows.registers];
