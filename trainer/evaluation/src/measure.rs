@@ -17,7 +17,7 @@ use crate::explanation::{self, Explanation, explanation};
 use crate::fairness::{Fairness, Settings};
 use crate::multilabel::{MultiLabel, multilabel};
 use crate::neighbours::{Neighbours, neighbours};
-use crate::outputs::{Column, Context, Outputs};
+use crate::outputs::{Column, Context, Decisions, Outputs};
 use crate::priority::{self, Priority};
 use crate::reliability::{self, Reliability};
 use crate::resample::Resamples;
@@ -258,36 +258,39 @@ fn services(set: &Set, resamples: &Resamples) -> Option<Outputs> {
     Some(Outputs::of(outputs, &columns, resamples))
 }
 
-/// Any service of a department, by the largest margin over its threshold.
+/// Any service of a department: studies in the order of the probability that one is needed, taken
+/// as independent; a decision for it is that for any of its services.
 fn departments(set: &Set, resamples: &Resamples) -> Option<Outputs> {
     if !tells_services(set) {
         return None;
     }
+    let services = &set.header.services;
     let mut outputs: Vec<set::Output> = Vec::new();
     let mut columns = Vec::new();
-    for service in &set.header.services {
+    let mut decisions = Vec::new();
+    for service in services {
         let department = &service.category;
         if outputs.iter().any(|known| known.name == *department) {
             continue;
         }
-        let members: Vec<usize> = (0..set.header.services.len())
-            .filter(|s| set.header.services[*s].category == *department)
-            .collect();
-        let margin = |study: &Study| {
-            let margins = members
-                .iter()
-                .map(|s| f64::from(study.scores.service[*s] - set.header.services[*s].threshold));
-            margins.fold(f64::NEG_INFINITY, f64::max)
+        let members: Vec<usize> =
+            (0..services.len()).filter(|s| services[*s].category == *department).collect();
+        let of_members = |of: &dyn Fn(&Study, usize) -> bool| -> Vec<bool> {
+            set.studies.iter().map(|study| members.iter().any(|s| of(study, *s))).collect()
         };
-        columns.push(Column {
-            scores: set.studies.iter().map(margin).collect(),
-            labels: set
-                .studies
-                .iter()
-                .map(|study| members.iter().any(|s| study.truth.services.contains(s)))
-                .collect(),
-            threshold: 0.0,
-        });
+        let labels = of_members(&|study, s| study.truth.services.contains(&s));
+        let called = of_members(&|study, s| study.scores.service[s] >= services[s].threshold);
+        decisions.push(Decisions::of(0.0, called.into_iter().zip(labels.iter().copied())));
+        let logit = |study: &Study| {
+            let each = members.iter().map(|s| f64::from(study.scores.service[*s]));
+            // Minus the logarithm of the probability that none is.
+            each.map(|logit| logit.max(0.0) + (-logit.abs()).exp().ln_1p())
+                .sum::<f64>()
+                .exp_m1()
+                .ln()
+        };
+        let scores = set.studies.iter().map(logit).collect();
+        columns.push(Column { scores, labels, threshold: 0.0 });
         outputs.push(set::Output {
             name: department.clone(),
             title: department.clone(),
@@ -296,7 +299,11 @@ fn departments(set: &Set, resamples: &Resamples) -> Option<Outputs> {
             context_threshold: None,
         });
     }
-    Some(Outputs::of(&outputs, &columns, resamples))
+    let mut measured = Outputs::of(&outputs, &columns, resamples);
+    for (label, decisions) in measured.labels.iter_mut().zip(decisions) {
+        label.decisions = decisions;
+    }
+    Some(measured)
 }
 
 /// Neighbours among the studies of another set, where both have embeddings of one width.
@@ -401,4 +408,38 @@ fn whole<T: DeserializeOwned>(path: &Path, version: u32) -> Result<Option<T>, Se
 /// The lines of a file that may be absent.
 fn optional<T: DeserializeOwned>(path: &Path) -> Result<Option<Vec<T>>, SetError> {
     if path.exists() { read_lines(path).map(Some) } else { Ok(None) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made_up;
+
+    #[test]
+    fn a_department_is_that_of_any_of_its_services() {
+        let set = made_up::set(400, 7);
+        let found = departments(&set, &Resamples::of(&set, 10, 0)).unwrap();
+        let names: Vec<&str> = found.labels.iter().map(|label| label.name.as_str()).collect();
+        assert_eq!(names, ["neurology", "neurosurgery"]);
+        for (parity, label) in found.labels.iter().enumerate() {
+            let members = |study: &Study| {
+                let scores = study.scores.service.clone().into_iter().enumerate();
+                scores.filter(|(s, _)| s % 2 == parity).collect::<Vec<_>>()
+            };
+            let needs = |study: &Study| study.truth.services.iter().any(|s| s % 2 == parity);
+            let labels: Vec<bool> = set.studies.iter().map(needs).collect();
+            let called = |study: &&Study| members(study).iter().any(|(_, logit)| *logit >= 0.0);
+            let called = set.studies.iter().filter(called).count();
+            let counts = label.decisions.counts;
+            assert_eq!(counts.true_positives + counts.false_positives, called);
+            assert_eq!(label.positives, labels.iter().filter(|needed| **needed).count());
+            let none = |(_, logit): &(usize, f32)| 1.0 / (1.0 + f64::from(*logit).exp());
+            let probability =
+                |study: &Study| 1.0 - members(study).iter().map(none).product::<f64>();
+            let probabilities: Vec<f64> = set.studies.iter().map(probability).collect();
+            let expected = statistics::metrics::auroc(&probabilities, &labels).unwrap().value;
+            let value = label.auroc.unwrap().value;
+            assert!((value - expected).abs() < 1e-9, "{value}, {expected}");
+        }
+    }
 }

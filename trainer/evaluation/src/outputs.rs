@@ -166,15 +166,19 @@ impl Label {
             bootstrap: found.and_then(|_| percentile(resampled)),
             auroc: found,
             average_precision: average_precision(scores, labels),
-            decisions: Decisions::at(*threshold, scores, labels),
+            decisions: Decisions::of(
+                *threshold,
+                scores.iter().map(|score| score >= threshold).zip(labels.iter().copied()),
+            ),
             roc: roc(scores, labels).map(thinned).unwrap_or_default(),
         }
     }
 }
 
 impl Decisions {
-    fn at(threshold: f64, scores: &[f64], labels: &[bool]) -> Self {
-        let counts = Confusion::at(threshold, scores, labels);
+    /// Of every study, what was decided and what is true.
+    pub(crate) fn of(threshold: f64, pairs: impl IntoIterator<Item = (bool, bool)>) -> Self {
+        let counts = Confusion::of(pairs);
         let Confusion { true_positives, false_positives, true_negatives, false_negatives } = counts;
         Self {
             threshold,

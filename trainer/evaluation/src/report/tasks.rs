@@ -111,7 +111,8 @@ pub(super) fn services(evaluation: &Evaluation) -> Option<Section> {
         });
         blocks.push(Block::Table(table(
             evaluation,
-            "Any service of a department, by the largest margin over its threshold.",
+            "Any service of a department: studies in the order of the probability that one is needed, \
+             taken as independent; decisions are those for any of its services.",
             &["Department", "Positives", "AUROC", "Sensitivity, %", "Specificity, %"],
             rows.collect(),
         )));
